@@ -1,0 +1,254 @@
+//! Which field lines do not pass.
+//!
+//! Names are compared whole, in any ASCII case; an underscore is not a dash. An entry is an exact name, a prefix
+//! (`x-amz-*`), or the preset `@owasp`. What is kept wins over what is denied. Names that carry framing or the connection
+//! itself cannot be denied. Asking costs no allocation: most names are turned away by their length alone.
+
+use std::fmt;
+
+use super::head::is_token;
+
+/// Names that carry framing or the connection itself. The last entry stands for all names that begin so.
+const PROTECTED: [&str; 7] =
+    ["connection", "content-length", "transfer-encoding", "trailer", "upgrade", "te", PROTECTED_PREFIX];
+const PROTECTED_PREFIX: &str = "sec-websocket-";
+
+/// Denied unless kept by name: what the two most common leaks are called.
+const ALWAYS: [&str; 2] = ["server", "x-powered-by"];
+
+/// Header fields that disclose a technology, of the OWASP Secure Headers Project, `headers_remove.json` as of
+/// 2026-07-19, Apache-2.0 (<https://owasp.org/www-project-secure-headers/>).
+const OWASP: &str = include_str!("owasp-secure-headers-remove.txt");
+
+/// The field names that do not pass.
+#[derive(Clone, Debug)]
+pub struct Denylist {
+    denied: Names,
+    kept: Names,
+}
+
+impl Default for Denylist {
+    /// `Server` and `X-Powered-By`.
+    fn default() -> Self {
+        let mut denied = Names::default();
+        for name in ALWAYS {
+            denied.add(name);
+        }
+        Self { denied, kept: Names::default() }
+    }
+}
+
+impl Denylist {
+    /// The default list, more names, and exceptions; each an exact name, `prefix*`, or `@owasp`.
+    pub fn new<'a>(
+        deny: impl IntoIterator<Item = &'a str>,
+        keep: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, DenylistError> {
+        let mut list = Self::default();
+        for entry in deny {
+            for name in expand(entry)? {
+                if let Some(protected) = protected_by(name) {
+                    return Err(DenylistError::Protected { entry: entry.to_owned(), name: protected });
+                }
+                list.denied.add(name);
+            }
+        }
+        for entry in keep {
+            expand(entry)?.into_iter().for_each(|name| list.kept.add(name));
+        }
+        Ok(list)
+    }
+
+    /// Tells whether a field line of that name is withheld.
+    #[must_use]
+    pub fn denies(&self, name: &[u8]) -> bool {
+        self.denied.contain(name) && !self.kept.contain(name)
+    }
+
+    /// What is denied, as an operator would write it: names and prefixes less those that are kept.
+    pub fn entries(&self) -> impl Iterator<Item = String> {
+        let exact =
+            self.denied.exact.iter().filter(|name| !self.kept.contain(name.as_bytes())).map(ToString::to_string);
+        exact.chain(self.denied.prefixes.iter().map(|prefix| format!("{prefix}*")))
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Names {
+    /// Lower case, each once.
+    exact: Vec<Box<str>>,
+    /// Lower case, without the star.
+    prefixes: Vec<Box<str>>,
+    /// A bit for each length that an exact name has; lengths from 63 on share the last bit.
+    lengths: u64,
+}
+
+impl Names {
+    /// Adds a name or `prefix*`.
+    fn add(&mut self, name: &str) {
+        let name = name.to_ascii_lowercase();
+        let (names, name) = if let Some(prefix) = name.strip_suffix('*') {
+            (&mut self.prefixes, prefix)
+        } else {
+            self.lengths |= length_bit(name.len());
+            (&mut self.exact, name.as_str())
+        };
+        if !names.iter().any(|known| **known == *name) {
+            names.push(name.into());
+        }
+    }
+
+    fn contain(&self, name: &[u8]) -> bool {
+        (self.lengths & length_bit(name.len()) != 0
+            && self.exact.iter().any(|exact| exact.as_bytes().eq_ignore_ascii_case(name)))
+            || self.prefixes.iter().any(|prefix| starts_with(name, prefix.as_bytes()))
+    }
+}
+
+fn length_bit(length: usize) -> u64 {
+    1 << length.min(63)
+}
+
+fn starts_with(name: &[u8], prefix: &[u8]) -> bool {
+    name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+/// The names and prefixes that an entry stands for.
+fn expand(entry: &str) -> Result<Vec<&str>, DenylistError> {
+    if let Some(preset) = entry.strip_prefix('@') {
+        return match preset {
+            "owasp" => Ok(owasp().collect()),
+            _ => Err(DenylistError::UnknownPreset(entry.to_owned())),
+        };
+    }
+    // A star is a token byte, but within a name it was surely meant as a pattern. Alone it is a prefix of every name.
+    let name = entry.strip_suffix('*').unwrap_or(entry);
+    if entry == "*" || (is_token(name.as_bytes()) && !name.contains('*')) {
+        Ok(vec![entry])
+    } else {
+        Err(DenylistError::NotAName(entry.to_owned()))
+    }
+}
+
+/// The names of the preset `@owasp`.
+fn owasp() -> impl Iterator<Item = &'static str> {
+    OWASP.lines().filter(|line| !line.starts_with('#') && !line.is_empty())
+}
+
+/// The protected name that an exact name or `prefix*` covers.
+fn protected_by(entry: &str) -> Option<&'static str> {
+    let covers = |protected: &&'static str| match entry.strip_suffix('*') {
+        Some(prefix) => starts_with(protected.as_bytes(), prefix.as_bytes()),
+        None => protected.eq_ignore_ascii_case(entry),
+    };
+    let within = |protected: &&'static str| {
+        *protected == PROTECTED_PREFIX && starts_with(entry.as_bytes(), PROTECTED_PREFIX.as_bytes())
+    };
+    PROTECTED.into_iter().find(|protected| covers(protected) || within(protected))
+}
+
+/// Why a list of names was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DenylistError {
+    /// The entry would take away a name that carries framing or the connection.
+    Protected {
+        /// As it was given.
+        entry: String,
+        /// The name, or the beginning of names, that it covers.
+        name: &'static str,
+    },
+    /// No preset of that name.
+    UnknownPreset(String),
+    /// Not a field name, with or without a `*` at its end.
+    NotAName(String),
+}
+
+impl fmt::Display for DenylistError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protected { entry, name } => {
+                let star = if *name == PROTECTED_PREFIX { "*" } else { "" };
+                write!(
+                    formatter,
+                    "\"{entry}\" covers \"{name}{star}\", which carries framing or the connection itself and cannot be denied"
+                )
+            }
+            Self::UnknownPreset(entry) => write!(formatter, "there is no preset \"{entry}\"; the one there is: @owasp"),
+            Self::NotAName(entry) => {
+                write!(formatter, "\"{entry}\" is not a field name; right would be: x-runtime, x-amz-* or @owasp")
+            }
+        }
+    }
+}
+
+impl std::error::Error for DenylistError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_compare_whole_and_in_any_case() {
+        let list = Denylist::default();
+        for name in ["server", "Server", "SERVER", "X-Powered-By"] {
+            assert!(list.denies(name.as_bytes()), "{name}");
+        }
+        for name in ["", "serve", "servers", "server-timing", "x-server", "x_powered_by", "ser\u{212a}er"] {
+            assert!(!list.denies(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn prefixes_match_from_the_start_and_what_is_kept_wins() {
+        let list = Denylist::new(["x-amz-*", "Via"], ["X-Amz-Request-Id", "server", "x-amz-k*"]).expect("a sound list");
+        for name in ["x-amz-", "X-AMZ-Id-2", "via", "x-powered-by"] {
+            assert!(list.denies(name.as_bytes()), "{name}");
+        }
+        for name in ["x-amz", "ax-amz-1", "x-amz-request-id", "x-amz-key", "server", "vi", "via2"] {
+            assert!(!list.denies(name.as_bytes()), "{name}");
+        }
+        assert_eq!(list.entries().collect::<Vec<_>>(), ["x-powered-by", "via", "x-amz-*"]);
+    }
+
+    #[test]
+    fn the_owasp_preset_is_all_of_its_list() {
+        let list = Denylist::new(["@owasp"], []).expect("a sound list");
+        for name in owasp() {
+            assert!(is_token(name.as_bytes()) && list.denies(name.as_bytes()), "{name}");
+        }
+        assert!(owasp().count() > 70 && list.denies(b"x-aspnet-version") && !list.denies(b"content-type"));
+    }
+
+    #[test]
+    fn framing_and_connection_names_cannot_be_denied() {
+        for entry in
+            ["Connection", "content-length", "Transfer-Encoding", "trailer", "upgrade", "TE", "Sec-WebSocket-Accept"]
+        {
+            assert!(matches!(Denylist::new([entry], []), Err(DenylistError::Protected { .. })), "{entry}");
+        }
+        for (entry, name) in [
+            ("*", "connection"),
+            ("con*", "connection"),
+            ("t*", "transfer-encoding"),
+            ("te*", "te"),
+            ("sec-*", "sec-websocket-"),
+            ("sec-websocket-x*", "sec-websocket-"),
+        ] {
+            let refused = Err(DenylistError::Protected { entry: entry.to_owned(), name });
+            assert_eq!(Denylist::new([entry], []).map(|_| ()), refused, "{entry}");
+        }
+        assert!(Denylist::new(["sec-fetch-*", "t", "teapot", "trailers"], []).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_a_name_is_refused() {
+        for entry in ["", "a b", "a:", "x-*-id", "a**", "\u{e9}"] {
+            assert_eq!(
+                Denylist::new([entry], []).map(|_| ()),
+                Err(DenylistError::NotAName(entry.to_owned())),
+                "{entry:?}"
+            );
+        }
+        assert_eq!(Denylist::new(["@owsap"], []).map(|_| ()), Err(DenylistError::UnknownPreset("@owsap".to_owned())));
+    }
+}

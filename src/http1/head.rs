@@ -1,0 +1,430 @@
+//! Heads and trailer sections: where one ends, whether its grammar holds, and what its field lines say.
+//!
+//! The one file that names httparse. A head that is whole at the first look, as nearly all are, is parsed by httparse
+//! alone; that every line ended in CRLF is then read off the places of the names it found. In every other case (the head is
+//! partial, or something is wrong with it) the strict scanner [`HeadScan`] walks it, each byte once, and names the
+//! first rule broken, in the order of the bytes. So a bad byte is told as soon as it is there, and by the same name whether
+//! the head came whole or a byte at a time. What a well-formed head *means* (framing, Host, Upgrade) is asked last.
+//!
+//! httparse is told to be strict (its default); what it lets pass and we do not: a bare LF as line end, empty lines before a
+//! status-line, lone LF before a request-line.
+
+use std::mem::MaybeUninit;
+use std::num::NonZeroUsize;
+
+use httparse::{EMPTY_HEADER, Header};
+use memchr::memchr;
+
+use super::denylist::Denylist;
+use super::error::Violation;
+use super::framing::Fields;
+use super::{MAX_FIELD_LINES, Policy, Verdict, keep};
+
+/// The section that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Section {
+    Request,
+    Response,
+    Trailer,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    Http10,
+    Http11,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Connect,
+    Head,
+    Other,
+}
+
+#[derive(Debug)]
+pub(super) struct RequestHead {
+    /// Bytes of the head, its empty line and the empty lines before it included; 0 < length.
+    pub(super) length: usize,
+    pub(super) method: Method,
+    pub(super) version: Version,
+    pub(super) fields: Fields,
+}
+
+#[derive(Debug)]
+pub(super) struct ResponseHead {
+    pub(super) lines: JudgedLines,
+    /// 100 ≤ status ≤ 999.
+    pub(super) status: u16,
+    pub(super) version: Version,
+    pub(super) fields: Fields,
+}
+
+/// The lines of a judged head or trailer section that are not yet disposed of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct JudgedLines {
+    /// Bytes left of the section; 0 < left until the last verdict.
+    left: usize,
+    /// Of those, the bytes before the first denied line (all, where none is denied).
+    clean: usize,
+}
+
+impl JudgedLines {
+    /// Says what becomes of the next lines, and whether they were the last.
+    pub(super) fn judge(&mut self, denylist: &Denylist, shown: &[u8]) -> Verdict {
+        let shown = shown.get(..self.left).unwrap_or(shown);
+        let verdict = if self.clean > 0 { keep(self.clean.min(shown.len())) } else { judge_lines(denylist, shown) };
+        if let Verdict::Keep(n) | Verdict::Drop(n) = verdict {
+            self.left -= n.get();
+            self.clean = self.clean.saturating_sub(n.get());
+        }
+        verdict
+    }
+
+    pub(super) fn is_done(self) -> bool {
+        self.left == 0
+    }
+
+    /// Withholds the whole section.
+    pub(super) fn withhold(&mut self) -> Verdict {
+        NonZeroUsize::new(self.left).map_or(Verdict::NeedMore, Verdict::Drop)
+    }
+
+    /// Bytes of the section not yet disposed of.
+    pub(super) fn left(self) -> usize {
+        self.left
+    }
+}
+
+/// The first lines shown that share a fate: kept, or denied.
+fn judge_lines(denylist: &Denylist, shown: &[u8]) -> Verdict {
+    let mut end = 0;
+    let mut fate = None;
+    while let Some(length) = memchr(b'\n', &shown[end..]) {
+        let line = &shown[end..=end + length];
+        let name = memchr(b':', line).map_or(&line[..0], |colon| &line[..colon]);
+        let denied = denylist.denies(name);
+        if *fate.get_or_insert(denied) != denied {
+            break;
+        }
+        end += line.len();
+    }
+    match (keep(end), fate) {
+        (Verdict::Keep(n), Some(true)) => Verdict::Drop(n),
+        (verdict, _) => verdict,
+    }
+}
+
+/// How far a section has been walked by the strict scanner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct HeadScan {
+    /// Where the line begins that the scanner is in.
+    line: u32,
+    /// Bytes walked; line ≤ walked.
+    walked: u32,
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+enum Place {
+    /// Before the end of the start-line, or at the start of a trailer section.
+    #[default]
+    Start,
+    /// After the start-line and that many field lines.
+    Fields(u16),
+}
+
+/// Reads a request head. `None`: not whole yet.
+pub(super) fn request(scan: &mut HeadScan, policy: &Policy, shown: &[u8]) -> Result<Option<RequestHead>, Violation> {
+    read(
+        scan,
+        Section::Request,
+        policy,
+        shown,
+        |bytes| parse_request(policy, bytes),
+        |bytes| parse_request(policy, bytes).or_else(|| parse_request_by_line(policy, bytes)),
+    )
+}
+
+/// Reads a response head. `None`: not whole yet.
+pub(super) fn response(scan: &mut HeadScan, policy: &Policy, shown: &[u8]) -> Result<Option<ResponseHead>, Violation> {
+    let parse = |bytes: &_| parse_response(policy, bytes);
+    read(scan, Section::Response, policy, shown, parse, parse)
+}
+
+/// Reads a trailer section with its empty line. `None`: not whole yet.
+pub(super) fn trailer(scan: &mut HeadScan, policy: &Policy, shown: &[u8]) -> Result<Option<JudgedLines>, Violation> {
+    let parse = |bytes: &_| parse_trailer(policy, bytes);
+    read(scan, Section::Trailer, policy, shown, parse, parse)
+}
+
+/// Tells whether a head has begun: empty lines before a request-line are not yet a request.
+pub(super) fn request_has_begun(shown: &[u8]) -> bool {
+    shown.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
+}
+
+/// What httparse made of the bytes: `None` is "partial", "wrong", or "not as strict as we are".
+type Parsed<T> = Option<T>;
+
+/// `parse` reads what may be a head; `parse_walked` what the strict scanner found to be one.
+fn read<T>(
+    scan: &mut HeadScan,
+    section: Section,
+    policy: &Policy,
+    shown: &[u8],
+    parse: impl Fn(&[u8]) -> Parsed<T>,
+    parse_walked: impl Fn(&[u8]) -> Parsed<T>,
+) -> Result<Option<T>, Violation> {
+    if *scan == HeadScan::default() {
+        let within = shown.get(..policy.max_head).unwrap_or(shown);
+        if let Some(whole) = parse(within) {
+            return Ok(Some(whole));
+        }
+    }
+    let Some(end) = scan.walk(section, policy.max_head, shown)? else {
+        return Ok(None);
+    };
+    *scan = HeadScan::default();
+    parse_walked(&shown[..end]).map(Some).ok_or(Violation::HeadMalformed)
+}
+
+fn parse_request(policy: &Policy, bytes: &[u8]) -> Parsed<RequestHead> {
+    let empty_lines = bytes.chunks(2).take_while(|pair| pair == b"\r\n").count() * 2;
+    let bytes = &bytes[empty_lines..];
+    if !bytes.first().copied().is_some_and(is_token_byte) {
+        return None;
+    }
+    let mut room = [const { MaybeUninit::uninit() }; MAX_FIELD_LINES];
+    let mut head = httparse::Request::new(&mut []);
+    let httparse::Status::Complete(length) = head.parse_with_uninit_headers(bytes, &mut room).ok()? else {
+        return None;
+    };
+    let fields = request_fields(policy, bytes, length, head.headers)?;
+    let method = method(head.method?.as_bytes());
+    Some(RequestHead { length: empty_lines + length, method, version: version(head.version?), fields })
+}
+
+/// Reads a request whose target is not UTF-8, which httparse refuses: bytes over 0x7f are nobody's delimiter, so they pass.
+fn parse_request_by_line(policy: &Policy, bytes: &[u8]) -> Parsed<RequestHead> {
+    let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
+    let fields_start = start + memchr(b'\n', &bytes[start..])? + 1;
+    let (line, lines) = (&bytes[start..fields_start], &bytes[fields_start..]);
+    let mut room = [EMPTY_HEADER; MAX_FIELD_LINES];
+    let httparse::Status::Complete((length, headers)) = httparse::parse_headers(lines, &mut room).ok()? else {
+        return None;
+    };
+    Some(RequestHead {
+        length: fields_start + length,
+        method: method(&line[..memchr(b' ', line)?]),
+        version: version(u8::from(!line.ends_with(b"1.0\r\n"))),
+        fields: request_fields(policy, lines, length, headers)?,
+    })
+}
+
+fn request_fields<'a>(policy: &Policy, bytes: &'a [u8], length: usize, headers: &[Header<'a>]) -> Parsed<Fields> {
+    let mut fields = Fields::default();
+    walk_lines(bytes, length, headers, |_, header| fields.see(policy, header.name.as_bytes(), header.value))?;
+    Some(fields)
+}
+
+fn method(name: &[u8]) -> Method {
+    match name {
+        b"CONNECT" => Method::Connect,
+        b"HEAD" => Method::Head,
+        _ => Method::Other,
+    }
+}
+
+fn parse_response(policy: &Policy, bytes: &[u8]) -> Parsed<ResponseHead> {
+    if bytes.first() != Some(&b'H') {
+        return None;
+    }
+    let mut room = [const { MaybeUninit::uninit() }; MAX_FIELD_LINES];
+    let mut head = httparse::Response::new(&mut []);
+    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut head, bytes, &mut room);
+    let httparse::Status::Complete(length) = parsed.ok()? else {
+        return None;
+    };
+    let mut fields = Fields::default();
+    let mut lines = JudgedLines { left: length, clean: length };
+    walk_lines(bytes, length, head.headers, |start, header| {
+        let name = header.name.as_bytes();
+        fields.see(policy, name, header.value);
+        if lines.clean == length && policy.denylist.denies(name) {
+            lines.clean = start;
+        }
+    })?;
+    let status = head.code.filter(|code| *code >= 100)?;
+    Some(ResponseHead { lines, status, version: version(head.version?), fields })
+}
+
+fn parse_trailer(policy: &Policy, bytes: &[u8]) -> Parsed<JudgedLines> {
+    if bytes.starts_with(b"\r\n") {
+        return Some(JudgedLines { left: 2, clean: 2 });
+    }
+    let mut room = [EMPTY_HEADER; MAX_FIELD_LINES];
+    let httparse::Status::Complete((length, headers)) = httparse::parse_headers(bytes, &mut room).ok()? else {
+        return None;
+    };
+    let mut lines = JudgedLines { left: length, clean: length };
+    walk_lines(bytes, length, headers, |start, header| {
+        if lines.clean == length && policy.denylist.denies(header.name.as_bytes()) {
+            lines.clean = start;
+        }
+    })?;
+    Some(lines)
+}
+
+/// Shows each field line and where it starts. `None`: a line did not end in CRLF.
+fn walk_lines<'a>(
+    bytes: &'a [u8],
+    length: usize,
+    headers: &[Header<'a>],
+    mut see: impl FnMut(usize, &Header<'a>),
+) -> Option<()> {
+    let ends_in_crlf = |end: usize| end == 0 || bytes.get(..end).is_some_and(|line| line.ends_with(b"\r\n"));
+    for header in headers {
+        let start = header.name.as_ptr().addr() - bytes.as_ptr().addr();
+        if !ends_in_crlf(start) {
+            return None;
+        }
+        see(start, header);
+    }
+    // The empty line, and the end of the line before it.
+    (ends_in_crlf(length) && ends_in_crlf(length - 2)).then_some(())
+}
+
+fn version(minor: u8) -> Version {
+    if minor == 0 { Version::Http10 } else { Version::Http11 }
+}
+
+impl HeadScan {
+    /// Walks on to the end of the section and tells where that is, or the first rule broken.
+    fn walk(&mut self, section: Section, limit: usize, shown: &[u8]) -> Result<Option<usize>, Violation> {
+        let within = shown.get(..limit).unwrap_or(shown);
+        while let Some(&byte) = within.get(self.walked()) {
+            self.walk_byte(section, within, byte)?;
+            self.walked += 1;
+            if byte == b'\n' {
+                let line = &within[self.line()..self.walked() - 2];
+                self.line = self.walked;
+                if self.walk_line(section, line)? {
+                    return Ok(Some(self.walked()));
+                }
+            }
+        }
+        if shown.len() < limit { Ok(None) } else { Err(Violation::HeadTooLong) }
+    }
+
+    fn walk_byte(self, section: Section, within: &[u8], byte: u8) -> Result<(), Violation> {
+        let after_cr = self.walked > self.line && within[self.walked() - 1] == b'\r';
+        if section == Section::Response
+            && self.place == Place::Start
+            && b"HTTP/".get(self.walked()).is_some_and(|expected| *expected != byte)
+        {
+            return Err(Violation::StatusLineMalformed);
+        }
+        match byte {
+            b'\n' if after_cr => Ok(()),
+            b'\n' => Err(Violation::BareLf),
+            _ if after_cr => Err(Violation::BareCr),
+            b'\r' | b'\t' => Ok(()),
+            _ if byte.is_ascii_control() => Err(Violation::ControlByte),
+            _ => Ok(()),
+        }
+    }
+
+    /// Judges the shape of a line without its CRLF. True at the end of the section.
+    fn walk_line(&mut self, section: Section, line: &[u8]) -> Result<bool, Violation> {
+        let seen = match (self.place, section) {
+            (Place::Start, Section::Request) if line.is_empty() => return Ok(false),
+            (Place::Start, Section::Request) => {
+                self.place = Place::Fields(0);
+                return request_line(line).map(|()| false);
+            }
+            (Place::Start, Section::Response) => {
+                self.place = Place::Fields(0);
+                return status_line(line).map(|()| false);
+            }
+            (Place::Start, Section::Trailer) => 0,
+            (Place::Fields(seen), _) => seen,
+        };
+        if line.is_empty() {
+            return Ok(true);
+        }
+        if usize::from(seen) == MAX_FIELD_LINES {
+            return Err(Violation::TooManyFieldLines);
+        }
+        self.place = Place::Fields(seen + 1);
+        field_line(line).map(|()| false)
+    }
+
+    fn line(self) -> usize {
+        widen(self.line)
+    }
+
+    fn walked(self) -> usize {
+        widen(self.walked)
+    }
+}
+
+/// Positions are below [`MAX_HEAD_CEILING`](super::MAX_HEAD_CEILING), which fits both types.
+fn widen(position: u32) -> usize {
+    usize::try_from(position).unwrap_or(usize::MAX)
+}
+
+/// `method SP request-target SP HTTP-version` (RFC 9112 §3).
+fn request_line(line: &[u8]) -> Result<(), Violation> {
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Violation::RequestLineMalformed);
+    };
+    if !is_token(method) || target.is_empty() || target.contains(&b'\t') {
+        return Err(Violation::RequestLineMalformed);
+    }
+    check_version(version, Violation::RequestLineMalformed)
+}
+
+/// `HTTP-version SP status-code [SP reason]` (RFC 9112 §4). The space before an empty reason is often left out.
+fn status_line(line: &[u8]) -> Result<(), Violation> {
+    let malformed = Violation::StatusLineMalformed;
+    let (version, rest) = line.split_at_checked(8).ok_or(malformed)?;
+    check_version(version, malformed)?;
+    let (code, reason) = rest.split_at_checked(4).ok_or(malformed)?;
+    let is_code = code[0] == b' ' && matches!(code[1], b'1'..=b'9') && code[2..].iter().all(u8::is_ascii_digit);
+    if is_code && matches!(reason.first(), None | Some(b' ')) { Ok(()) } else { Err(malformed) }
+}
+
+fn check_version(version: &[u8], malformed: Violation) -> Result<(), Violation> {
+    match version {
+        b"HTTP/1.0" | b"HTTP/1.1" => Ok(()),
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+            Err(Violation::VersionUnsupported)
+        }
+        _ => Err(malformed),
+    }
+}
+
+/// `field-name ":" ...` (RFC 9112 §5).
+fn field_line(line: &[u8]) -> Result<(), Violation> {
+    if matches!(line.first(), Some(b' ' | b'\t')) {
+        return Err(Violation::ObsFold);
+    }
+    let name = &line[..memchr(b':', line).ok_or(Violation::NoColon)?];
+    if matches!(name.last(), Some(b' ' | b'\t')) {
+        Err(Violation::WhiteSpaceBeforeColon)
+    } else if is_token(name) {
+        Ok(())
+    } else {
+        Err(Violation::InvalidFieldName)
+    }
+}
+
+/// A token (RFC 9110 §5.6.2).
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
+}
+
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}

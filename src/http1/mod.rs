@@ -1,0 +1,99 @@
+//! The protocol core: a judge of bytes.
+//!
+//! Shown what has been read from a peer and not yet disposed of, it says what to do with the first of those bytes, by a
+//! [`Verdict`]. It holds no bytes, builds no output, owns no socket, clock or lock, and never waits. Our only edit is to
+//! withhold whole field lines, so what goes on is a subsequence of what came.
+//!
+//! Three rules make every property of it easy to state:
+//!
+//! - Bytes before a bad byte are judged before the error is told.
+//! - A limit is a position in the stream, not what happens to be buffered.
+//! - Output and error are the same however the input was cut (invariant 3).
+//!
+//! Where things are decided: [`exchange`] joins the directions, `request` and `response` follow one each, `head` reads
+//! heads and field lines, `framing` says how a body is delimited, `chunked` walks the chunked coding, [`denylist`]
+//! names what is withheld, and [`error`] the rules that can be broken.
+
+mod chunked;
+pub mod denylist;
+pub mod error;
+pub mod exchange;
+mod framing;
+mod head;
+mod request;
+mod response;
+mod upgrade;
+
+use std::num::{NonZeroU64, NonZeroUsize};
+
+pub use denylist::Denylist;
+pub use error::{Ending, Fault, Status, Violation};
+pub use exchange::{Direction, Exchange, OriginEnd};
+pub use upgrade::{MAX_UPGRADES, Upgrades};
+
+/// What the owner of the sockets must do with the next bytes of one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Undecided: read at least one more byte, show all that is left and ask again.
+    NeedMore,
+    /// Undecided until the other direction moves: an Upgrade not yet answered, too many requests unanswered, a broken
+    /// request behind good ones.
+    Wait,
+    /// The first n bytes shown go on as they are.
+    Keep(NonZeroUsize),
+    /// The first n bytes shown are withheld: denied field lines, or a 1xx that an HTTP/1.0 client cannot take.
+    Drop(NonZeroUsize),
+    /// Bytes that need no look: move up to that many, by whatever way, and tell how many by `passed`.
+    Pass(Run),
+}
+
+/// How far bytes need no look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// That many bytes, then ask again.
+    Exactly(NonZeroU64),
+    /// All bytes until the sender ends.
+    UntilEof,
+}
+
+/// What the core is told once: what to withhold, and its limits.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The field names that do not pass.
+    pub denylist: Denylist,
+    /// The protocols that a 101 may switch to.
+    pub upgrades: Upgrades,
+    /// The longest head or trailer section in bytes; 0 < `max_head` ≤ [`MAX_HEAD_CEILING`].
+    pub max_head: usize,
+}
+
+/// The ceiling of [`Policy::max_head`] in bytes: a connection may hold that much for each direction, and positions
+/// within a head are kept in 32 bits.
+pub const MAX_HEAD_CEILING: usize = 1024 * 1024;
+
+/// Field lines of one section. httparse wants a place for each beforehand, 32 bytes a line on the stack; 256 is
+/// more than twice what Apache (100), Tomcat (100) and hyper (100) allow.
+pub const MAX_FIELD_LINES: usize = 256;
+
+/// 1xx responses to one request. A 102 each 20 s for the length of a slow job must fit; an endless row must not.
+pub const MAX_INTERIM: u8 = 64;
+
+/// Requests sent on and not yet answered, on one connection. Browsers that ever pipelined kept to 4 to 8.
+pub const MAX_UNANSWERED: usize = 16;
+
+/// Bytes of the extensions of one chunk. Known uses are signatures of about 100 bytes; all chunks of a body pass
+/// through one at a time, so the limit bounds the time spent on a line and no memory.
+pub const MAX_CHUNK_EXTENSION: u16 = 4096;
+
+/// The greatest length of a message body: others keep it in a signed 64-bit integer.
+pub const MAX_LENGTH: u64 = i64::MAX.unsigned_abs();
+
+/// `Keep` for bytes counted by a scanner, which never counts none.
+fn keep(count: usize) -> Verdict {
+    NonZeroUsize::new(count).map_or(Verdict::NeedMore, Verdict::Keep)
+}
+
+/// `Pass` for the bytes left of a body, which are never none.
+fn pass(left: u64) -> Verdict {
+    NonZeroU64::new(left).map_or(Verdict::NeedMore, |left| Verdict::Pass(Run::Exactly(left)))
+}
