@@ -1,0 +1,192 @@
+//! Drives the protocol core through steps as a session would, without sockets.
+
+use super::{End, Outcome, Rules, Step};
+use crate::http1::{
+    Denylist, Direction, Ending, Exchange, Fault, OriginEnd, Policy, Run, Upgrades, Verdict, Violation,
+};
+
+use crate::http1::exchange::Phase;
+
+/// What the core made of the steps, the rule that was broken, and what each step let out to the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Driven {
+    /// As the model tells it.
+    pub outcome: Outcome,
+    /// The rule that ended the exchange.
+    pub violation: Option<Violation>,
+    /// The bytes that went to the client in each step.
+    pub sent: Vec<Vec<u8>>,
+}
+
+/// The core's policy for the rules; `None` where the core would refuse them.
+#[must_use]
+pub fn policy(rules: &Rules) -> Option<Policy> {
+    let (deny, keep) = (rules.deny.iter().map(String::as_str), rules.keep.iter().map(String::as_str));
+    Some(Policy {
+        denylist: Denylist::new(deny, keep).ok()?,
+        upgrades: Upgrades::new(rules.allow_upgrade.iter().map(String::as_str))?,
+        max_head: rules.max_head,
+    })
+}
+
+/// Runs the steps through the core.
+#[must_use]
+pub fn drive(policy: &Policy, steps: &[Step]) -> Driven {
+    let mut drive = Drive {
+        exchange: Exchange::new(policy),
+        inbound: Vec::new(),
+        outbound: Vec::new(),
+        outcome: Outcome { to_origin: Vec::new(), to_client: Vec::new(), end: End::Open },
+        violation: None,
+        client_ended: false,
+    };
+    let mut sent = Vec::new();
+    for step in steps {
+        let before = drive.outcome.to_client.len();
+        if matches!(drive.outcome.end, End::Open | End::OriginDropped) {
+            drive.step(step);
+        }
+        sent.push(drive.outcome.to_client[before..].to_vec());
+    }
+    Driven { outcome: drive.outcome, violation: drive.violation, sent }
+}
+
+/// The steps with their bytes cut after each of the positions given (in the bytes of all steps), in rising order.
+#[must_use]
+pub fn cut(steps: &[Step], positions: &[usize]) -> Vec<Step> {
+    let mut cut = Vec::new();
+    let mut passed = 0;
+    for step in steps {
+        let (Step::Client(bytes) | Step::Origin(bytes)) = step else {
+            cut.push(step.clone());
+            continue;
+        };
+        let within =
+            positions.iter().filter_map(|at| at.checked_sub(passed)).filter(|at| (1..bytes.len()).contains(at));
+        let mut start = 0;
+        for end in within.chain([bytes.len()]) {
+            let part = bytes[start..end].to_vec();
+            cut.push(if matches!(step, Step::Client(_)) { Step::Client(part) } else { Step::Origin(part) });
+            start = end;
+        }
+        passed += bytes.len();
+    }
+    cut
+}
+
+struct Drive<'p> {
+    exchange: Exchange<'p>,
+    /// The client's bytes not yet disposed of.
+    inbound: Vec<u8>,
+    /// The origin's bytes not yet disposed of.
+    outbound: Vec<u8>,
+    outcome: Outcome,
+    violation: Option<Violation>,
+    client_ended: bool,
+}
+
+impl Drive<'_> {
+    fn step(&mut self, step: &Step) {
+        let result = match step {
+            Step::Client(bytes) => {
+                self.inbound.extend_from_slice(bytes);
+                Ok(())
+            }
+            Step::Origin(bytes) => {
+                self.outbound.extend_from_slice(bytes);
+                self.judge_outbound()
+            }
+            Step::ClientEnd => {
+                self.client_ended = true;
+                Ok(())
+            }
+            Step::OriginEnd => self.end_origin(OriginEnd::Fin),
+            Step::OriginReset => self.end_origin(OriginEnd::Reset),
+        };
+        let result = result.or_else(|fault| self.settle(fault)).and_then(|()| self.judge(Direction::Inbound));
+        if let Err(fault) = result {
+            // Nothing goes on after this, so that there is no origin to drop makes no difference.
+            let _ = self.settle(fault);
+            return;
+        }
+        // A FIN is read after the bytes before it: those that wait are judged first.
+        if self.client_ended && (self.inbound.is_empty() || self.exchange.phase(&self.inbound) != Phase::Response) {
+            self.exchange.request_end();
+        }
+        if self.exchange.is_finished() {
+            self.outcome.end = End::Closed;
+        }
+    }
+
+    /// Judges what the origin sent. Requests that waited for a part of it go on before the next part is judged.
+    fn judge_outbound(&mut self) -> Result<(), Fault> {
+        loop {
+            let before = self.outbound.len();
+            self.judge_once(Direction::Outbound)?;
+            if self.outbound.len() == before {
+                return Ok(());
+            }
+            self.judge(Direction::Inbound)?;
+        }
+    }
+
+    /// Judges all that is at hand of one direction.
+    fn judge(&mut self, direction: Direction) -> Result<(), Fault> {
+        while self.judge_once(direction)? {}
+        Ok(())
+    }
+
+    /// Does what one verdict says; false if that is nothing.
+    fn judge_once(&mut self, direction: Direction) -> Result<bool, Fault> {
+        let (held, out) = match direction {
+            Direction::Inbound => (&mut self.inbound, &mut self.outcome.to_origin),
+            Direction::Outbound => (&mut self.outbound, &mut self.outcome.to_client),
+        };
+        let before = out.len();
+        match self.exchange.judge(direction, held)? {
+            Verdict::Keep(count) => out.extend(held.drain(..count.get())),
+            Verdict::Drop(count) => drop(held.drain(..count.get())),
+            Verdict::NeedMore | Verdict::Wait => return Ok(false),
+            Verdict::Pass(_) if held.is_empty() => return Ok(false),
+            Verdict::Pass(run) => {
+                let count = match run {
+                    Run::Exactly(count) => usize::try_from(count.get()).unwrap_or(usize::MAX).min(held.len()),
+                    Run::UntilEof => held.len(),
+                };
+                out.extend(held.drain(..count));
+                self.exchange.passed(direction, u64::try_from(count).unwrap_or(u64::MAX));
+            }
+        }
+        if direction == Direction::Inbound && out.len() > before {
+            // It went to a fresh connection, if the former one was dropped.
+            self.outcome.end = End::Open;
+        }
+        Ok(true)
+    }
+
+    fn end_origin(&mut self, how: OriginEnd) -> Result<(), Fault> {
+        self.exchange.response_end(how)?;
+        if !self.exchange.is_finished() && !self.exchange.passes_origin_end() {
+            self.outbound.clear();
+            self.outcome.end = End::OriginDropped;
+        }
+        Ok(())
+    }
+
+    /// Ends the exchange as the core says; `Ok` where only the origin's connection goes.
+    fn settle(&mut self, fault: Fault) -> Result<(), Fault> {
+        self.outcome.end = match fault.ending {
+            Ending::Close => End::Closed,
+            Ending::Reply(status) => End::Reply(status.code()),
+            Ending::Cut => End::Cut,
+            Ending::Reset => End::Reset,
+            Ending::DropOrigin => {
+                self.outbound.clear();
+                self.outcome.end = End::OriginDropped;
+                return Ok(());
+            }
+        };
+        self.violation = Some(fault.violation);
+        Err(fault)
+    }
+}

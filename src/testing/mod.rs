@@ -1,0 +1,72 @@
+//! What the tests agree on: what happens at the two sockets, and what the proxy must have done.
+
+pub mod drive;
+pub mod model;
+pub mod vector;
+
+/// One thing that happens at the proxy's two sockets, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Bytes come from the client.
+    Client(Vec<u8>),
+    /// Bytes come from the origin.
+    Origin(Vec<u8>),
+    /// The client shuts down writing (FIN).
+    ClientEnd,
+    /// The origin shuts down writing (FIN).
+    OriginEnd,
+    /// The origin resets its connection.
+    OriginReset,
+}
+
+/// How the exchange stands after the last step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Both sides may go on; also in the middle of something.
+    Open,
+    /// The client's connection is ended cleanly after a complete response.
+    Closed,
+    /// Our own reply with this status is sent to the client, then closed. Its bytes are not part of the outcome.
+    Reply(u16),
+    /// The client's connection is cut: an incomplete message that it can see.
+    Cut,
+    /// The same where a clean FIN would lie (a body until close, a tunnel): a TCP reset.
+    Reset,
+    /// The origin's connection was dropped or had ended while no request was waiting; the client keeps its own.
+    OriginDropped,
+}
+
+/// What has gone out on both sides after the last step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Every byte sent to the origin, over all its connections.
+    pub to_origin: Vec<u8>,
+    /// Every byte of the origin's sent to the client.
+    pub to_client: Vec<u8>,
+    /// How the exchange stands.
+    pub end: End,
+}
+
+/// The part of the configuration that shows on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Names denied: lower-case, exact or `prefix*`.
+    pub deny: Vec<String>,
+    /// Exceptions from `deny`, same forms.
+    pub keep: Vec<String>,
+    /// Protocols a 101 may switch to.
+    pub allow_upgrade: Vec<String>,
+    /// The most bytes a head or a trailer section may have.
+    pub max_head: usize,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            deny: vec!["server".into(), "x-powered-by".into()],
+            keep: Vec::new(),
+            allow_upgrade: vec!["websocket".into()],
+            max_head: 65_536,
+        }
+    }
+}
