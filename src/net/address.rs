@@ -1,0 +1,130 @@
+//! Where to listen and whom to front: `host:port`, `[v6]:port` or `unix:/path`.
+
+use std::fmt;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// An address as an operator writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A host, by number or by name, and a port.
+    Tcp {
+        /// An IPv4 address, an IPv6 address without brackets, or a name.
+        host: Box<str>,
+        /// The port; 0 lets the kernel choose one to listen on.
+        port: u16,
+    },
+    /// The path of a Unix-domain socket.
+    Unix(PathBuf),
+}
+
+/// What is wrong with an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressError {
+    /// There is no `:port` at the end.
+    NoPort,
+    /// What follows the last colon is not a number from 0 to 65535.
+    BadPort,
+    /// Nothing stands before the port.
+    NoHost,
+    /// More than one colon and no brackets, or brackets around something else than an IPv6 address.
+    BadHost,
+    /// Nothing, or a path that is not absolute, follows `unix:`.
+    BadPath,
+    /// It looks like a URL.
+    Url,
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return if path.starts_with('/') { Ok(Self::Unix(path.into())) } else { Err(AddressError::BadPath) };
+        }
+        if text.contains("//") {
+            return Err(AddressError::Url);
+        }
+        let (host, port) = text.rsplit_once(':').ok_or(AddressError::NoPort)?;
+        let bracketed = host.strip_prefix('[').map(|rest| rest.strip_suffix(']').unwrap_or(""));
+        let host = match bracketed {
+            Some(inner) if inner.parse::<Ipv6Addr>().is_ok() => inner,
+            Some(_) => return Err(AddressError::BadHost),
+            None if host.is_empty() => return Err(AddressError::NoHost),
+            None if host.contains([':', '/', ' ', '@', ']']) => return Err(AddressError::BadHost),
+            None => host,
+        };
+        if !port.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(AddressError::BadPort);
+        }
+        let port = port.parse().map_err(|_| AddressError::BadPort)?;
+        Ok(Self::Tcp { host: host.into(), port })
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp { host: address.ip().to_string().into(), port: address.port() }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(formatter, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(formatter, "{host}:{port}"),
+            Self::Unix(path) => write!(formatter, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::NoPort => "there is no port",
+            Self::BadPort => "the port is not a number from 0 to 65535",
+            Self::NoHost => "there is no host before the port",
+            Self::BadHost => "the host is neither a name nor an IP address (an IPv6 address stands in brackets)",
+            Self::BadPath => "no absolute path follows \"unix:\"",
+            Self::Url => "it is a URL, where an address is wanted",
+        })?;
+        formatter.write_str("; right would be: 127.0.0.1:8080, [::1]:8080, localhost:8080 or unix:/run/app.sock")
+    }
+}
+
+impl std::error::Error for AddressError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_and_written_alike() {
+        for text in ["127.0.0.1:8080", "[::1]:80", "app.internal:3000", "localhost:0", "unix:/run/app.sock"] {
+            assert_eq!(text.parse::<Address>().expect(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, error) in [
+            ("", AddressError::NoPort),
+            ("8080", AddressError::NoPort),
+            ("localhost", AddressError::NoPort),
+            (":8080", AddressError::NoHost),
+            ("::1:80", AddressError::BadHost),
+            ("[::1:80", AddressError::BadHost),
+            ("[localhost]:80", AddressError::BadHost),
+            ("localhost:", AddressError::BadPort),
+            ("localhost:http", AddressError::BadPort),
+            ("localhost:+80", AddressError::BadPort),
+            ("localhost:65536", AddressError::BadPort),
+            ("http://localhost:80", AddressError::Url),
+            ("unix:", AddressError::BadPath),
+            ("unix:app.sock", AddressError::BadPath),
+        ] {
+            assert_eq!(text.parse::<Address>(), Err(error), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Coarse deadlines, swept by the worker.
+//!
+//! A runtime timer would cost a registration for each request. Here a deadline is a number in a table, written at will;
+//! once a tick the worker looks through the table and wakes who is late. A wait is longer than its limit by up to two ticks.
+
+use std::cell::{Cell, RefCell};
+use std::task::Waker;
+use std::time::Duration;
+
+use slab::Slab;
+use tokio::sync::Notify;
+
+/// The longest tick: looking through 10,000 deadlines takes some 20 µs, and a limit of seconds needs no better.
+const LONGEST_TICK: Duration = Duration::from_secs(1);
+
+/// The shortest tick, for limits of milliseconds as tests set them.
+const SHORTEST_TICK: Duration = Duration::from_millis(5);
+
+/// The deadlines of a worker's connections.
+#[derive(Debug)]
+pub(super) struct Deadlines {
+    tick: Duration,
+    now: Cell<u64>,
+    table: RefCell<Slab<Slot>>,
+    first_came: Notify,
+}
+
+#[derive(Debug)]
+struct Slot {
+    /// In ticks.
+    at: u64,
+    waker: Waker,
+}
+
+/// A place in the table. In 32 bits: a connection of each kind costs a descriptor, and those are fewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key(u32);
+
+impl Key {
+    fn index(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl Deadlines {
+    /// A table for time limits of which the shortest is given.
+    pub(super) fn new(shortest: Duration) -> Self {
+        Self {
+            tick: (shortest / 8).clamp(SHORTEST_TICK, LONGEST_TICK),
+            now: Cell::new(0),
+            table: RefCell::default(),
+            first_came: Notify::new(),
+        }
+    }
+
+    /// Takes a place; its task will be woken at every sweep past its deadline.
+    pub(super) fn join(&self, waker: Waker) -> Key {
+        let mut table = self.table.borrow_mut();
+        if table.is_empty() {
+            self.first_came.notify_one();
+        }
+        let index = table.insert(Slot { at: u64::MAX, waker });
+        Key(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn leave(&self, key: Key) {
+        self.table.borrow_mut().try_remove(key.index());
+    }
+
+    /// Sets a deadline that much from now.
+    pub(super) fn set(&self, key: Key, wait: Duration) {
+        if let Some(slot) = self.table.borrow_mut().get_mut(key.index()) {
+            // The tick under way may be nearly over, so it does not count.
+            let ticks = wait.as_nanos().div_ceil(self.tick.as_nanos());
+            slot.at = self.now.get().saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX)).saturating_add(1);
+        }
+    }
+
+    pub(super) fn has_passed(&self, key: Key) -> bool {
+        self.table.borrow().get(key.index()).is_some_and(|slot| slot.at <= self.now.get())
+    }
+
+    /// Sweeps the table, for ever. While it is empty, sleeps.
+    pub(super) async fn sweep(&self) {
+        loop {
+            if self.table.borrow().is_empty() {
+                self.first_came.notified().await;
+            }
+            tokio::time::sleep(self.tick).await;
+            let now = self.now.get() + 1;
+            self.now.set(now);
+            for (_, slot) in self.table.borrow().iter() {
+                if slot.at <= now {
+                    slot.waker.wake_by_ref();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! One client connection, and the origin connection that belongs to it alone.
+//!
+//! ```text
+//! Relaying ──finished, or a rule broken──▶ Flushing ──▶ Lingering ──client's FIN or LINGER──▶ gone
+//! Relaying ──client gone, or reset due──▶ gone
+//! ```
+//!
+//! The close is staged: after the last byte the writing side is shut down, and what the client still sends is read and
+//! thrown away for a moment, since a socket closed over unread bytes is reset, and the reset can overtake the reply.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::deadline::Key;
+use super::relay::{Ends, Relay, Rest};
+use super::reply;
+use super::worker::Worker;
+use crate::http1::exchange::Phase;
+use crate::http1::{Direction, Ending, Exchange, Fault, OriginEnd, Status};
+use crate::net::dial::dial;
+use crate::net::stream::Stream;
+use crate::ops::log;
+
+/// How long the client's bytes are thrown away after our last. A client that sees our FIN ends well before.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// The state of one client connection.
+pub(super) struct Session {
+    worker: Rc<Worker>,
+    client: Stream,
+    client_reading: Side,
+    origin: Origin,
+    exchange: Exchange<'static>,
+    inbound: Relay,
+    outbound: Relay,
+    deadline: Option<Key>,
+    /// What the deadline is for.
+    phase: Option<Phase>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Open,
+    Ended,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Relaying,
+    Flushing,
+    Lingering,
+    Gone,
+}
+
+enum Origin {
+    Absent,
+    Dialling(Pin<Box<dyn Future<Output = io::Result<Stream>>>>),
+    Open { stream: Stream, reading: Side, writing: Writing },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writing {
+    Open,
+    /// FIN was sent.
+    ShutDown,
+    /// The origin takes no more bytes; what it has said is still relayed.
+    Refused,
+}
+
+impl Session {
+    pub(super) fn new(worker: Rc<Worker>, client: Stream) -> Self {
+        let exchange = Exchange::new(&worker.config.policy);
+        Self {
+            worker,
+            client,
+            client_reading: Side::Open,
+            origin: Origin::Absent,
+            exchange,
+            inbound: Relay::default(),
+            outbound: Relay::default(),
+            deadline: None,
+            phase: None,
+            stage: Stage::Relaying,
+        }
+    }
+
+    /// Relays both ways until nothing moves. `Some`: what comes next.
+    fn relay(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
+        if self.worker.deadlines.has_passed(deadline) {
+            return Some(self.time_out());
+        }
+        let mut moved = false;
+        loop {
+            if let Some(stage) = self.poll_dial(context) {
+                return Some(stage);
+            }
+            // The origin first: if it has hung up while idle, that must be known before a request is sent to it.
+            if let Some(stage) = self.pump_outbound(context, &mut moved) {
+                return Some(stage);
+            }
+            if let Some(stage) = self.pump_inbound(context, &mut moved) {
+                return Some(stage);
+            }
+            if self.is_finished() {
+                return Some(Stage::Flushing);
+            }
+            match self.origin {
+                Origin::Absent if !self.inbound.is_flushed() => self.begin_dial(),
+                Origin::Absent | Origin::Dialling(_) | Origin::Open { .. } => break,
+            }
+        }
+        self.set_deadline(deadline, moved);
+        None
+    }
+
+    fn begin_dial(&mut self) {
+        let worker = Rc::clone(&self.worker);
+        self.origin = Origin::Dialling(Box::pin(async move { dial(&worker.config.upstream).await }));
+    }
+
+    fn poll_dial(&mut self, context: &mut Context<'_>) -> Option<Stage> {
+        let Origin::Dialling(dialling) = &mut self.origin else {
+            return None;
+        };
+        match dialling.as_mut().poll(context) {
+            Poll::Pending => None,
+            Poll::Ready(Ok(stream)) => {
+                self.origin = Origin::Open { stream, reading: Side::Open, writing: Writing::Open };
+                None
+            }
+            Poll::Ready(Err(error)) => {
+                let ending = self.exchange.give_up(Status::BadGateway);
+                Some(self.end(ending, dial_reason(&error), &error))
+            }
+        }
+    }
+
+    fn pump_outbound(&mut self, context: &mut Context<'_>, moved: &mut bool) -> Option<Stage> {
+        let Origin::Open { stream, reading, .. } = &mut self.origin else {
+            return None;
+        };
+        let source = (*reading == Side::Open).then_some(stream);
+        let ends = Ends { source, sink: Some(&mut self.client), moved };
+        match self.outbound.pump(Direction::Outbound, context, &self.worker.memory, &mut self.exchange, ends) {
+            Rest::Blocked | Rest::Waiting | Rest::NoSink => None,
+            Rest::SourceEnded => self.origin_ended(OriginEnd::Fin),
+            Rest::SourceFailed => self.origin_ended(OriginEnd::Reset),
+            Rest::SinkFailed => Some(self.client_lost()),
+            Rest::Broken(fault) => self.break_off(fault, "http_protocol_error"),
+        }
+    }
+
+    fn origin_ended(&mut self, how: OriginEnd) -> Option<Stage> {
+        if let Err(fault) = self.exchange.response_end(how) {
+            return self.break_off(fault, "http_response_incomplete");
+        }
+        if self.exchange.passes_origin_end() {
+            if let Origin::Open { reading, .. } = &mut self.origin {
+                *reading = Side::Ended;
+            }
+            // A client that is gone already needs no FIN; reading from it will tell.
+            let _ = self.client.shut_down_write();
+        } else {
+            self.drop_origin();
+        }
+        None
+    }
+
+    fn pump_inbound(&mut self, context: &mut Context<'_>, moved: &mut bool) -> Option<Stage> {
+        let sink = match &mut self.origin {
+            Origin::Absent => None,
+            Origin::Dialling(_) => return None,
+            Origin::Open { writing: Writing::Refused, .. } => return self.discard(context),
+            Origin::Open { stream, .. } => Some(stream),
+        };
+        let source = (self.client_reading == Side::Open).then_some(&mut self.client);
+        let ends = Ends { source, sink, moved };
+        match self.inbound.pump(Direction::Inbound, context, &self.worker.memory, &mut self.exchange, ends) {
+            Rest::Blocked | Rest::Waiting | Rest::NoSink => {}
+            Rest::SourceEnded => {
+                self.client_reading = Side::Ended;
+                self.exchange.request_end();
+            }
+            Rest::SourceFailed => return Some(self.client_lost()),
+            Rest::SinkFailed => {
+                if let Origin::Open { writing, .. } = &mut self.origin {
+                    *writing = Writing::Refused;
+                }
+                self.inbound.clear(&self.worker.memory);
+                self.exchange.request_refused();
+            }
+            Rest::Broken(fault) => return self.break_off(fault, "http_request_error"),
+        }
+        self.pass_client_end();
+        None
+    }
+
+    /// Passes the client's FIN on where the origin must see it.
+    fn pass_client_end(&mut self) {
+        if self.client_reading == Side::Ended
+            && self.inbound.is_flushed()
+            && self.exchange.passes_client_end()
+            && let Origin::Open { stream, writing: writing @ Writing::Open, .. } = &mut self.origin
+        {
+            *writing = Writing::ShutDown;
+            // An origin that is gone already needs no FIN; reading from it will tell.
+            let _ = stream.shut_down_write();
+        }
+    }
+
+    /// Reads and throws away what the client sends.
+    fn discard(&mut self, context: &mut Context<'_>) -> Option<Stage> {
+        let mut room = [0; 4096];
+        while self.client_reading == Side::Open {
+            match self.client.poll_read(context, &mut room) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) => self.client_reading = Side::Ended,
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) => return Some(Stage::Gone),
+            }
+        }
+        None
+    }
+
+    fn is_finished(&self) -> bool {
+        let inbound_is_done = self.inbound.is_flushed() || matches!(self.origin, Origin::Absent);
+        self.exchange.is_finished() && self.outbound.is_flushed() && inbound_is_done
+    }
+
+    fn client_lost(&mut self) -> Stage {
+        if let Origin::Open { stream, .. } = &self.origin
+            && self.exchange.passes_origin_end()
+        {
+            stream.reset_on_close();
+        }
+        Stage::Gone
+    }
+
+    fn drop_origin(&mut self) {
+        self.origin = Origin::Absent;
+        self.outbound.clear(&self.worker.memory);
+    }
+
+    fn time_out(&mut self) -> Stage {
+        let (status, reason, detail) = match (&self.origin, self.phase) {
+            (_, None | Some(Phase::Idle)) => return Stage::Gone,
+            (Origin::Dialling(_), _) => (Status::GatewayTimeout, "connection_timeout", "connect_timeout"),
+            (_, Some(Phase::Head)) => (Status::RequestTimeout, "http_request_error", "head_timeout"),
+            (_, Some(Phase::Request)) if self.inbound.is_flushed() => {
+                (Status::RequestTimeout, "http_request_error", "exchange_timeout")
+            }
+            (_, Some(Phase::Request | Phase::Response)) => {
+                (Status::GatewayTimeout, "http_response_timeout", "exchange_timeout")
+            }
+        };
+        let ending = self.exchange.give_up(status);
+        self.end(ending, reason, &detail)
+    }
+
+    fn break_off(&mut self, fault: Fault, reason: &str) -> Option<Stage> {
+        if fault.ending == Ending::DropOrigin {
+            log::bad_end(&self.client, reason, &fault.violation, fault.ending);
+            self.drop_origin();
+            return None;
+        }
+        Some(self.end(fault.ending, reason, &fault.violation))
+    }
+
+    /// Ends the client's connection in the way given.
+    fn end(&mut self, ending: Ending, reason: &str, detail: &dyn std::fmt::Display) -> Stage {
+        self.origin = Origin::Absent;
+        let memory = &self.worker.memory;
+        let last = if let Ending::Reply(status) = ending { reply::bytes(status) } else { b"" };
+        self.outbound.close_with(memory, last);
+        log::bad_end(&self.client, reason, detail, ending);
+        if ending == Ending::Reset {
+            self.client.reset_on_close();
+            return Stage::Gone;
+        }
+        Stage::Flushing
+    }
+
+    /// Writes the last bytes. `Some`: what comes next.
+    fn flush(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
+        self.origin = Origin::Absent;
+        match self.outbound.flush(context, &self.worker.memory, &mut self.client) {
+            Poll::Pending if self.worker.deadlines.has_passed(deadline) => Some(Stage::Gone),
+            Poll::Pending => None,
+            Poll::Ready(Err(_)) => Some(Stage::Gone),
+            Poll::Ready(Ok(())) if self.client_reading == Side::Ended => Some(Stage::Gone),
+            Poll::Ready(Ok(())) => match self.client.shut_down_write() {
+                Ok(()) => Some(Stage::Lingering),
+                Err(_) => Some(Stage::Gone),
+            },
+        }
+    }
+
+    fn linger(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
+        let is_over = self.worker.deadlines.has_passed(deadline);
+        self.discard(context).or((is_over || self.client_reading == Side::Ended).then_some(Stage::Gone))
+    }
+
+    /// Sets the deadline anew where something moved or something else is waited for. A head's deadline stands from its
+    /// first byte.
+    fn set_deadline(&mut self, deadline: Key, moved: bool) {
+        let timeouts = &self.worker.config.timeouts;
+        let phase = self.exchange.phase(self.inbound.unjudged());
+        if self.phase == Some(phase) && (!moved || phase == Phase::Head) {
+            return;
+        }
+        self.phase = Some(phase);
+        let wait = match (&self.origin, phase) {
+            (Origin::Dialling(_), _) => timeouts.connect,
+            (_, Phase::Idle) => timeouts.idle,
+            (_, Phase::Head) => timeouts.head,
+            (_, Phase::Request | Phase::Response) => timeouts.exchange,
+        };
+        self.worker.deadlines.set(deadline, wait);
+    }
+}
+
+/// Why the origin could not be reached, in a word of RFC 9209 §2.3.
+fn dial_reason(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::ConnectionRefused {
+        "connection_refused"
+    } else if error.kind() == io::ErrorKind::TimedOut {
+        "connection_timeout"
+    } else {
+        "destination_unavailable"
+    }
+}
+
+impl Future for Session {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let session = self.get_mut();
+        let deadline = *session.deadline.get_or_insert_with(|| session.worker.deadlines.join(context.waker().clone()));
+        loop {
+            let next = match session.stage {
+                Stage::Relaying => session.relay(context, deadline),
+                Stage::Flushing => session.flush(context, deadline),
+                Stage::Lingering => session.linger(context, deadline),
+                Stage::Gone => return Poll::Ready(()),
+            };
+            let Some(stage) = next else {
+                return Poll::Pending;
+            };
+            session.stage = stage;
+            match stage {
+                Stage::Flushing => session.worker.deadlines.set(deadline, session.worker.config.timeouts.exchange),
+                Stage::Lingering => session.worker.deadlines.set(deadline, LINGER),
+                Stage::Relaying | Stage::Gone => {}
+            }
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Ended from outside, as at the end of the process: a clean end to an undelimited body would be a lie.
+        if self.stage == Stage::Relaying && self.exchange.give_up(Status::BadGateway) == Ending::Reset {
+            self.client.reset_on_close();
+        }
+        if let Some(deadline) = self.deadline {
+            self.worker.deadlines.leave(deadline);
+        }
+        self.inbound.clear(&self.worker.memory);
+        self.outbound.clear(&self.worker.memory);
+    }
+}
