@@ -16,6 +16,10 @@ pub struct Driven {
     pub violation: Option<Violation>,
     /// The bytes that went to the client in each step.
     pub sent: Vec<Vec<u8>>,
+    /// How many bytes had gone to the origin after each step.
+    pub received: Vec<usize>,
+    /// How the exchange stood after each step.
+    pub ends: Vec<End>,
 }
 
 /// The core's policy for the rules; `None` where the core would refuse them.
@@ -40,15 +44,17 @@ pub fn drive(policy: &Policy, steps: &[Step]) -> Driven {
         violation: None,
         client_ended: false,
     };
-    let mut sent = Vec::new();
+    let (mut sent, mut received, mut ends) = (Vec::new(), Vec::new(), Vec::new());
     for step in steps {
         let before = drive.outcome.to_client.len();
         if matches!(drive.outcome.end, End::Open | End::OriginDropped) {
             drive.step(step);
         }
         sent.push(drive.outcome.to_client[before..].to_vec());
+        received.push(drive.outcome.to_origin.len());
+        ends.push(drive.outcome.end.clone());
     }
-    Driven { outcome: drive.outcome, violation: drive.violation, sent }
+    Driven { outcome: drive.outcome, violation: drive.violation, sent, received, ends }
 }
 
 /// The steps with their bytes cut after each of the positions given (in the bytes of all steps), in rising order.

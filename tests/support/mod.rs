@@ -1,0 +1,193 @@
+//! What the socket tests share: a proxy on a thread of this process, and sockets with a time limit.
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use headsnip::config::{Config, Timeouts};
+use headsnip::net::address::Address;
+use headsnip::proxy::Proxy;
+use headsnip::testing::Rules;
+use headsnip::testing::drive::policy;
+use socket2::SockRef;
+use tokio::sync::oneshot;
+
+/// No read, write or accept of a test waits longer.
+pub const LIMIT: Duration = Duration::from_secs(10);
+
+/// A proxy on a thread of its own; stopped when dropped.
+pub struct Running {
+    pub address: Address,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    /// In front of a TCP origin, with the limits that a test wants.
+    pub fn before(origin: &Origin) -> Self {
+        Self::with(&Rules::default(), origin.address(), Timeouts::default())
+    }
+
+    pub fn with(rules: &Rules, upstream: Address, timeouts: Timeouts) -> Self {
+        Self::on("127.0.0.1:0", rules, upstream, timeouts)
+    }
+
+    pub fn on(listen: &str, rules: &Rules, upstream: Address, timeouts: Timeouts) -> Self {
+        let policy = policy(rules).expect("the rules are sound");
+        let listen = listen.parse().expect("an address");
+        let proxy = Proxy::bind(Config { listen, upstream, policy, timeouts }).expect("a free port");
+        let address = proxy.address().expect("a bound listener has an address");
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::spawn(move || drop(proxy.run(|| stopped)));
+        Self { address, stop: Some(stop), thread: Some(thread) }
+    }
+
+    pub fn dial(&self) -> Peer {
+        let address = self.address.to_string();
+        Peer::new(TcpStream::connect(address).expect("the proxy listens"))
+    }
+
+    /// Stops the proxy and waits for its thread.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        // If the thread has ended already, nobody listens for the signal.
+        let _ = self.stop.take().map(|stop| stop.send(()));
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            assert!(ended.is_ok() || std::thread::panicking(), "the proxy panicked");
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The server behind the proxy: accepts one connection after another, when told to.
+pub struct Origin {
+    listener: TcpListener,
+}
+
+impl Origin {
+    pub fn new() -> Self {
+        Self { listener: TcpListener::bind("127.0.0.1:0").expect("a free port") }
+    }
+
+    pub fn address(&self) -> Address {
+        self.listener.local_addr().expect("a bound listener has an address").into()
+    }
+
+    /// The next connection of the proxy.
+    pub fn accept(&self) -> Peer {
+        SockRef::from(&self.listener).set_read_timeout(Some(LIMIT)).expect("a time limit");
+        Peer::new(self.listener.accept().expect("the proxy dials within the limit").0)
+    }
+}
+
+/// One end of a connection.
+pub struct Peer {
+    stream: TcpStream,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Fin,
+    Reset,
+}
+
+impl Peer {
+    pub fn new(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(LIMIT)).expect("a time limit");
+        stream.set_write_timeout(Some(LIMIT)).expect("a time limit");
+        stream.set_nodelay(true).expect("a TCP option");
+        Self { stream }
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).expect("the other side reads");
+    }
+
+    /// Sends as far as the other side takes it.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        self.stream.write_all(bytes.as_ref())
+    }
+
+    /// Reads that many bytes.
+    pub fn read(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        let mut filled = 0;
+        while filled < count {
+            let read = self.stream.read(&mut bytes[filled..]);
+            let read = read.unwrap_or_else(|error| panic!("{error} after {:?}", text(&bytes[..filled])));
+            assert!(read > 0, "ended after {:?} of {count} bytes", text(&bytes[..filled]));
+            filled += read;
+        }
+        bytes
+    }
+
+    /// Reads just these bytes.
+    pub fn expect(&mut self, bytes: impl AsRef<[u8]>) {
+        let found = self.read(bytes.as_ref().len());
+        assert!(found == bytes.as_ref(), "found {:?}\nwanted {:?}", text(&found), text(bytes.as_ref()));
+    }
+
+    /// Reads to the end.
+    pub fn read_to_end(&mut self) -> (Vec<u8>, Ended) {
+        let mut bytes = Vec::new();
+        let mut room = [0; 16 * 1024];
+        loop {
+            match self.stream.read(&mut room) {
+                Ok(0) => return (bytes, Ended::Fin),
+                Ok(count) => bytes.extend_from_slice(&room[..count]),
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return (bytes, Ended::Reset),
+                Err(error) => panic!("{error} after {:?}", text(&bytes)),
+            }
+        }
+    }
+
+    /// Reads just these bytes and then the end.
+    pub fn expect_end(&mut self, bytes: impl AsRef<[u8]>, how: Ended) {
+        let (found, ended) = self.read_to_end();
+        assert!(found == bytes.as_ref(), "found {:?}\nwanted {:?}", text(&found), text(bytes.as_ref()));
+        assert_eq!(ended, how, "after {:?}", text(&found));
+    }
+
+    /// Tells whether the connection is open and nothing is there to read.
+    pub fn is_silent(&mut self) -> bool {
+        self.stream.set_nonblocking(true).expect("a socket option");
+        let read = self.stream.read(&mut [0]);
+        self.stream.set_nonblocking(false).expect("a socket option");
+        read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
+    /// Sends FIN.
+    pub fn finish(&mut self) {
+        // A connection that was reset has no FIN to send.
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Sends a reset.
+    pub fn reset(self) {
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("a socket option");
+    }
+}
+
+/// Bytes as a person reads them, cut short.
+pub fn text(bytes: &[u8]) -> String {
+    let shown = bytes[..bytes.len().min(600)].escape_ascii();
+    format!("{shown}{}", if bytes.len() > 600 { " ..." } else { "" })
+}
+
+/// Bytes that are a function of their offset, so that loss, swap and repetition show.
+pub fn body(length: usize) -> Vec<u8> {
+    (0_u64..).flat_map(|block| block.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes()).take(length).collect()
+}

@@ -1,0 +1,133 @@
+//! Runs the vectors of `tests/vectors/*.txt` through a proxy with real sockets on both sides.
+//!
+//! A step is taken when all that the steps before it must have brought about has arrived, so that the sides keep the order
+//! of the vector. Vectors in which the origin speaks before the proxy has a reason to dial it cannot be put so, and are left
+//! to `tests/vectors.rs`.
+
+mod support;
+
+use headsnip::config::Timeouts;
+use headsnip::testing::drive::{Driven, drive, policy};
+use headsnip::testing::vector::{self, Vector};
+use headsnip::testing::{End, Step};
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::path::Path;
+use support::{Ended, Origin, Peer, Running, text};
+
+/// In these the origin speaks unasked, on a connection that no request has opened.
+const WITHOUT_A_DIAL: [&str; 3] =
+    ["unsolicited-before-any-request", "unsolicited-before-the-request-is-whole", "origin-ends-before-any-request"];
+
+fn main() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
+    let mut trials = Vec::new();
+    for entry in std::fs::read_dir(&folder).expect("the folder of vectors is there") {
+        let path = entry.expect("the folder can be read").path();
+        let text = std::fs::read_to_string(&path).expect("a vector file is text");
+        let vectors = vector::parse(&text).expect("vectors can be read");
+        let playable = vectors.into_iter().filter(|vector| !WITHOUT_A_DIAL.contains(&vector.name.as_str()));
+        trials.extend(playable.map(|vector| Trial::test(vector.name.clone(), move || play(&vector))));
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
+
+fn play(vector: &Vector) -> Result<(), Failed> {
+    let plan = drive(&policy(&vector.rules).ok_or("the core refuses the options")?, &vector.steps);
+    let listener = Origin::new();
+    let proxy = Running::with(&vector.rules, listener.address(), Timeouts::default());
+    let mut stage =
+        Stage { client: proxy.dial(), listener, origin: None, to_origin: Vec::new(), to_client: Vec::new() };
+    for (index, step) in vector.steps.iter().enumerate() {
+        stage.take(step);
+        stage.await_outputs(&plan, index)?;
+    }
+    // Every other end of the origin's closes the client too, or is `origin dropped`.
+    let is_half_closed = |(step, end): (&Step, &End)| *step == Step::OriginEnd && *end == End::Open;
+    let end = if vector.end == End::Open && vector.steps.iter().zip(&plan.ends).any(is_half_closed) {
+        stage.client.expect_end("", Ended::Fin);
+        Vec::new()
+    } else {
+        stage.end(&vector.end)?
+    };
+    same("to client", &stage.to_client, &[&vector.to_client[..], &end].concat())?;
+    same("to origin", &stage.to_origin, &vector.to_origin)?;
+    drop(stage);
+    proxy.stop();
+    Ok(())
+}
+
+struct Stage {
+    client: Peer,
+    listener: Origin,
+    /// `None` before the proxy has dialled, and after the origin was reset.
+    origin: Option<Peer>,
+    to_origin: Vec<u8>,
+    to_client: Vec<u8>,
+}
+
+impl Stage {
+    fn take(&mut self, step: &Step) {
+        match (step, &mut self.origin) {
+            // A proxy that has answered may have closed already.
+            (Step::Client(bytes), _) => drop(self.client.try_send(bytes)),
+            (Step::ClientEnd, _) => self.client.finish(),
+            (Step::Origin(bytes), Some(origin)) => drop(origin.try_send(bytes)),
+            (Step::OriginEnd, Some(origin)) => origin.finish(),
+            (Step::OriginReset, origin @ Some(_)) => {
+                if let Some(origin) = origin.take() {
+                    origin.reset();
+                }
+            }
+            (Step::Origin(_) | Step::OriginEnd | Step::OriginReset, None) => {}
+        }
+    }
+
+    /// Reads all that must have gone out by the end of a step.
+    fn await_outputs(&mut self, plan: &Driven, index: usize) -> Result<(), Failed> {
+        let sent: usize = plan.sent[..=index].iter().map(Vec::len).sum();
+        self.to_client.extend(self.client.read(sent - self.to_client.len()));
+        let wanted = plan.received[index] - self.to_origin.len();
+        if wanted > 0 {
+            let origin = self.origin.get_or_insert_with(|| self.listener.accept());
+            self.to_origin.extend(origin.read(wanted));
+        }
+        match self.origin.take_if(|_| plan.ends[index] == End::OriginDropped) {
+            Some(mut dropped) => same("to the origin that was dropped", &dropped.read_to_end().0, &Vec::new()),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks how the client's connection stands, and gives what came beside the origin's bytes.
+    fn end(&mut self, end: &End) -> Result<Vec<u8>, Failed> {
+        let (reply, ended) = match end {
+            End::Open | End::OriginDropped if self.client.is_silent() => return Ok(Vec::new()),
+            End::Open | End::OriginDropped => return Err("the client is not open".into()),
+            End::Closed | End::Cut => (String::new(), Ended::Fin),
+            End::Reset => (String::new(), Ended::Reset),
+            End::Reply(code) => (reply(*code), Ended::Fin),
+        };
+        let (extra, found) = self.client.read_to_end();
+        self.to_client.extend(&extra);
+        if found == ended { Ok(reply.into_bytes()) } else { Err(format!("ended by {found:?}, not {ended:?}").into()) }
+    }
+}
+
+/// Our own reply, by the contract: the status-line, `Content-Length: 0`, `Connection: close`.
+fn reply(code: u16) -> String {
+    let reason = [
+        (400, "Bad Request"),
+        (431, "Request Header Fields Too Large"),
+        (501, "Not Implemented"),
+        (502, "Bad Gateway"),
+        (505, "HTTP Version Not Supported"),
+    ];
+    let reason = reason.iter().find(|(known, _)| *known == code).map_or("", |(_, reason)| reason);
+    format!("HTTP/1.1 {code} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+}
+
+fn same(what: &str, found: &Vec<u8>, expected: &Vec<u8>) -> Result<(), Failed> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!("{what}:\n   found {}\nexpected {}", text(found), text(expected)).into())
+}
