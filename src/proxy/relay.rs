@@ -10,6 +10,8 @@ use std::cell::RefCell;
 use std::io;
 use std::task::{Context, Poll};
 
+use bytes::{Buf, BytesMut};
+
 use crate::http1::{Direction, Exchange, Fault, Run, Verdict};
 use crate::net::stream::Stream;
 
@@ -26,7 +28,7 @@ const POOLED_CAPACITY: usize = SCRATCH;
 #[derive(Debug)]
 pub(super) struct Memory {
     scratch: RefCell<Box<[u8]>>,
-    pool: RefCell<Vec<Vec<u8>>>,
+    pool: RefCell<Vec<BytesMut>>,
 }
 
 impl Memory {
@@ -34,16 +36,18 @@ impl Memory {
         Self { scratch: RefCell::new(vec![0; SCRATCH].into()), pool: RefCell::default() }
     }
 
-    fn hold(&self, bytes: &[u8]) -> Vec<u8> {
+    fn hold(&self, bytes: &[u8]) -> BytesMut {
         let mut buffer = self.pool.borrow_mut().pop().unwrap_or_default();
         buffer.extend_from_slice(bytes);
         buffer
     }
 
-    fn release(&self, mut buffer: Vec<u8>) {
+    fn release(&self, mut buffer: BytesMut) {
+        buffer.clear();
+        // Its capacity does not count what stands before its start; reclaiming tells.
+        let is_pooled = buffer.try_reclaim(1) && !buffer.try_reclaim(POOLED_CAPACITY + 1);
         let mut pool = self.pool.borrow_mut();
-        if (1..=POOLED_CAPACITY).contains(&buffer.capacity()) && pool.len() < POOLED_BUFFERS {
-            buffer.clear();
+        if is_pooled && pool.len() < POOLED_BUFFERS {
             pool.push(buffer);
         }
     }
@@ -78,7 +82,7 @@ pub(super) struct Ends<'a> {
 /// The bytes of one direction that are not disposed of.
 #[derive(Debug, Default)]
 pub(super) struct Relay {
-    held: Vec<u8>,
+    held: BytesMut,
     /// Of `held`, how many are to be written; those behind are to be judged.
     judged: usize,
 }
@@ -181,7 +185,7 @@ impl Relay {
         if window.start == self.held.len() {
             self.clear(memory);
         } else {
-            self.held.drain(..window.start);
+            self.held.advance(window.start);
             self.judged = window.judged - window.start;
         }
     }

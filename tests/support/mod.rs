@@ -1,6 +1,7 @@
 //! What the socket tests share: a proxy on a thread of this process, and sockets with a time limit.
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
+#![allow(clippy::panic, reason = "a helper fails the test that called it")]
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
