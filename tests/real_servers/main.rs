@@ -1,0 +1,63 @@
+//! headsnip in front of real servers: uvicorn, `BentoML`, gunicorn, Hypercorn, Express and Python's http.server.
+//!
+//! Each test asks a server directly and through headsnip, with the same bytes, and compares what comes back byte by
+//! byte: all that may be missing are whole `Server` and `X-Powered-By` lines. The first run installs packages of pinned
+//! versions under the build folder. Where Python or Node is missing, the tests that need it are skipped, which is said;
+//! with `CI=true` in the environment they fail instead. All traffic stays on this machine.
+//!
+//! Reading order: `cases` (what is asked), `compare` (what must hold), `reader` and `wire` (a small HTTP client),
+//! `server` and `process` (starting and ending), `setup` (what must be installed).
+
+mod cases;
+mod compare;
+mod process;
+mod reader;
+mod server;
+mod setup;
+mod wire;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+
+use libtest_mimic::Arguments;
+
+use server::Server;
+use setup::{Needs, Setup};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let must_run = std::env::var("CI").is_ok_and(|value| value == "true");
+    let setup = match Setup::new() {
+        Ok(setup) => Arc::new(setup),
+        Err(error) => {
+            eprintln!("real servers: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    for needs in [Needs::Python, Needs::Node] {
+        if let Some(reason) = setup.missing(needs) {
+            let outcome = if must_run { "fail, as CI=true wants it" } else { "are skipped" };
+            eprintln!("real servers: {reason}; the tests that need it {outcome}");
+        }
+    }
+    let servers = servers().into_iter().map(|server| server.into_trials(&setup, must_run));
+    let (trials, running): (Vec<_>, Vec<_>) = servers.unzip();
+    let conclusion = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
+    // Ends every process that was started, each at the same time as the others.
+    thread::scope(|scope| {
+        for shared in running {
+            scope.spawn(move || drop(shared));
+        }
+    });
+    conclusion.exit_code()
+}
+
+fn servers() -> Vec<Server> {
+    let mut servers = cases::asgi::servers();
+    servers.push(cases::uvicorn_idle::server());
+    servers.push(cases::bentoml::server());
+    servers.push(cases::express::server());
+    servers.push(cases::http_server::server());
+    servers
+}
