@@ -3,16 +3,16 @@
 
 use std::path::Path;
 
-use headsnip::http1::Policy;
-use headsnip::testing::drive::{Driven, cut, drive, policy};
+use headsnip::http1::Violation;
+use headsnip::testing::drive::policy;
+use headsnip::testing::property::{self, cuts_do_not_matter};
 use headsnip::testing::vector::{self, Vector};
-use headsnip::testing::{End, Step, model};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// Up to so many bytes every pair of cuts is tried: 20,000 pairs.
 const ALL_PAIRS: usize = 200;
 
-/// Up to so many bytes every single cut, and every byte by itself, is tried.
+/// Up to so many bytes every single cut is tried.
 const ALL_CUTS: usize = 8_000;
 
 fn main() {
@@ -33,60 +33,23 @@ fn main() {
 }
 
 fn check(vector: &Vector) -> Result<(), Failed> {
-    let policy = policy(&vector.rules).ok_or("the core refuses the options")?;
-    let whole = drive(&policy, &vector.steps);
+    let whole = property::holds(&vector.rules, &vector.steps)?;
     compare("to origin", &whole.outcome.to_origin, &vector.to_origin)?;
     compare("to client", &whole.outcome.to_client, &vector.to_client)?;
     same("end", &whole.outcome.end, &vector.end)?;
     if let Some(error) = &vector.error {
-        same("error", &whole.violation.map(headsnip::http1::Violation::name), &Some(error.as_str()))?;
+        same("error", &whole.violation.map(Violation::name), &Some(error.as_str()))?;
     }
-    same("the model", &model::outcome(&vector.rules, &vector.steps), &whole.outcome)?;
-    cuts_do_not_matter(&policy, vector, &whole)?;
-    rewriting_twice_changes_nothing(&policy, vector, &whole)
-}
-
-/// Invariant 3.
-fn cuts_do_not_matter(policy: &Policy, vector: &Vector, whole: &Driven) -> Result<(), Failed> {
-    let length: usize = vector.steps.iter().map(|step| bytes(step).len()).sum();
-    let try_cuts = |positions: &[usize]| {
-        let driven = drive(policy, &cut(&vector.steps, positions));
-        same(
-            &format!("cut at {positions:?}"),
-            &(driven.outcome, driven.violation),
-            &(whole.outcome.clone(), whole.violation),
-        )
-    };
-    if length > ALL_CUTS {
-        return (0..64).try_for_each(|part| try_cuts(&[length * part / 64, length * (part + 1) / 64 - 1]));
+    let policy = policy(&vector.rules).ok_or("the core refuses the options")?;
+    let length: usize = vector.steps.iter().map(|step| step.bytes().len()).sum();
+    let try_cuts = |positions: &[usize]| cuts_do_not_matter(&policy, &vector.steps, &whole, positions);
+    if length <= ALL_CUTS {
+        (1..length).try_for_each(|at| try_cuts(&[at]))?;
     }
-    try_cuts(&(1..length).collect::<Vec<_>>())?;
-    (1..length).try_for_each(|at| try_cuts(&[at]))?;
     if length <= ALL_PAIRS {
         (1..length).try_for_each(|first| (first + 1..length).try_for_each(|second| try_cuts(&[first, second])))?;
     }
     Ok(())
-}
-
-/// Invariant 4: our own output, sent by the origin in place of its own, goes through as it is.
-fn rewriting_twice_changes_nothing(policy: &Policy, vector: &Vector, whole: &Driven) -> Result<(), Failed> {
-    let again = vector.steps.iter().zip(&whole.sent).map(|(step, sent)| match step {
-        Step::Origin(_) => Step::Origin(sent.clone()),
-        Step::Client(_) | Step::ClientEnd | Step::OriginEnd | Step::OriginReset => step.clone(),
-    });
-    let driven = drive(policy, &again.collect::<Vec<_>>());
-    compare("to client, rewritten twice", &driven.outcome.to_client, &whole.outcome.to_client)?;
-    if whole.violation.is_none() && matches!(whole.outcome.end, End::Open | End::Closed) {
-        same("end, rewritten twice", &driven.outcome.end, &whole.outcome.end)?;
-    }
-    Ok(())
-}
-
-fn bytes(step: &Step) -> &[u8] {
-    match step {
-        Step::Client(bytes) | Step::Origin(bytes) => bytes,
-        Step::ClientEnd | Step::OriginEnd | Step::OriginReset => &[],
-    }
 }
 
 fn compare(what: &str, found: &[u8], expected: &[u8]) -> Result<(), Failed> {

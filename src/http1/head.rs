@@ -351,11 +351,12 @@ impl HeadScan {
         if line.is_empty() {
             return Ok(true);
         }
+        field_line(line)?;
         if usize::from(seen) == MAX_FIELD_LINES {
             return Err(Violation::TooManyFieldLines);
         }
         self.place = Place::Fields(seen + 1);
-        field_line(line).map(|()| false)
+        Ok(false)
     }
 
     fn line(self) -> usize {

@@ -2,6 +2,7 @@
 
 pub mod drive;
 pub mod model;
+pub mod property;
 pub mod vector;
 
 /// One thing that happens at the proxy's two sockets, in this order.
@@ -17,6 +18,17 @@ pub enum Step {
     OriginEnd,
     /// The origin resets its connection.
     OriginReset,
+}
+
+impl Step {
+    /// The bytes that come with it.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Client(bytes) | Self::Origin(bytes) => bytes,
+            Self::ClientEnd | Self::OriginEnd | Self::OriginReset => &[],
+        }
+    }
 }
 
 /// How the exchange stands after the last step.

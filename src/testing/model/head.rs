@@ -1,7 +1,7 @@
 //! Heads and trailer sections of the plain model, and what their fields mean.
 //!
 //! Everything here is a function of all the bytes that have come of one head: it is read again from its first byte
-//! each time. A line is judged once its LF has come: first its bytes, in order, then its shape. The first bad line
+//! each time. The bytes of a line are judged as they come, its shape once its LF has come. The first bad line
 //! decides; what the lines mean (RFC 9110 and 9112 beyond the grammar) is asked only once the head is whole.
 //!
 //! `Ok(None)` always says: so far no fault, and not whole.
@@ -202,9 +202,7 @@ pub(super) fn is_token_byte(byte: u8) -> bool {
 fn line(bytes: &[u8], at: usize, limit: usize) -> Result<Option<(&[u8], usize)>, Fault> {
     let within_limit = bytes.get(..limit).unwrap_or(bytes);
     let rest = within_limit.get(at..).unwrap_or_default();
-    let Some(length) = rest.iter().position(|&byte| byte == b'\n') else {
-        return if bytes.len() >= limit { Err("head_too_long") } else { Ok(None) };
-    };
+    let length = rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len());
     let line = rest.get(..length).unwrap_or_default();
     let content = line.strip_suffix(b"\r");
     // RFC 9112 §2.2 lets a recipient take a lone LF as a line end, and a lone CR as a space; two may not agree.
@@ -216,7 +214,13 @@ fn line(bytes: &[u8], at: usize, limit: usize) -> Result<Option<(&[u8], usize)>,
             _ => {}
         }
     }
-    content.map(|content| Some((content, at + length + 1))).ok_or("bare_lf")
+    if length < rest.len() {
+        content.map(|content| Some((content, at + length + 1))).ok_or("bare_lf")
+    } else if bytes.len() >= limit {
+        Err("head_too_long")
+    } else {
+        Ok(None)
+    }
 }
 
 /// RFC 9112 §3: method SP request-target SP HTTP-version.

@@ -1,0 +1,146 @@
+//! The invariants, each written once as a function over steps; vectors, corpus replay and fuzz targets call these.
+//!
+//! A corpus file is read as steps: 0xFE and a letter begin one (`c` and `o`: bytes of the client and of the origin follow;
+//! `C`, `O` and `R`: the client ends, the origin ends, the origin is reset). Bytes before the first are the client's. So the
+//! file reads as the traffic it stands for.
+
+use super::drive::{Driven, cut, drive, policy};
+use super::{End, Rules, Step, model};
+use crate::http1::Policy;
+
+/// Begins a step in a corpus file: a byte that UTF-8 never has.
+const MARK: u8 = 0xFE;
+
+/// Holds the invariants for any bytes in any order. The fuzz target `exchange`.
+///
+/// # Panics
+///
+/// If one is broken.
+pub fn exchange(input: &[u8]) {
+    let steps = steps(input);
+    // A small limit, so that inputs of a fuzzer's size reach it.
+    let rules = Rules { max_head: 512, ..Rules::default() };
+    let checked = holds(&rules, &steps);
+    assert!(checked.is_ok(), "{}", checked.unwrap_err());
+}
+
+/// Holds all invariants that can be told from the steps alone.
+pub fn holds(rules: &Rules, steps: &[Step]) -> Result<Driven, String> {
+    let policy = policy(rules).ok_or("the core refuses the rules")?;
+    let whole = drive(&policy, steps);
+    only_denied_lines_go(steps, &whole)?;
+    equal("the model's outcome", &model::outcome(rules, steps), &whole.outcome)?;
+    let length: usize = steps.iter().map(|step| step.bytes().len()).sum();
+    if length <= ALL_CUTS {
+        cuts_do_not_matter(&policy, steps, &whole, &(1..length).collect::<Vec<_>>())?;
+    }
+    for part in 1..4 {
+        cuts_do_not_matter(&policy, steps, &whole, &[length * part / 4])?;
+    }
+    rewriting_twice_changes_nothing(&policy, steps, &whole)?;
+    Ok(whole)
+}
+
+/// Up to so many bytes, every byte is tried by itself.
+const ALL_CUTS: usize = 8_000;
+
+/// Invariants 1 and 2, as far as they can be told without judging: the origin receives a beginning of the client's bytes,
+/// the client a subsequence of the origin's.
+fn only_denied_lines_go(steps: &[Step], whole: &Driven) -> Result<(), String> {
+    let all = |is_client: bool| {
+        let of_side = steps.iter().filter(move |step| matches!(step, Step::Client(_)) == is_client);
+        of_side.flat_map(Step::bytes).copied().collect::<Vec<_>>()
+    };
+    if !all(true).starts_with(&whole.outcome.to_origin) {
+        return Err("the origin's bytes are not a beginning of the client's".to_owned());
+    }
+    let origin = all(false);
+    let mut rest = origin.iter();
+    if whole.outcome.to_client.iter().all(|byte| rest.any(|other| other == byte)) {
+        Ok(())
+    } else {
+        Err("the client's bytes are not a subsequence of the origin's".to_owned())
+    }
+}
+
+/// Invariant 3: output and error are the same however the input is cut.
+pub fn cuts_do_not_matter(policy: &Policy, steps: &[Step], whole: &Driven, positions: &[usize]) -> Result<(), String> {
+    let driven = drive(policy, &cut(steps, positions));
+    let what = || format!("the outcome cut at {:?} of {}", positions.first(), positions.len());
+    equal(&what(), &driven.outcome, &whole.outcome)?;
+    equal(&what(), &driven.violation, &whole.violation)
+}
+
+/// Invariant 4: our own output, sent by the origin in place of its own, goes through as it is.
+pub fn rewriting_twice_changes_nothing(policy: &Policy, steps: &[Step], whole: &Driven) -> Result<(), String> {
+    let again = steps.iter().zip(&whole.sent).map(|(step, sent)| match step {
+        Step::Origin(_) => Step::Origin(sent.clone()),
+        Step::Client(_) | Step::ClientEnd | Step::OriginEnd | Step::OriginReset => step.clone(),
+    });
+    let driven = drive(policy, &again.collect::<Vec<_>>());
+    equal("the client's bytes, rewritten twice", &driven.outcome.to_client, &whole.outcome.to_client)?;
+    if whole.violation.is_none() && matches!(whole.outcome.end, End::Open | End::Closed) {
+        equal("the end, rewritten twice", &driven.outcome.end, &whole.outcome.end)?;
+    }
+    Ok(())
+}
+
+fn equal<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Result<(), String> {
+    if found == expected { Ok(()) } else { Err(format!("{what}:\n   found {found:?}\nexpected {expected:?}")) }
+}
+
+/// Reads a corpus file.
+#[must_use]
+pub fn steps(input: &[u8]) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for (index, part) in input.split(|byte| *byte == MARK).enumerate() {
+        match (index, part) {
+            (0, []) | (1.., []) => {}
+            (0, bytes) => steps.push(Step::Client(bytes.to_vec())),
+            (_, [b'O', ..]) => steps.push(Step::OriginEnd),
+            (_, [b'C', ..]) => steps.push(Step::ClientEnd),
+            (_, [b'R', ..]) => steps.push(Step::OriginReset),
+            (_, [b'o', bytes @ ..]) => steps.push(Step::Origin(bytes.to_vec())),
+            (_, [_, bytes @ ..]) => steps.push(Step::Client(bytes.to_vec())),
+        }
+    }
+    steps
+}
+
+/// Writes steps as a corpus file. A mark within their bytes is lost.
+#[must_use]
+pub fn corpus_file(steps: &[Step]) -> Vec<u8> {
+    let letter = |step: &Step| match step {
+        Step::Client(_) => b'c',
+        Step::Origin(_) => b'o',
+        Step::ClientEnd => b'C',
+        Step::OriginEnd => b'O',
+        Step::OriginReset => b'R',
+    };
+    let marked = steps.iter().map(|step| [&[MARK, letter(step)], step.bytes()].concat());
+    marked.flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_read_as_they_were_written() {
+        let steps = vec![
+            Step::Client(b"GET".to_vec()),
+            Step::Origin(b"HTTP".to_vec()),
+            Step::ClientEnd,
+            Step::OriginEnd,
+            Step::OriginReset,
+        ];
+        assert_eq!(super::steps(&corpus_file(&steps)), steps);
+    }
+
+    #[test]
+    fn a_mark_in_strange_places_is_no_fault() {
+        for input in [&b"\xfe"[..], b"\xfe\xfe", b"a\xfe", b"\xfec", b"", b"\xfex"] {
+            exchange(input);
+        }
+    }
+}

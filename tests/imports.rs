@@ -1,0 +1,77 @@
+//! Imports run one way: `main → cli, config, proxy, ops`; `proxy → net, http1, ops`; `net` and `http1` know nobody.
+//! Reads the sources and holds that.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A folder or file of `src`, and the modules of this crate that it may name.
+const ALLOWED: [(&str, &[&str]); 8] = [
+    ("http1", &["http1"]),
+    ("net", &["net"]),
+    ("config.rs", &["http1", "net"]),
+    ("ops", &["http1"]),
+    ("proxy", &["config", "http1", "net", "ops", "proxy"]),
+    ("testing", &["http1", "testing"]),
+    ("cli.rs", &["config", "http1", "net"]),
+    ("main.rs", &["config", "proxy"]),
+];
+
+/// What the core must not name: a socket, a clock, a runtime or a lock.
+const IMPURE: [&str; 9] =
+    ["tokio", "socket2", "std::net", "std::io", "std::time", "std::thread", "std::sync", "async ", ".await"];
+
+#[test]
+fn imports_run_one_way() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut checked = 0;
+    for (place, allowed) in ALLOWED {
+        for file in files(&source.join(place)) {
+            for module in imported(&fs::read_to_string(&file).expect("a source file is text")) {
+                assert!(allowed.contains(&module.as_str()), "{} names {module}", file.display());
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 20, "the sources have moved: only {checked} imports were seen");
+}
+
+#[test]
+fn the_core_is_pure() {
+    let core = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http1");
+    for file in files(&core) {
+        let text = fs::read_to_string(&file).expect("a source file is text");
+        for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            for word in IMPURE {
+                assert!(!line.contains(word), "{}: {line}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn only_one_file_names_httparse() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let names_it = |file: &PathBuf| {
+        let text = fs::read_to_string(file).expect("a source file is text");
+        text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("httparse"))
+    };
+    let naming: Vec<_> = files(&source).into_iter().filter(names_it).collect();
+    assert_eq!(naming, [source.join("http1/head.rs")]);
+}
+
+/// The modules of this crate that a file imports from.
+fn imported(text: &str) -> Vec<String> {
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let paths = lines.flat_map(|line| line.split("crate::").skip(1).chain(line.split("headsnip::").skip(1)));
+    paths.map(|path| path.chars().take_while(|letter| letter.is_alphanumeric()).collect()).collect()
+}
+
+fn files(place: &Path) -> Vec<PathBuf> {
+    if place.is_file() {
+        return vec![place.to_owned()];
+    }
+    let entries = fs::read_dir(place).expect("the folder is there").map(|entry| entry.expect("an entry").path());
+    let mut files: Vec<PathBuf> = entries.flat_map(|path| files(&path)).collect();
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "rs"));
+    files
+}
