@@ -1,4 +1,37 @@
-//! headsnip
+//! headsnip: an HTTP/1.1 proxy beside one application server that removes denied field lines from every response head.
+//!
+//! # Theory of operation
+//!
+//! The only edit is to withhold whole field lines, so what goes out is a subsequence of what came in. The core is therefore
+//! a *judge of bytes*: shown what was read of a direction and not yet disposed of, it says keep n, drop n, pass n unseen,
+//! need more, or wait for the other direction. The owner of the sockets does as it is told. Framing a response takes the
+//! method of its request and whether that asked to upgrade, so requests are followed too, and never changed.
+//!
+//! # The modules, in reading order
+//!
+//! - [`http1`]: the core. Pure: no socket, clock, runtime or lock.
+//! - [`config`]: checked values.
+//! - [`net`]: addresses, listeners, connections. Knows no HTTP.
+//! - [`proxy`]: joins the two; a worker accepts, a session serves one client, a relay moves one direction's bytes.
+//! - `ops`: what an operator sees.
+//! - `testing`: the invariants as functions over bytes, and a slow, plain model that shares no code with the core.
+//!
+//! # The invariants
+//!
+//! Comments, tests and fuzz targets cite the numbers.
+//!
+//! 1. **Once, in order.** Every byte read is kept, dropped or passed exactly once, in order; nothing is invented.
+//! 2. **Only denied lines go**, whole, from the header and trailer sections of responses. Requests are never changed.
+//! 3. **Cuts do not matter.** Output and error are the same however the input was split.
+//! 4. **Idempotent.** Rewriting our own output changes nothing.
+//! 5. **Bounded.** No buffer, count or loop without a named limit; a partial head is not scanned again from its start.
+//! 6. **Method first.** A request is in the queue before a byte of its head goes on.
+//! 7. **Order of sides does not matter.** Any interleaving of reads on the two sockets gives the same two outputs, unless the
+//!    origin speaks before it is asked or says that it closes.
+//! 8. **Splice equals copy.** (Bodies go by copy for now.)
+//! 9. **No panic** on any input.
+//! 10. **In doubt, close.**
+
 pub mod config;
 pub mod http1;
 pub mod net;

@@ -139,6 +139,10 @@ impl<'p> Exchange<'p> {
                 self.responses.finish();
                 Ok(())
             }
+            // It had ended one way of a tunnel before.
+            Progress::Finished if how == OriginEnd::Reset && self.requests.is_tunnel() => {
+                fault(Violation::ResponseIncomplete, Ending::Reset)
+            }
             Progress::Finished => {
                 if self.requests.is_within() {
                     self.requests.abandon();

@@ -1,0 +1,145 @@
+//! What the binary costs: memory of idle clients, and system calls of a request on a warm connection.
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use support::{LIMIT, Origin, Peer};
+
+const MOST_IDLE_CLIENTS: usize = 2_000;
+
+/// The most that an idle keep-alive client may cost, with its origin connection, in bytes.
+const BYTES_PER_CLIENT: usize = 1_300;
+
+const REQUEST: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const RESPONSE: &str = "HTTP/1.1 200 OK\r\nserver: a\r\ncontent-length: 2\r\n\r\nok";
+const STRIPPED: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/// The proxy as a process of its own, ended when dropped.
+struct Process {
+    child: Child,
+    port: u16,
+}
+
+impl Process {
+    fn before(origin: &Origin) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_headsnip"))
+            .args(["--listen", "127.0.0.1:0", "--upstream", &origin.address().to_string()])
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary is built");
+        let mut line = String::new();
+        let mut log = BufReader::new(child.stderr.take().expect("a pipe"));
+        log.read_line(&mut line).expect("a start line");
+        // Read to the end on another thread, so that the proxy is never held up by its log.
+        std::thread::spawn(move || log.lines().count());
+        let after = line.split("listening on 127.0.0.1:").nth(1).expect("the start line names the address");
+        let port = after.split(',').next().and_then(|port| port.parse().ok()).expect("a port");
+        Self { child, port }
+    }
+
+    fn dial(&self) -> Peer {
+        Peer::new(std::net::TcpStream::connect(("127.0.0.1", self.port)).expect("the proxy listens"))
+    }
+
+    /// The memory that is its own, in bytes.
+    fn anonymous_memory(&self) -> usize {
+        let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id())).expect("procfs");
+        let line = rollup.lines().find(|line| line.starts_with("Anonymous:")).expect("a line of anonymous memory");
+        let kilobytes = line.split_whitespace().nth(1).and_then(|number| number.parse::<usize>().ok()).expect("a number");
+        kilobytes * 1024
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One exchange, the origin's side of it on the same thread.
+fn exchange(client: &mut Peer, origin: &mut Peer) {
+    client.send(REQUEST);
+    origin.expect(REQUEST);
+    origin.send(RESPONSE);
+    client.expect(STRIPPED);
+}
+
+#[test]
+fn an_idle_client_costs_at_most_1300_bytes() {
+    let listener = Origin::new();
+    let proxy = Process::before(&listener);
+    let connect = || {
+        let mut client = proxy.dial();
+        client.send(REQUEST);
+        let mut origin = listener.accept();
+        origin.expect(REQUEST);
+        origin.send(RESPONSE);
+        client.expect(STRIPPED);
+        (client, origin)
+    };
+    let first = connect();
+    let before = proxy.anonymous_memory();
+    let clients = MOST_IDLE_CLIENTS.min((open_file_limit() - 64) / 2);
+    let idle: Vec<_> = (0..clients).map(|_| connect()).collect();
+    let each = (proxy.anonymous_memory() - before) / clients;
+    assert!(each <= BYTES_PER_CLIENT, "an idle client of {clients} costs {each} bytes");
+    println!("{each} bytes an idle client, of {clients}");
+    drop((first, idle));
+}
+
+/// This process has two sockets a client, and so has the proxy, under the same limit.
+fn open_file_limit() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").expect("procfs");
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("a line of open files");
+    line.split_whitespace().nth(3).and_then(|limit| limit.parse().ok()).unwrap_or(usize::MAX)
+}
+
+/// By strace, where it is installed; `.ci/run` installs it.
+#[test]
+fn a_warm_request_takes_four_transfers() {
+    const REQUESTS: usize = 200;
+    if Command::new("strace").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "strace is not installed");
+        println!("skipped: strace is not installed");
+        return;
+    }
+    let listener = Origin::new();
+    let proxy = Process::before(&listener);
+    let mut client = proxy.dial();
+    client.send(REQUEST);
+    let mut origin = listener.accept();
+    origin.expect(REQUEST);
+    origin.send(RESPONSE);
+    client.expect(STRIPPED);
+
+    let trace = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("strace-{}", std::process::id()));
+    let mut strace = Command::new("strace")
+        .args(["-f", "-p", &proxy.child.id().to_string(), "-e", "trace=!epoll_wait", "-o"])
+        .arg(&trace)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("strace runs");
+    let mut attached = String::new();
+    BufReader::new(strace.stderr.take().expect("a pipe")).read_line(&mut attached).expect("strace says so");
+    assert!(attached.contains("attached"), "{attached}");
+    for _ in 0..REQUESTS {
+        exchange(&mut client, &mut origin);
+    }
+    drop(proxy);
+    let deadline = std::time::Instant::now() + LIMIT;
+    while strace.try_wait().expect("strace can be waited for").is_none() {
+        assert!(std::time::Instant::now() < deadline, "strace did not end with its process");
+        std::thread::yield_now();
+    }
+    let calls = std::fs::read_to_string(&trace).expect("strace wrote its file");
+    let count = |call: &str| calls.lines().filter(|line| line.contains(&format!(" {call}("))).count();
+    let receives = count("recvfrom") + count("read") + count("recvmsg");
+    let sends = count("sendto") + count("write") + count("writev") + count("sendmsg");
+    assert_eq!((receives, sends), (2 * REQUESTS, 2 * REQUESTS), "{calls}");
+    assert!(calls.lines().count() <= 4 * REQUESTS + 8, "more than transfers:\n{calls}");
+    std::fs::remove_file(trace).expect("the trace is there");
+}
