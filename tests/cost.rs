@@ -47,7 +47,8 @@ impl Process {
     fn anonymous_memory(&self) -> usize {
         let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id())).expect("procfs");
         let line = rollup.lines().find(|line| line.starts_with("Anonymous:")).expect("a line of anonymous memory");
-        let kilobytes = line.split_whitespace().nth(1).and_then(|number| number.parse::<usize>().ok()).expect("a number");
+        let kilobytes =
+            line.split_whitespace().nth(1).and_then(|number| number.parse::<usize>().ok()).expect("a number");
         kilobytes * 1024
     }
 }

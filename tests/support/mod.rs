@@ -5,6 +5,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use headsnip::net::address::Address;
 use headsnip::proxy::Proxy;
 use headsnip::testing::Rules;
 use headsnip::testing::drive::policy;
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 use tokio::sync::oneshot;
 
 /// No read, write or accept of a test waits longer.
@@ -117,6 +118,25 @@ impl Peer {
         self.stream.write_all(bytes.as_ref()).expect("the other side reads");
     }
 
+    /// The same connection, for another thread.
+    pub fn twin(&self) -> Self {
+        Self { stream: self.stream.try_clone().expect("a descriptor") }
+    }
+
+    /// Sends until nothing was taken for a while, at most that many bytes; tells how many were.
+    pub fn send_until_blocked(&mut self, most: usize) -> usize {
+        self.stream.set_write_timeout(Some(Duration::from_millis(500))).expect("a time limit");
+        let block = body(64 * 1024);
+        let mut taken = 0;
+        while taken < most {
+            match self.stream.write(&block) {
+                Ok(count) => taken += count,
+                Err(_) => break,
+            }
+        }
+        taken
+    }
+
     /// Sends as far as the other side takes it.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
         self.stream.write_all(bytes.as_ref())
@@ -180,6 +200,51 @@ impl Peer {
     pub fn reset(self) {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("a socket option");
     }
+}
+
+/// A listener that completes no connection: its backlog is full.
+pub struct FullBacklog {
+    listener: Socket,
+    _waiting: Vec<Socket>,
+}
+
+pub fn full_backlog() -> FullBacklog {
+    let socket = || Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let listener = socket();
+    listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+    listener.listen(0).expect("a listener");
+    let address = listener.local_addr().expect("a bound listener has an address");
+    let waiting = (0..4).map(|_| {
+        let waiting = socket();
+        waiting.set_nonblocking(true).expect("a socket option");
+        // In progress, and it stays so.
+        let _ = waiting.connect(&address);
+        waiting
+    });
+    let waiting = waiting.collect();
+    FullBacklog { listener, _waiting: waiting }
+}
+
+impl FullBacklog {
+    pub fn address(&self) -> Address {
+        let address = self.listener.local_addr().expect("a bound listener has an address");
+        address.as_socket().expect("an IP address").into()
+    }
+}
+
+/// One exchange over Unix-domain sockets.
+pub fn exchange_on_unix(client: &mut UnixStream, origin: &UnixListener, request: &str, response: &str) {
+    client.set_read_timeout(Some(LIMIT)).expect("a time limit");
+    client.write_all(request.as_bytes()).expect("the proxy reads");
+    let mut accepted = origin.accept().expect("the proxy dials").0;
+    accepted.set_read_timeout(Some(LIMIT)).expect("a time limit");
+    let mut read = vec![0; request.len()];
+    accepted.read_exact(&mut read).expect("the request");
+    assert_eq!(text(&read), text(request.as_bytes()));
+    accepted.write_all(response.as_bytes()).expect("the proxy reads");
+    let mut read = vec![0; response.len()];
+    client.read_exact(&mut read).expect("the response");
+    assert_eq!(text(&read), text(response.as_bytes()));
 }
 
 /// Bytes as a person reads them, cut short.

@@ -1,0 +1,389 @@
+//! What vectors cannot show: large bodies, back-pressure, half-closes under load, resets, early responses, time limits.
+
+mod support;
+
+use std::time::Duration;
+
+use headsnip::config::{Config, Timeouts};
+use headsnip::net::address::Address;
+use headsnip::proxy::Proxy;
+use headsnip::testing::{Rules, drive};
+use support::{Ended, Origin, Peer, Running, body, text};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const MEGABYTES: usize = 1024 * 1024;
+
+/// Both ends of a connection on which one exchange has been had, and what keeps them up.
+fn warm(timeouts: Timeouts) -> (Running, Origin, Peer, Peer) {
+    let listener = Origin::new();
+    let proxy = Running::with(&Rules::default(), listener.address(), timeouts);
+    let mut client = proxy.dial();
+    client.send(GET);
+    let mut origin = listener.accept();
+    origin.expect(GET);
+    origin.send(OK);
+    client.expect(OK);
+    (proxy, listener, client, origin)
+}
+
+fn patient() -> Timeouts {
+    Timeouts::default()
+}
+
+/// Limits that a test can wait for.
+fn hasty() -> Timeouts {
+    let short = Duration::from_millis(200);
+    Timeouts { connect: short, head: short, idle: short, exchange: short }
+}
+
+fn reply(status: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+}
+
+fn chunked(content: &[u8]) -> Vec<u8> {
+    let mut framed = Vec::new();
+    for (index, chunk) in content.chunks(70_001).enumerate() {
+        framed.extend(format!("{:x};n={index}\r\n", chunk.len()).into_bytes());
+        framed.extend_from_slice(chunk);
+        framed.extend_from_slice(b"\r\n");
+    }
+    framed.extend_from_slice(b"0\r\n\r\n");
+    framed
+}
+
+/// Response: "Content-Length", "Transfer-Encoding ending in chunked", "neither field".
+#[test]
+fn large_downloads_arrive_byte_for_byte() {
+    for (head, content) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 8388608\r\n\r\n", body(8 * MEGABYTES)),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", chunked(&body(5 * MEGABYTES))),
+        ("HTTP/1.1 200 OK\r\n\r\n", body(5 * MEGABYTES)),
+    ] {
+        let (_proxy, _listener, mut client, mut origin) = warm(patient());
+        client.send(GET);
+        origin.expect(GET);
+        let sent = [head.as_bytes(), &content].concat();
+        let expected = sent.clone();
+        let sender = std::thread::spawn(move || {
+            origin.send(sent);
+            origin.finish();
+            origin
+        });
+        client.expect(expected);
+        drop(sender.join());
+    }
+}
+
+/// Request: "a well-formed request with any body"; the response at the same time.
+#[test]
+fn large_uploads_arrive_byte_for_byte_while_a_download_runs() {
+    for (framing, content) in [
+        ("Content-Length: 8388608", body(8 * MEGABYTES)),
+        ("Transfer-Encoding: chunked", chunked(&body(5 * MEGABYTES))),
+    ] {
+        let (_proxy, _listener, mut client, mut origin) = warm(patient());
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
+        client.send(&head);
+        origin.expect(&head);
+        let down = [b"HTTP/1.1 200 OK\r\nContent-Length: 8388608\r\n\r\n", &body(8 * MEGABYTES)[..]].concat();
+        let (mut client_reader, mut origin_reader) = (client.twin(), origin.twin());
+        let (up, response) = (content.clone(), down.clone());
+        let threads = [
+            std::thread::spawn(move || client.send(content)),
+            std::thread::spawn(move || origin.send(down)),
+            std::thread::spawn(move || origin_reader.expect(up)),
+            std::thread::spawn(move || client_reader.expect(response)),
+        ];
+        for thread in threads {
+            assert!(thread.join().is_ok());
+        }
+    }
+}
+
+/// Promise 6: a reader that reads nothing makes the writer wait, not the proxy grow.
+#[test]
+fn back_pressure_reaches_the_sender() {
+    let (_proxy, _listener, mut client, mut origin) = warm(patient());
+    client.send(GET);
+    origin.expect(GET);
+    origin.send("HTTP/1.1 200 OK\r\nContent-Length: 209715200\r\n\r\n");
+    let taken = origin.send_until_blocked(200 * MEGABYTES);
+    assert!(taken < 32 * MEGABYTES, "{taken} bytes were taken with nobody reading");
+    let (_proxy, _listener, mut client, _origin) = warm(patient());
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 209715200\r\n\r\n");
+    let taken = client.send_until_blocked(200 * MEGABYTES);
+    assert!(taken < 32 * MEGABYTES, "{taken} bytes were taken with nobody reading");
+}
+
+/// Request: "FIN after its last request: the responses are still delivered", also long and late ones.
+#[test]
+fn a_half_closed_client_gets_its_whole_response() {
+    let (_proxy, _listener, mut client, mut origin) = warm(patient());
+    client.send(GET);
+    client.finish();
+    origin.expect(GET);
+    assert!(origin.is_silent(), "the FIN stays here: many origins drop a response at it");
+    let response = [b"HTTP/1.1 200 OK\r\nContent-Length: 4194304\r\n\r\n", &body(4 * MEGABYTES)[..]].concat();
+    let sent = response.clone();
+    let sender = std::thread::spawn(move || origin.send(sent));
+    client.expect_end(response, Ended::Fin);
+    assert!(sender.join().is_ok());
+}
+
+/// Response: "101 ...: a tunnel both ways", with half-close and reset.
+#[test]
+fn a_tunnel_carries_megabytes_both_ways_and_half_closes() {
+    let upgrade = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let switched = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let open = || {
+        let (proxy, listener, mut client, mut origin) = warm(patient());
+        client.send(upgrade);
+        origin.expect(upgrade);
+        origin.send(switched.replace("\r\nUpgrade", "\r\nServer: a\r\nUpgrade"));
+        client.expect(switched);
+        (proxy, listener, client, origin)
+    };
+    let (_proxy, _listener, mut client, mut origin) = open();
+    let (mut client_reader, mut origin_reader) = (client.twin(), origin.twin());
+    let up = std::thread::spawn(move || {
+        client.send(body(3 * MEGABYTES));
+        client.finish();
+    });
+    let down = std::thread::spawn(move || origin.send(body(4 * MEGABYTES)));
+    origin_reader.expect_end(body(3 * MEGABYTES), Ended::Fin);
+    assert!(up.join().is_ok() && down.join().is_ok());
+    origin_reader.send("after the client's FIN");
+    origin_reader.finish();
+    let expected = [&body(4 * MEGABYTES)[..], b"after the client's FIN"].concat();
+    client_reader.expect_end(expected, Ended::Fin);
+
+    let (_proxy, _listener, client, mut origin) = open();
+    client.reset();
+    origin.expect_end("", Ended::Reset);
+    let (_proxy, _listener, mut client, origin) = open();
+    origin.reset();
+    client.expect_end("", Ended::Reset);
+}
+
+/// Response: "a final response before the whole request is in: relayed; the rest still goes inbound".
+#[test]
+fn an_early_response_is_relayed_and_the_rest_of_the_request_too() {
+    let (_proxy, _listener, mut client, mut origin) = warm(patient());
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n");
+    origin.expect("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n");
+    origin.send(OK);
+    client.expect(OK);
+    let mut sender = client.twin();
+    let sending = std::thread::spawn(move || sender.send(body(MEGABYTES)));
+    origin.expect(body(MEGABYTES));
+    assert!(sending.join().is_ok());
+    client.send(GET);
+    origin.expect(GET);
+    origin.send(OK);
+    client.expect(OK);
+}
+
+/// The same row: an origin that answers and hangs up with the body unread, as Python's http.server does.
+#[test]
+fn what_an_origin_said_before_it_reset_is_relayed() {
+    let (_proxy, _listener, mut client, mut origin) = warm(patient());
+    let said = "HTTP/1.1 501 Not Implemented\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno\n";
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8388608\r\n\r\n");
+    origin.expect("POST / HTTP/1.1\r\nHost: a\r\n");
+    let mut sender = client.twin();
+    // The proxy may stop reading once all is said.
+    let sending = std::thread::spawn(move || drop(sender.try_send(body(MEGABYTES))));
+    origin.read(64 * 1024);
+    origin.send(said);
+    drop(origin);
+    client.expect(said);
+    assert!(sending.join().is_ok());
+}
+
+/// "a reply of ours is followed by a staged close ... so that a reset does not eat the reply".
+#[test]
+fn a_reply_arrives_though_the_client_goes_on_sending() {
+    let listener = Origin::new();
+    let proxy = Running::before(&listener);
+    for (request, status) in [
+        ("GET / HTTP/1.1\r\n\r\n".to_owned(), "400 Bad Request"),
+        (format!("GET / HTTP/1.1\r\nHost: a\r\nA: {}", "a".repeat(100_000)), "431 Request Header Fields Too Large"),
+        ("CONNECT a HTTP/1.1\r\n\r\n".to_owned(), "501 Not Implemented"),
+        ("GET / HTTP/3.0\r\n\r\n".to_owned(), "505 HTTP Version Not Supported"),
+    ] {
+        let mut client = proxy.dial();
+        client.send(request);
+        client.send(body(MEGABYTES));
+        client.expect(reply(status));
+    }
+}
+
+/// Promise 5, and "bytes when no request is waiting: discarded, that origin connection is dropped".
+#[test]
+fn the_client_outlives_its_origin_connection() {
+    let (_proxy, listener, mut client, mut origin) = warm(patient());
+    for unsolicited in ["", "HTTP/1.1 408 Request Timeout\r\nServer: a\r\n\r\n"] {
+        origin.send(unsolicited);
+        origin.finish();
+        origin.expect_end("", Ended::Fin);
+        assert!(client.is_silent());
+        client.send(GET);
+        origin = listener.accept();
+        origin.expect(GET);
+        origin.send(OK);
+        client.expect(OK);
+    }
+}
+
+/// Promise 4.
+#[test]
+fn clients_do_not_share_an_origin_connection() {
+    let (proxy, listener, mut first, mut first_origin) = warm(patient());
+    let mut second = proxy.dial();
+    second.send(GET);
+    let mut second_origin = listener.accept();
+    second_origin.expect(GET);
+    for _ in 0..3 {
+        first.send(GET);
+        first_origin.expect(GET);
+        first_origin.send(OK);
+        first.expect(OK);
+    }
+    assert!(second.is_silent() && second_origin.is_silent());
+}
+
+/// Response: "FIN or reset within a message: cut", a client that has gone, and an origin that cannot be dialled.
+#[test]
+fn the_end_of_one_side_ends_the_other() {
+    let (_proxy, _listener, mut client, mut origin) = warm(patient());
+    client.send(GET);
+    origin.expect(GET);
+    origin.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+    client.expect("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+    client.reset();
+    assert!(origin.try_send(body(64 * MEGABYTES)).is_err(), "nobody reads what a client left behind");
+
+    let gone = Origin::new().address();
+    let proxy = Running::with(&Rules::default(), gone, patient());
+    let mut client = proxy.dial();
+    client.send(GET);
+    client.expect_end(reply("502 Bad Gateway"), Ended::Fin);
+}
+
+/// "a head not finished in time: 408", though bytes keep dripping; a stalled upload likewise.
+#[test]
+fn a_head_or_an_upload_not_finished_in_time_is_a_408() {
+    let (_proxy, _listener, mut client, _origin) = warm(Timeouts { head: Duration::from_millis(200), ..patient() });
+    let mut reader = client.twin();
+    let dripping = std::thread::spawn(move || {
+        client.send("GET / HTTP/1.1\r\nA: ");
+        while client.try_send("a").is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    reader.expect(reply("408 Request Timeout"));
+    drop(reader.read_to_end());
+    assert!(dripping.join().is_ok());
+
+    let (_proxy, _listener, mut client, _origin) = warm(hasty());
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf");
+    client.expect_end(reply("408 Request Timeout"), Ended::Fin);
+}
+
+/// "nothing for too long: 504 if nothing went out, else cut".
+#[test]
+fn a_silent_origin_is_a_504_or_a_cut() {
+    for (said, outcome, ended) in [
+        ("", reply("504 Gateway Timeout"), Ended::Fin),
+        ("HTTP/1.1 100 Continue\r\n\r\n", reply("504 Gateway Timeout"), Ended::Fin),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", String::new(), Ended::Fin),
+        ("HTTP/1.1 200 OK\r\n\r\nhalf", String::new(), Ended::Reset),
+    ] {
+        let (_proxy, _listener, mut client, mut origin) = warm(hasty());
+        client.send(GET);
+        origin.expect(GET);
+        origin.send(said);
+        client.expect_end(format!("{said}{outcome}"), ended);
+    }
+}
+
+/// "cannot be dialled ... not in time: 504", by a listener whose backlog is full.
+#[test]
+fn a_dial_not_done_in_time_is_a_504() {
+    let full = support::full_backlog();
+    let proxy = Running::with(&Rules::default(), full.address(), hasty());
+    let mut client = proxy.dial();
+    client.send(GET);
+    client.expect_end(reply("504 Gateway Timeout"), Ended::Fin);
+}
+
+/// `--idle-timeout`: a client between requests is closed with nothing said.
+#[test]
+fn an_idle_client_is_closed_quietly() {
+    let (proxy, _listener, mut client, _origin) = warm(hasty());
+    client.expect_end("", Ended::Fin);
+    proxy.dial().expect_end("", Ended::Fin);
+}
+
+/// Promise 3: the end of the process is no clean end to a body that ends with the connection.
+#[test]
+fn stopping_resets_an_undelimited_body() {
+    let (proxy, _listener, mut client, mut origin) = warm(patient());
+    client.send(GET);
+    origin.expect(GET);
+    origin.send("HTTP/1.1 200 OK\r\n\r\nhalf");
+    client.expect("HTTP/1.1 200 OK\r\n\r\nhalf");
+    proxy.stop();
+    client.expect_end("", Ended::Reset);
+}
+
+/// `unix:/path` for both addresses; IPv6.
+#[test]
+fn unix_sockets_and_ipv6_serve_as_well() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sockets-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder for sockets");
+    let (front, back) = (folder.join("front"), folder.join("back"));
+    let origin = std::os::unix::net::UnixListener::bind(&back).expect("a socket file");
+    // What a killed process left behind.
+    drop(std::os::unix::net::UnixListener::bind(&front).expect("a socket file"));
+    let listen = format!("unix:{}", front.display());
+    let proxy = Running::on(&listen, &Rules::default(), Address::Unix(back.clone()), patient());
+    let mut client = std::os::unix::net::UnixStream::connect(&front).expect("the proxy listens");
+    support::exchange_on_unix(&mut client, &origin, GET, OK);
+    assert!(refusal(&listen).contains("another process holds it"), "{}", refusal(&listen));
+    proxy.stop();
+    assert!(!front.exists(), "the socket file goes with the proxy");
+    std::fs::remove_dir_all(&folder).expect("the folder is ours");
+
+    let listener = Origin::new();
+    let proxy = Running::on("[::1]:0", &Rules::default(), listener.address(), patient());
+    assert!(proxy.address.to_string().starts_with("[::1]:"), "{}", proxy.address);
+    let mut client = proxy.dial();
+    client.send(GET);
+    listener.accept().expect(GET);
+    assert!(refusal(&proxy.address.to_string()).contains("another process holds it"));
+}
+
+fn refusal(listen: &str) -> String {
+    let rules = Rules::default();
+    let policy = drive::policy(&rules).expect("the rules are sound");
+    let upstream = "127.0.0.1:1".parse().expect("an address");
+    let config = Config { listen: listen.parse().expect("an address"), upstream, policy, timeouts: patient() };
+    Proxy::bind(config).err().map(|error| error.to_string()).unwrap_or_default()
+}
+
+/// Invariant 3 on sockets: a byte at a time, each way.
+#[test]
+fn bytes_may_come_one_by_one() {
+    let (_proxy, _listener, mut client, mut origin) = warm(patient());
+    for byte in GET.bytes() {
+        client.send([byte]);
+    }
+    origin.expect(GET);
+    for byte in "HTTP/1.1 200 OK\r\nServer: a\r\nContent-Length: 2\r\n\r\nok".bytes() {
+        origin.send([byte]);
+    }
+    let found = client.read(OK.len());
+    assert_eq!(text(&found), text(OK.as_bytes()));
+}
