@@ -89,7 +89,7 @@ fn equal<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) ->
     if found == expected { Ok(()) } else { Err(format!("{what}:\n   found {found:?}\nexpected {expected:?}")) }
 }
 
-/// Reads a corpus file.
+/// Reads a corpus file. Nothing of a client comes after its end.
 #[must_use]
 pub fn steps(input: &[u8]) -> Vec<Step> {
     let mut steps = Vec::new();
@@ -101,6 +101,7 @@ pub fn steps(input: &[u8]) -> Vec<Step> {
             (_, [b'C', ..]) => steps.push(Step::ClientEnd),
             (_, [b'R', ..]) => steps.push(Step::OriginReset),
             (_, [b'o', bytes @ ..]) => steps.push(Step::Origin(bytes.to_vec())),
+            (_, _) if steps.contains(&Step::ClientEnd) => {}
             (_, [_, bytes @ ..]) => steps.push(Step::Client(bytes.to_vec())),
         }
     }
