@@ -3,7 +3,7 @@
 //! The owner allows a few by name. Of the lists in a request and in a 101 only this is kept: which of the allowed
 //! protocols they name, and whether they name any other. A name counts whole, version included, in any case.
 
-/// The most protocols that can be allowed: a bit each in [`Protocols`].
+/// The most protocols that can be allowed: a bit each in a 16-bit set.
 pub const MAX_UPGRADES: usize = 16;
 
 /// The protocols that a 101 may switch to.

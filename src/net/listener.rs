@@ -53,7 +53,7 @@ impl Listener {
 
     pub(crate) async fn accept(&self) -> io::Result<Stream> {
         match self {
-            Self::Tcp(listener) => Stream::tcp(listener.accept().await?.0),
+            Self::Tcp(listener) => Ok(Stream::tcp(listener.accept().await?.0)),
             Self::Unix(listener, _) => Ok(Stream::Unix(listener.accept().await?.0)),
         }
     }

@@ -19,9 +19,10 @@ pub(crate) enum Stream {
 
 impl Stream {
     /// A TCP connection that sends each write at once: what is relayed was already held back by its sender, if at all.
-    pub(crate) fn tcp(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        Ok(Self::Tcp(stream))
+    pub(crate) fn tcp(stream: TcpStream) -> Self {
+        // It fails for a connection that is dead already, which the first read will tell.
+        let _ = stream.set_nodelay(true);
+        Self::Tcp(stream)
     }
 
     /// Reads what is there into the room given, and tells how much; 0 is the end.

@@ -120,6 +120,7 @@ impl Session {
 
     fn begin_dial(&mut self) {
         let worker = Rc::clone(&self.worker);
+        self.phase = None;
         self.origin = Origin::Dialling(Box::pin(async move { dial(&worker.config.upstream).await }));
     }
 
@@ -131,6 +132,7 @@ impl Session {
             Poll::Pending => None,
             Poll::Ready(Ok(stream)) => {
                 self.origin = Origin::Open { stream, reading: Side::Open, writing: Writing::Open };
+                self.phase = None;
                 None
             }
             Poll::Ready(Err(error)) => {
@@ -165,10 +167,10 @@ impl Session {
             }
             // A client that is gone already needs no FIN; reading from it will tell.
             let _ = self.client.shut_down_write();
+            None
         } else {
-            self.drop_origin();
+            self.drop_origin()
         }
-        None
     }
 
     fn pump_inbound(&mut self, context: &mut Context<'_>, moved: &mut bool) -> Option<Stage> {
@@ -241,9 +243,12 @@ impl Session {
         Stage::Gone
     }
 
-    fn drop_origin(&mut self) {
+    /// Drops an origin connection on which no request is waiting. What is still to be written to it is the rest of a
+    /// request that was answered early; on another connection it would be taken for a request, so the client goes too.
+    fn drop_origin(&mut self) -> Option<Stage> {
         self.origin = Origin::Absent;
         self.outbound.clear(&self.worker.memory);
+        (!self.inbound.is_flushed()).then_some(Stage::Flushing)
     }
 
     fn time_out(&mut self) -> Stage {
@@ -265,8 +270,7 @@ impl Session {
     fn break_off(&mut self, fault: Fault, reason: &str) -> Option<Stage> {
         if fault.ending == Ending::DropOrigin {
             log::bad_end(&self.client, reason, &fault.violation, fault.ending);
-            self.drop_origin();
-            return None;
+            return self.drop_origin();
         }
         Some(self.end(fault.ending, reason, &fault.violation))
     }
@@ -305,12 +309,12 @@ impl Session {
         self.discard(context).or((is_over || self.client_reading == Side::Ended).then_some(Stage::Gone))
     }
 
-    /// Sets the deadline anew where something moved or something else is waited for. A head's deadline stands from its
-    /// first byte.
+    /// Sets the deadline anew where something else is waited for, or something moved. A head's deadline stands from its
+    /// first byte, and empty lines between requests do not put off the end of the idle time.
     fn set_deadline(&mut self, deadline: Key, moved: bool) {
         let timeouts = &self.worker.config.timeouts;
         let phase = self.exchange.phase(self.inbound.unjudged());
-        if self.phase == Some(phase) && (!moved || phase == Phase::Head) {
+        if self.phase == Some(phase) && (!moved || matches!(phase, Phase::Head | Phase::Idle)) {
             return;
         }
         self.phase = Some(phase);
