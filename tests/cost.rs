@@ -99,7 +99,7 @@ fn open_file_limit() -> usize {
     line.split_whitespace().nth(3).and_then(|limit| limit.parse().ok()).unwrap_or(usize::MAX)
 }
 
-/// By strace, where it is installed; `.ci/run` installs it.
+/// By strace, where it is installed and may trace; with `CI` in the environment it must.
 #[test]
 fn a_warm_request_takes_four_transfers() {
     const REQUESTS: usize = 200;
@@ -126,7 +126,13 @@ fn a_warm_request_takes_four_transfers() {
         .expect("strace runs");
     let mut attached = String::new();
     BufReader::new(strace.stderr.take().expect("a pipe")).read_line(&mut attached).expect("strace says so");
-    assert!(attached.contains("attached"), "{attached}");
+    if !attached.contains("attached") {
+        // As where a process may trace none but its children.
+        strace.wait().expect("strace can be waited for");
+        assert!(std::env::var_os("CI").is_none(), "{attached}");
+        println!("skipped: {attached}");
+        return;
+    }
     for _ in 0..REQUESTS {
         exchange(&mut client, &mut origin);
     }

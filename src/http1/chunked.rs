@@ -10,7 +10,7 @@
 //! ```
 
 use super::error::Violation;
-use super::head::is_token_byte;
+use super::scan::is_token_byte;
 use super::{MAX_CHUNK_EXTENSION, MAX_LENGTH};
 
 /// Enough for 2^64 − 1; leading zeros count, or a size line would have no bound.

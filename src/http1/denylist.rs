@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::head::is_token;
+use super::scan::is_token;
 
 /// Names that carry framing or the connection itself. The last entry stands for all names that begin so.
 const PROTECTED: [&str; 7] =

@@ -4,7 +4,8 @@
 //! [`request_framing`] and [`response_framing`] turn that into a [`Framing`], in the order of the RFC.
 
 use super::error::Violation;
-use super::head::{Method, Version, is_token};
+use super::head::{Method, Version};
+use super::scan::is_token;
 use super::upgrade::Protocols;
 use super::{MAX_LENGTH, Policy};
 

@@ -11,7 +11,7 @@
 //! - Output and error are the same however the input was cut (invariant 3).
 //!
 //! Where things are decided: [`exchange`] joins the directions, `request` and `response` follow one each, `head` reads
-//! heads and field lines, `framing` says how a body is delimited, `chunked` walks the chunked coding, [`denylist`]
+//! heads and field lines and `scan` their grammar, `framing` says how a body is delimited, `chunked` walks the chunked coding, [`denylist`]
 //! names what is withheld, and [`error`] the rules that can be broken.
 
 mod chunked;
@@ -22,6 +22,7 @@ mod framing;
 mod head;
 mod request;
 mod response;
+mod scan;
 mod upgrade;
 
 use std::num::{NonZeroU64, NonZeroUsize};

@@ -12,7 +12,8 @@ use super::chunked::{Chunked, Piece};
 use super::error::Violation;
 use super::exchange::{Asked, Unanswered};
 use super::framing::{Framing, request_framing};
-use super::head::{self, HeadScan, Method, RequestHead, Version};
+use super::head::{self, Method, RequestHead, Version};
+use super::scan::HeadScan;
 use super::{Policy, Run, Verdict, keep, pass};
 
 #[derive(Debug)]

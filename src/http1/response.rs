@@ -11,7 +11,8 @@ use super::chunked::{Chunked, Piece};
 use super::error::Violation;
 use super::exchange::Asked;
 use super::framing::{Framing, response_framing};
-use super::head::{self, HeadScan, JudgedLines, ResponseHead, Version};
+use super::head::{self, JudgedLines, ResponseHead, Version};
+use super::scan::HeadScan;
 use super::{MAX_INTERIM, Policy, Run, Verdict, keep, pass};
 
 #[derive(Debug)]
