@@ -10,6 +10,28 @@
 //! - A limit is a position in the stream, not what happens to be buffered.
 //! - Output and error are the same however the input was cut (invariant 3).
 //!
+//! ```
+//! use headsnip::http1::{Denylist, Direction, Exchange, Policy, Upgrades, Verdict};
+//!
+//! let policy = Policy { denylist: Denylist::default(), upgrades: Upgrades::default(), max_head: 65_536 };
+//! let mut exchange = Exchange::new(&policy);
+//! let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+//! assert!(matches!(exchange.judge(Direction::Inbound, request), Ok(Verdict::Keep(n)) if n.get() == request.len()));
+//!
+//! let mut shown = &b"HTTP/1.1 204 No Content\r\nServer: a\r\nETag: \"b\"\r\n\r\n"[..];
+//! let mut output = Vec::new();
+//! while !shown.is_empty() {
+//!     let (n, kept) = match exchange.judge(Direction::Outbound, shown).expect("a sound head") {
+//!         Verdict::Keep(n) => (n.get(), true),
+//!         Verdict::Drop(n) => (n.get(), false),
+//!         other => unreachable!("{other:?}: the head is whole and has no body"),
+//!     };
+//!     output.extend_from_slice(if kept { &shown[..n] } else { b"" });
+//!     shown = &shown[n..];
+//! }
+//! assert_eq!(output, b"HTTP/1.1 204 No Content\r\nETag: \"b\"\r\n\r\n");
+//! ```
+//!
 //! Where things are decided: [`exchange`] joins the directions, `request` and `response` follow one each, `head` reads
 //! heads and field lines and `scan` their grammar, `framing` says how a body is delimited, `chunked` walks the chunked coding, [`denylist`]
 //! names what is withheld, and [`error`] the rules that can be broken.
