@@ -39,8 +39,16 @@ impl Process {
         Self { child, port }
     }
 
-    fn dial(&self) -> Peer {
-        Peer::new(std::net::TcpStream::connect(("127.0.0.1", self.port)).expect("the proxy listens"))
+    /// A client and its origin connection, on which one exchange has been had.
+    fn connect(&self, listener: &Origin) -> (Peer, Peer) {
+        let stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).expect("the proxy listens");
+        let mut client = Peer::new(stream);
+        client.send(REQUEST);
+        let mut origin = listener.accept();
+        origin.expect(REQUEST);
+        origin.send(RESPONSE);
+        client.expect(STRIPPED);
+        (client, origin)
     }
 
     /// The memory that is its own, in bytes.
@@ -73,19 +81,10 @@ fn exchange(client: &mut Peer, origin: &mut Peer) {
 fn an_idle_client_costs_at_most_1300_bytes() {
     let listener = Origin::new();
     let proxy = Process::before(&listener);
-    let connect = || {
-        let mut client = proxy.dial();
-        client.send(REQUEST);
-        let mut origin = listener.accept();
-        origin.expect(REQUEST);
-        origin.send(RESPONSE);
-        client.expect(STRIPPED);
-        (client, origin)
-    };
-    let first = connect();
+    let first = proxy.connect(&listener);
     let before = proxy.anonymous_memory();
     let clients = MOST_IDLE_CLIENTS.min((open_file_limit() - 64) / 2);
-    let idle: Vec<_> = (0..clients).map(|_| connect()).collect();
+    let idle: Vec<_> = (0..clients).map(|_| proxy.connect(&listener)).collect();
     let each = (proxy.anonymous_memory() - before) / clients;
     assert!(each <= BYTES_PER_CLIENT, "an idle client of {clients} costs {each} bytes");
     println!("{each} bytes an idle client, of {clients}");
@@ -110,13 +109,7 @@ fn a_warm_request_takes_four_transfers() {
     }
     let listener = Origin::new();
     let proxy = Process::before(&listener);
-    let mut client = proxy.dial();
-    client.send(REQUEST);
-    let mut origin = listener.accept();
-    origin.expect(REQUEST);
-    origin.send(RESPONSE);
-    client.expect(STRIPPED);
-
+    let (mut client, mut origin) = proxy.connect(&listener);
     let trace = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("strace-{}", std::process::id()));
     let mut strace = Command::new("strace")
         .args(["-f", "-p", &proxy.child.id().to_string(), "-e", "trace=!epoll_wait", "-o"])
