@@ -3,8 +3,9 @@
 mod support;
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
+use support::headsnip::Headsnip;
 use support::{LIMIT, Origin, Peer};
 
 const MOST_IDLE_CLIENTS: usize = 2_000;
@@ -16,57 +17,15 @@ const REQUEST: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const RESPONSE: &str = "HTTP/1.1 200 OK\r\nserver: a\r\ncontent-length: 2\r\n\r\nok";
 const STRIPPED: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// The proxy as a process of its own, ended when dropped.
-struct Process {
-    child: Child,
-    port: u16,
-}
-
-impl Process {
-    fn before(origin: &Origin) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_headsnip"))
-            .args(["--listen", "127.0.0.1:0", "--upstream", &origin.address().to_string()])
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary is built");
-        let mut line = String::new();
-        let mut log = BufReader::new(child.stderr.take().expect("a pipe"));
-        log.read_line(&mut line).expect("a start line");
-        // Read to the end on another thread, so that the proxy is never held up by its log.
-        std::thread::spawn(move || log.lines().count());
-        let after = line.split("listening on 127.0.0.1:").nth(1).expect("the start line names the address");
-        let port = after.split(',').next().and_then(|port| port.parse().ok()).expect("a port");
-        Self { child, port }
-    }
-
-    /// A client and its origin connection, on which one exchange has been had.
-    fn connect(&self, listener: &Origin) -> (Peer, Peer) {
-        let stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).expect("the proxy listens");
-        let mut client = Peer::new(stream);
-        client.send(REQUEST);
-        let mut origin = listener.accept();
-        origin.expect(REQUEST);
-        origin.send(RESPONSE);
-        client.expect(STRIPPED);
-        (client, origin)
-    }
-
-    /// The memory that is its own, in bytes.
-    fn anonymous_memory(&self) -> usize {
-        let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id())).expect("procfs");
-        let line = rollup.lines().find(|line| line.starts_with("Anonymous:")).expect("a line of anonymous memory");
-        let kilobytes =
-            line.split_whitespace().nth(1).and_then(|number| number.parse::<usize>().ok()).expect("a number");
-        kilobytes * 1024
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// A client and its origin connection, on which one exchange has been had.
+fn connect(proxy: &Headsnip, listener: &Origin) -> (Peer, Peer) {
+    let mut client = proxy.dial();
+    client.send(REQUEST);
+    let mut origin = listener.accept();
+    origin.expect(REQUEST);
+    origin.send(RESPONSE);
+    client.expect(STRIPPED);
+    (client, origin)
 }
 
 /// One exchange, the origin's side of it on the same thread.
@@ -80,11 +39,11 @@ fn exchange(client: &mut Peer, origin: &mut Peer) {
 #[test]
 fn an_idle_client_costs_at_most_1300_bytes() {
     let listener = Origin::new();
-    let proxy = Process::before(&listener);
-    let first = proxy.connect(&listener);
+    let proxy = Headsnip::start(&listener.address(), &[]);
+    let first = connect(&proxy, &listener);
     let before = proxy.anonymous_memory();
     let clients = MOST_IDLE_CLIENTS.min((open_file_limit() - 64) / 2);
-    let idle: Vec<_> = (0..clients).map(|_| proxy.connect(&listener)).collect();
+    let idle: Vec<_> = (0..clients).map(|_| connect(&proxy, &listener)).collect();
     let each = (proxy.anonymous_memory() - before) / clients;
     assert!(each <= BYTES_PER_CLIENT, "an idle client of {clients} costs {each} bytes");
     println!("{each} bytes an idle client, of {clients}");
@@ -108,11 +67,11 @@ fn a_warm_request_takes_four_transfers() {
         return;
     }
     let listener = Origin::new();
-    let proxy = Process::before(&listener);
-    let (mut client, mut origin) = proxy.connect(&listener);
+    let proxy = Headsnip::start(&listener.address(), &[]);
+    let (mut client, mut origin) = connect(&proxy, &listener);
     let trace = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("strace-{}", std::process::id()));
     let mut strace = Command::new("strace")
-        .args(["-f", "-p", &proxy.child.id().to_string(), "-e", "trace=!epoll_wait", "-o"])
+        .args(["-f", "-p", &proxy.id().to_string(), "-e", "trace=!epoll_wait", "-o"])
         .arg(&trace)
         .stderr(Stdio::piped())
         .spawn()

@@ -78,7 +78,7 @@ impl Stage {
                     origin.reset();
                 }
             }
-            (Step::Origin(_) | Step::OriginEnd | Step::OriginReset, None) => {}
+            (Step::Origin(_) | Step::OriginEnd | Step::OriginReset, None) | (Step::Drain, _) => {}
         }
     }
 

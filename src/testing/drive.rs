@@ -108,6 +108,7 @@ impl Drive<'_> {
             }
             Step::OriginEnd => self.end_origin(OriginEnd::Fin),
             Step::OriginReset => self.end_origin(OriginEnd::Reset),
+            Step::Drain => Ok(()),
         };
         let result = result.or_else(|fault| self.settle(fault)).and_then(|()| self.judge(Direction::Inbound));
         if let Err(fault) = result {

@@ -18,6 +18,8 @@ pub enum Step {
     OriginEnd,
     /// The origin resets its connection.
     OriginReset,
+    /// The operator has the proxy drain.
+    Drain,
 }
 
 impl Step {
@@ -26,7 +28,7 @@ impl Step {
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Client(bytes) | Self::Origin(bytes) => bytes,
-            Self::ClientEnd | Self::OriginEnd | Self::OriginReset => &[],
+            Self::ClientEnd | Self::OriginEnd | Self::OriginReset | Self::Drain => &[],
         }
     }
 }

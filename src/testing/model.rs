@@ -136,7 +136,7 @@ impl<'a> Model<'a> {
             Step::Origin(bytes) if origin_speaks => self.origin.extend_from_slice(bytes),
             Step::OriginEnd => self.origin_ends(OriginEnds::Finished),
             Step::OriginReset => self.origin_ends(OriginEnds::Reset),
-            Step::Client(_) | Step::Origin(_) => {}
+            Step::Client(_) | Step::Origin(_) | Step::Drain => {}
         }
     }
 

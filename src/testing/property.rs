@@ -1,7 +1,7 @@
 //! The invariants, each written once as a function over steps; vectors, corpus replay and fuzz targets call these.
 //!
 //! A corpus file is read as steps: 0xFE and a letter begin one (`c` and `o`: bytes of the client and of the origin follow;
-//! `C`, `O` and `R`: the client ends, the origin ends, the origin is reset). Bytes before the first are the client's. So the
+//! `C`, `O`, `R` and `D`: the client ends, the origin ends, the origin is reset, the proxy drains). Bytes before the first are the client's. So the
 //! file reads as the traffic it stands for.
 
 use super::drive::{Driven, cut, drive, policy};
@@ -75,7 +75,7 @@ pub fn cuts_do_not_matter(policy: &Policy, steps: &[Step], whole: &Driven, posit
 pub fn rewriting_twice_changes_nothing(policy: &Policy, steps: &[Step], whole: &Driven) -> Result<(), String> {
     let again = steps.iter().zip(&whole.sent).map(|(step, sent)| match step {
         Step::Origin(_) => Step::Origin(sent.clone()),
-        Step::Client(_) | Step::ClientEnd | Step::OriginEnd | Step::OriginReset => step.clone(),
+        Step::Client(_) | Step::ClientEnd | Step::OriginEnd | Step::OriginReset | Step::Drain => step.clone(),
     });
     let driven = drive(policy, &again.collect::<Vec<_>>());
     equal("the client's bytes, rewritten twice", &driven.outcome.to_client, &whole.outcome.to_client)?;
@@ -100,6 +100,7 @@ pub fn steps(input: &[u8]) -> Vec<Step> {
             (_, [b'O', ..]) => steps.push(Step::OriginEnd),
             (_, [b'C', ..]) => steps.push(Step::ClientEnd),
             (_, [b'R', ..]) => steps.push(Step::OriginReset),
+            (_, [b'D', ..]) => steps.push(Step::Drain),
             (_, [b'o', bytes @ ..]) => steps.push(Step::Origin(bytes.to_vec())),
             (_, _) if steps.contains(&Step::ClientEnd) => {}
             (_, [_, bytes @ ..]) => steps.push(Step::Client(bytes.to_vec())),
@@ -117,6 +118,7 @@ pub fn corpus_file(steps: &[Step]) -> Vec<u8> {
         Step::ClientEnd => b'C',
         Step::OriginEnd => b'O',
         Step::OriginReset => b'R',
+        Step::Drain => b'D',
     };
     let marked = steps.iter().map(|step| [&[MARK, letter(step)], step.bytes()].concat());
     marked.flatten().collect()
@@ -134,6 +136,7 @@ mod tests {
             Step::ClientEnd,
             Step::OriginEnd,
             Step::OriginReset,
+            Step::Drain,
         ];
         assert_eq!(super::steps(&corpus_file(&steps)), steps);
     }

@@ -12,7 +12,7 @@
 //! client:                              a step; also: origin:
 //!     GET / HTTP/1.1\r\n
 //!     Host: a\r\n\r\n
-//! client ends                          a step; also: origin ends, origin resets
+//! client ends                          a step; also: origin ends, origin resets, drain
 //! to origin: same                      all that the client has sent; or: nothing; or a block
 //! to client: same                      all that the origin has sent; or: nothing; or a block
 //! end: open                            or: closed, reply 400, cut, reset, origin dropped
@@ -193,6 +193,7 @@ impl Draft {
             ("client ends", None) => self.steps.push(Step::ClientEnd),
             ("origin ends", None) => self.steps.push(Step::OriginEnd),
             ("origin resets", None) => self.steps.push(Step::OriginReset),
+            ("drain", None) => self.steps.push(Step::Drain),
             ("row", Some(text)) => set(&mut self.row, row(text)?)?,
             ("rule", Some(text)) if !text.is_empty() => set(&mut self.rule, text.to_owned())?,
             ("options", Some(text)) => set(&mut self.rules, options(text)?)?,
@@ -214,11 +215,11 @@ impl Draft {
         }
         let from_client = self.steps.iter().filter_map(|step| match step {
             Step::Client(bytes) => Some(bytes.as_slice()),
-            Step::Origin(_) | Step::ClientEnd | Step::OriginEnd | Step::OriginReset => None,
+            Step::Origin(_) | Step::ClientEnd | Step::OriginEnd | Step::OriginReset | Step::Drain => None,
         });
         let from_origin = self.steps.iter().filter_map(|step| match step {
             Step::Origin(bytes) => Some(bytes.as_slice()),
-            Step::Client(_) | Step::ClientEnd | Step::OriginEnd | Step::OriginReset => None,
+            Step::Client(_) | Step::ClientEnd | Step::OriginEnd | Step::OriginReset | Step::Drain => None,
         });
         let to_origin = match self.to_origin.ok_or_else(|| missing("`to origin`"))? {
             Expected::Same => from_client.collect::<Vec<_>>().concat(),
@@ -259,8 +260,8 @@ fn checked_name(name: &str) -> Result<String, String> {
 
 fn row(text: &str) -> Result<String, String> {
     match text.split_once(": ") {
-        Some(("request" | "response" | "names", row)) if !row.is_empty() => Ok(text.to_owned()),
-        _ => Err(format!("a row is `request: ...`, `response: ...` or `names: ...`, not: {text}")),
+        Some(("request" | "response" | "names" | "drain", row)) if !row.is_empty() => Ok(text.to_owned()),
+        _ => Err(format!("a row is `request: ...`, `response: ...`, `names: ...` or `drain: ...`, not: {text}")),
     }
 }
 

@@ -3,17 +3,19 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 #![allow(clippy::panic, reason = "a helper fails the test that called it")]
 
+pub mod headsnip;
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use headsnip::config::{Config, Timeouts};
-use headsnip::net::address::Address;
-use headsnip::proxy::Proxy;
-use headsnip::testing::Rules;
-use headsnip::testing::drive::policy;
+use ::headsnip::config::{Config, Timeouts};
+use ::headsnip::net::address::Address;
+use ::headsnip::proxy::Proxy;
+use ::headsnip::testing::Rules;
+use ::headsnip::testing::drive::policy;
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::sync::oneshot;
 
