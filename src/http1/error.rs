@@ -77,8 +77,6 @@ pub enum Violation {
     ResponseMissing,
     /// The origin ended within a response (RFC 9112 §8).
     ResponseIncomplete,
-    /// The client ended within a request (RFC 9112 §8).
-    RequestIncomplete,
 }
 
 impl Violation {
@@ -120,7 +118,6 @@ impl Violation {
             Self::UnsolicitedBytes => "unsolicited_bytes",
             Self::ResponseMissing => "response_missing",
             Self::ResponseIncomplete => "response_incomplete",
-            Self::RequestIncomplete => "request_incomplete",
         }
     }
 

@@ -233,6 +233,21 @@ impl<'p> Exchange<'p> {
         }
     }
 
+    /// Tells whether the request under way may be sent once more, should the origin's connection end now: it is the only
+    /// one, sending it twice is as sending it once (RFC 9110 §9.2.2), and nothing of a response to it has come.
+    #[must_use]
+    pub fn may_replay(&self) -> bool {
+        let is_idempotent = self.unanswered.front().is_some_and(|asked| asked.method.is_idempotent());
+        let is_only = self.unanswered.len() == 1 && self.requests.ended() != Some(Place::Within);
+        is_idempotent && is_only && self.responses.is_untouched()
+    }
+
+    /// Has every connection close after the response to its last request: each final head judged from now on says
+    /// `Connection: close`, but for those with a request behind theirs, and no further request goes behind another.
+    pub fn drain(&mut self) {
+        self.unanswered.drain();
+    }
+
     /// Takes note that the origin takes no more of the client's bytes. What it has said may still be judged.
     pub fn request_refused(&mut self) {
         self.requests.abandon();
@@ -278,6 +293,8 @@ pub(super) struct Asked {
     pub(super) upgrade: Option<Protocols>,
     /// Whether the client means to send more (RFC 9112 §9.3).
     pub(super) persists: bool,
+    /// Whether, since the proxy drains, no request may follow.
+    pub(super) is_last: bool,
 }
 
 /// The requests sent on and not yet answered in full, oldest first.
@@ -288,15 +305,22 @@ pub(super) struct Unanswered {
     first: u8,
     /// How many there are; ≤ [`MAX_UNANSWERED`].
     count: u8,
+    /// Whether a request may go on only while no other is unanswered.
+    is_draining: bool,
 }
 
 impl Unanswered {
-    pub(super) fn is_full(&self) -> bool {
-        self.len() == MAX_UNANSWERED
+    /// Tells whether another request may be sent on.
+    pub(super) fn takes_more(&self) -> bool {
+        if self.is_draining { self.is_empty() } else { self.len() < MAX_UNANSWERED }
+    }
+
+    fn drain(&mut self) {
+        self.is_draining = true;
     }
 
     pub(super) fn push(&mut self, asked: Asked) {
-        debug_assert!(!self.is_full(), "a head is not judged while the queue is full");
+        debug_assert!(self.takes_more(), "a head is not judged while none may be sent on");
         self.ring[(usize::from(self.first) + self.len()) % MAX_UNANSWERED] = Some(asked);
         self.count += 1;
     }
@@ -310,7 +334,8 @@ impl Unanswered {
     }
 
     fn front(&self) -> Option<Asked> {
-        if self.is_empty() { None } else { self.ring[usize::from(self.first)] }
+        let oldest = if self.is_empty() { None } else { self.ring[usize::from(self.first)] };
+        oldest.map(|asked| Asked { is_last: self.is_draining && self.len() == 1, ..asked })
     }
 
     fn pop(&mut self) {

@@ -154,6 +154,15 @@ impl TransferEncoding {
     }
 }
 
+/// Tells whether a field line says `Connection: keep-alive` and nothing else: it would contradict `Connection: close`.
+pub(super) fn gives_way_to_close(name: &[u8], value: &[u8]) -> bool {
+    let value = value.strip_suffix(b"\r\n").unwrap_or(value);
+    let mut options = members(value).filter(|option| !option.is_empty()).peekable();
+    name.eq_ignore_ascii_case(b"connection")
+        && options.peek().is_some()
+        && options.all(|option| option.eq_ignore_ascii_case(b"keep-alive"))
+}
+
 /// `1*DIGIT` up to [`MAX_LENGTH`].
 fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {

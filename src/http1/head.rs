@@ -16,7 +16,7 @@ use memchr::memchr;
 
 use super::denylist::Denylist;
 use super::error::Violation;
-use super::framing::Fields;
+use super::framing::{Fields, gives_way_to_close};
 use super::scan::{HeadScan, Section, is_token_byte};
 use super::{MAX_FIELD_LINES, Policy, Verdict, keep};
 
@@ -30,7 +30,15 @@ pub(super) enum Version {
 pub(super) enum Method {
     Connect,
     Head,
+    /// The other methods that RFC 9110 §9.2.2 calls idempotent.
+    Idempotent,
     Other,
+}
+
+impl Method {
+    pub(super) fn is_idempotent(self) -> bool {
+        matches!(self, Self::Head | Self::Idempotent)
+    }
 }
 
 #[derive(Debug)]
@@ -56,20 +64,57 @@ pub(super) struct ResponseHead {
 pub(super) struct JudgedLines {
     /// Bytes left of the section; 0 < left until the last verdict.
     left: usize,
-    /// Of those, the bytes before the first denied line (all, where none is denied).
+    /// Of those, the bytes before the first line that may have to go (all, where none has).
     clean: usize,
+    closing: Closing,
 }
 
+/// Whether a head is told to say that the connection closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closing {
+    /// It goes on as the origin wrote it.
+    Unsaid,
+    /// [`CLOSE_LINE`] is to go out before its empty line, and `Connection: keep-alive` is to give way.
+    Due,
+    Said,
+}
+
+/// The one line that is ever added: while draining, to a final head.
+const CLOSE_LINE: &[u8] = b"Connection: close\r\n";
+
 impl JudgedLines {
+    fn clean(length: usize) -> Self {
+        Self { left: length, clean: length, closing: Closing::Unsaid }
+    }
+
     /// Says what becomes of the next lines, and whether they were the last.
     pub(super) fn judge(&mut self, denylist: &Denylist, shown: &[u8]) -> Verdict {
-        let shown = shown.get(..self.left).unwrap_or(shown);
-        let verdict = if self.clean > 0 { keep(self.clean.min(shown.len())) } else { judge_lines(denylist, shown) };
+        let mut shown = shown.get(..self.left).unwrap_or(shown);
+        if self.closing == Closing::Due {
+            if self.left == EMPTY_LINE.len() {
+                self.closing = Closing::Said;
+                return Verdict::Add(CLOSE_LINE);
+            }
+            shown = shown.get(..self.left - EMPTY_LINE.len()).unwrap_or(shown);
+        }
+        let verdict = match self.clean {
+            0 => judge_lines(shown, |name, rest| {
+                denylist.denies(name) || self.closing == Closing::Due && gives_way_to_close(name, rest)
+            }),
+            clean => keep(clean.min(shown.len())),
+        };
         if let Verdict::Keep(n) | Verdict::Drop(n) = verdict {
             self.left -= n.get();
             self.clean = self.clean.saturating_sub(n.get());
         }
         verdict
+    }
+
+    /// Has the head, shown whole, say that the connection closes after its message.
+    pub(super) fn close(&mut self, shown: &[u8]) {
+        self.closing = Closing::Due;
+        let status_line = memchr(b'\n', shown).map_or(0, |end| end + 1);
+        self.clean = self.clean.min(status_line);
     }
 
     pub(super) fn is_done(self) -> bool {
@@ -87,15 +132,18 @@ impl JudgedLines {
     }
 }
 
-/// The first lines shown that share a fate: kept, or denied.
-fn judge_lines(denylist: &Denylist, shown: &[u8]) -> Verdict {
+/// The line that ends a section.
+const EMPTY_LINE: &[u8] = b"\r\n";
+
+/// The first lines shown that share a fate: kept, or dropped as `is_dropped` says of a name and what follows its colon.
+fn judge_lines(shown: &[u8], is_dropped: impl Fn(&[u8], &[u8]) -> bool) -> Verdict {
     let mut end = 0;
     let mut fate = None;
     while let Some(length) = memchr(b'\n', &shown[end..]) {
         let line = &shown[end..=end + length];
-        let name = memchr(b':', line).map_or(&line[..0], |colon| &line[..colon]);
-        let denied = denylist.denies(name);
-        if *fate.get_or_insert(denied) != denied {
+        let (name, rest) = memchr(b':', line).map_or((&line[..0], line), |colon| (&line[..colon], &line[colon + 1..]));
+        let dropped = is_dropped(name, rest);
+        if *fate.get_or_insert(dropped) != dropped {
             break;
         }
         end += line.len();
@@ -203,6 +251,7 @@ fn method(name: &[u8]) -> Method {
     match name {
         b"CONNECT" => Method::Connect,
         b"HEAD" => Method::Head,
+        b"GET" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE" => Method::Idempotent,
         _ => Method::Other,
     }
 }
@@ -218,7 +267,7 @@ fn parse_response(policy: &Policy, bytes: &[u8]) -> Parsed<ResponseHead> {
         return None;
     };
     let mut fields = Fields::default();
-    let mut lines = JudgedLines { left: length, clean: length };
+    let mut lines = JudgedLines::clean(length);
     walk_lines(bytes, length, head.headers, |start, header| {
         let name = header.name.as_bytes();
         fields.see(policy, name, header.value);
@@ -231,14 +280,14 @@ fn parse_response(policy: &Policy, bytes: &[u8]) -> Parsed<ResponseHead> {
 }
 
 fn parse_trailer(policy: &Policy, bytes: &[u8]) -> Parsed<JudgedLines> {
-    if bytes.starts_with(b"\r\n") {
-        return Some(JudgedLines { left: 2, clean: 2 });
+    if bytes.starts_with(EMPTY_LINE) {
+        return Some(JudgedLines::clean(EMPTY_LINE.len()));
     }
     let mut room = [EMPTY_HEADER; MAX_FIELD_LINES];
     let httparse::Status::Complete((length, headers)) = httparse::parse_headers(bytes, &mut room).ok()? else {
         return None;
     };
-    let mut lines = JudgedLines { left: length, clean: length };
+    let mut lines = JudgedLines::clean(length);
     walk_lines(bytes, length, headers, |start, header| {
         if lines.clean == length && policy.denylist.denies(header.name.as_bytes()) {
             lines.clean = start;

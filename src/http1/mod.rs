@@ -62,6 +62,8 @@ pub enum Verdict {
     /// Undecided until the other direction moves: an Upgrade not yet answered, too many requests unanswered, a broken
     /// request behind good ones.
     Wait,
+    /// These bytes of our own go on before those shown: while draining, the line that says so.
+    Add(&'static [u8]),
     /// The first n bytes shown go on as they are.
     Keep(NonZeroUsize),
     /// The first n bytes shown are withheld: denied field lines, or a 1xx that an HTTP/1.0 client cannot take.
@@ -107,6 +109,10 @@ pub const MAX_UNANSWERED: usize = 16;
 /// Bytes of the extensions of one chunk. Known uses are signatures of about 100 bytes; all chunks of a body pass
 /// through one at a time, so the limit bounds the time spent on a line and no memory.
 pub const MAX_CHUNK_EXTENSION: u16 = 4096;
+
+/// Bytes of a request that are held until the first byte of its response, so that it can be sent once more. What is
+/// read at once is held whole; longer requests are uploads.
+pub const MAX_REPLAY: usize = 64 * 1024;
 
 /// The greatest length of a message body: others keep it in a signed 64-bit integer.
 pub const MAX_LENGTH: u64 = i64::MAX.unsigned_abs();

@@ -83,7 +83,7 @@ impl Requests {
         loop {
             match &mut self.state {
                 State::Head(_) if shown.is_empty() => return Ok(Verdict::NeedMore),
-                State::Head(_) if unanswered.is_full() => return Ok(Verdict::Wait),
+                State::Head(_) if !unanswered.takes_more() => return Ok(Verdict::Wait),
                 State::Head(scan) => {
                     let read = head::request(scan, policy, shown).and_then(|head| head.map(Self::admit).transpose());
                     return match read.map_err(|violation| (violation, Place::Between))? {
@@ -132,7 +132,8 @@ impl Requests {
             _ => return Err(Violation::ManyHosts),
         }
         let framing = request_framing(version, &fields)?;
-        let asked = Asked { method, version, upgrade: fields.upgrade, persists: fields.persists(version) };
+        let persists = fields.persists(version);
+        let asked = Asked { method, version, upgrade: fields.upgrade, persists, is_last: false };
         Ok((length, asked, framing))
     }
 

@@ -145,7 +145,9 @@ impl Responses {
     ) -> Result<(Verdict, Event), Violation> {
         let ResponseHead { mut lines, status, version, fields } = head;
         let framing = response_framing(asked.method, version, status, &fields)?;
-        let persistence = match (asked.persists && fields.persists(version), framing) {
+        let closes_for_us = asked.is_last && status >= 200;
+        let persists = asked.persists && fields.persists(version) && !closes_for_us;
+        let persistence = match (persists, framing) {
             (true, Framing::Empty | Framing::Length(_) | Framing::Chunked | Framing::Tunnel) => Persistence::Persists,
             (_, _) => Persistence::Closes,
         };
@@ -178,6 +180,9 @@ impl Responses {
             Framing::Chunked => Then::Body(Body::Chunked(Chunked::default()), persistence),
             Framing::UntilClose => Then::Body(Body::UntilClose, persistence),
         };
+        if closes_for_us && !fields.close {
+            lines.close(shown);
+        }
         self.state = State::Lines(lines, then);
         let (verdict, event) = self.judge(policy, Some(asked), shown)?;
         let event = match (then, event) {
@@ -252,6 +257,11 @@ impl Responses {
             State::Head(_) | State::Lines(_, Then::Head | Then::Tunnel) | State::Tunnel => false,
             State::Finished => true,
         }
+    }
+
+    /// Tells whether no byte of a response to the request at the front was judged, nor of a 1xx before it.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.interim == 0 && matches!(self.state, State::Head(scan) if scan == HeadScan::default())
     }
 
     pub(super) fn is_tunnel(&self) -> bool {

@@ -1,11 +1,12 @@
 //! Drives the protocol core through steps as a session would, without sockets.
 
 use super::{End, Outcome, Rules, Step};
-use crate::http1::{
-    Denylist, Direction, Ending, Exchange, Fault, OriginEnd, Policy, Run, Upgrades, Verdict, Violation,
-};
+use std::ops::Range;
 
 use crate::http1::exchange::Phase;
+use crate::http1::{
+    Denylist, Direction, Ending, Exchange, Fault, MAX_REPLAY, OriginEnd, Policy, Run, Upgrades, Verdict, Violation,
+};
 
 /// What the core made of the steps, the rule that was broken, and what each step let out to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +19,14 @@ pub struct Driven {
     pub sent: Vec<Vec<u8>>,
     /// How many bytes had gone to the origin after each step.
     pub received: Vec<usize>,
+    /// How many origin connections had been opened after each step.
+    pub dials: Vec<usize>,
     /// How the exchange stood after each step.
     pub ends: Vec<End>,
+    /// Which of the origin's bytes are a request sent once more.
+    pub replayed: Vec<Range<usize>>,
+    /// Which of the client's bytes are a line of our own.
+    pub added: Vec<Range<usize>>,
 }
 
 /// The core's policy for the rules; `None` where the core would refuse them.
@@ -43,8 +50,13 @@ pub fn drive(policy: &Policy, steps: &[Step]) -> Driven {
         outcome: Outcome { to_origin: Vec::new(), to_client: Vec::new(), end: End::Open },
         violation: None,
         client_ended: false,
+        is_connected: false,
+        dials: 0,
+        kept: None,
+        replayed: Vec::new(),
+        added: Vec::new(),
     };
-    let (mut sent, mut received, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut sent, mut received, mut dials, mut ends) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for step in steps {
         let before = drive.outcome.to_client.len();
         if matches!(drive.outcome.end, End::Open | End::OriginDropped) {
@@ -52,9 +64,11 @@ pub fn drive(policy: &Policy, steps: &[Step]) -> Driven {
         }
         sent.push(drive.outcome.to_client[before..].to_vec());
         received.push(drive.outcome.to_origin.len());
+        dials.push(drive.dials);
         ends.push(drive.outcome.end.clone());
     }
-    Driven { outcome: drive.outcome, violation: drive.violation, sent, received, ends }
+    let Drive { outcome, violation, replayed, added, .. } = drive;
+    Driven { outcome, violation, sent, received, dials, ends, replayed, added }
 }
 
 /// The steps with their bytes cut after each of the positions given (in the bytes of all steps), in rising order.
@@ -89,6 +103,13 @@ struct Drive<'p> {
     outcome: Outcome,
     violation: Option<Violation>,
     client_ended: bool,
+    /// Whether there is an origin connection.
+    is_connected: bool,
+    dials: usize,
+    /// Where, of the origin's bytes, the request began that may have to be sent once more.
+    kept: Option<usize>,
+    replayed: Vec<Range<usize>>,
+    added: Vec<Range<usize>>,
 }
 
 impl Drive<'_> {
@@ -108,7 +129,10 @@ impl Drive<'_> {
             }
             Step::OriginEnd => self.end_origin(OriginEnd::Fin),
             Step::OriginReset => self.end_origin(OriginEnd::Reset),
-            Step::Drain => Ok(()),
+            Step::Drain => {
+                self.exchange.drain();
+                Ok(())
+            }
         };
         let result = result.or_else(|fault| self.settle(fault)).and_then(|()| self.judge(Direction::Inbound));
         if let Err(fault) = result {
@@ -150,8 +174,18 @@ impl Drive<'_> {
             Direction::Outbound => (&mut self.outbound, &mut self.outcome.to_client),
         };
         let before = out.len();
+        let may_keep = direction == Direction::Inbound && self.is_connected && self.exchange.is_unoccupied();
         match self.exchange.judge(direction, held)? {
-            Verdict::Keep(count) => out.extend(held.drain(..count.get())),
+            Verdict::Keep(count) => {
+                if may_keep && self.exchange.may_replay() {
+                    self.kept = Some(before);
+                }
+                out.extend(held.drain(..count.get()));
+            }
+            Verdict::Add(bytes) => {
+                self.added.push(before..before + bytes.len());
+                out.extend(bytes);
+            }
             Verdict::Drop(count) => drop(held.drain(..count.get())),
             Verdict::NeedMore | Verdict::Wait => return Ok(false),
             Verdict::Pass(_) if held.is_empty() => return Ok(false),
@@ -167,17 +201,32 @@ impl Drive<'_> {
         if direction == Direction::Inbound && out.len() > before {
             // It went to a fresh connection, if the former one was dropped.
             self.outcome.end = End::Open;
+            self.dials += usize::from(!self.is_connected);
+            self.is_connected = true;
         }
         Ok(true)
     }
 
     fn end_origin(&mut self, how: OriginEnd) -> Result<(), Fault> {
+        let length = self.outcome.to_origin.len();
+        let kept = self.kept.take().filter(|kept| length - kept <= MAX_REPLAY && self.exchange.may_replay());
+        if let Some(kept) = kept {
+            self.outcome.to_origin.extend_from_within(kept..);
+            self.replayed.push(length..self.outcome.to_origin.len());
+            self.dials += 1;
+            return Ok(());
+        }
         self.exchange.response_end(how)?;
         if !self.exchange.is_finished() && !self.exchange.passes_origin_end() {
-            self.outbound.clear();
-            self.outcome.end = End::OriginDropped;
+            self.drop_origin();
         }
         Ok(())
+    }
+
+    fn drop_origin(&mut self) {
+        self.outbound.clear();
+        self.is_connected = false;
+        self.outcome.end = End::OriginDropped;
     }
 
     /// Ends the exchange as the core says; `Ok` where only the origin's connection goes.
@@ -188,8 +237,7 @@ impl Drive<'_> {
             Ending::Cut => End::Cut,
             Ending::Reset => End::Reset,
             Ending::DropOrigin => {
-                self.outbound.clear();
-                self.outcome.end = End::OriginDropped;
+                self.drop_origin();
                 return Ok(());
             }
         };
