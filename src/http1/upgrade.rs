@@ -3,8 +3,10 @@
 //! The owner allows a few by name. Of the lists in a request and in a 101 only this is kept: which of the allowed
 //! protocols they name, and whether they name any other. A name counts whole, version included, in any case.
 
-/// The most protocols that can be allowed: a bit each in a 16-bit set.
-pub const MAX_UPGRADES: usize = 16;
+use std::num::NonZeroU16;
+
+/// The most protocols that can be allowed: a bit each in a 16-bit set with two others.
+pub const MAX_UPGRADES: usize = 14;
 
 /// The protocols that a 101 may switch to.
 #[derive(Clone, Debug, Default)]
@@ -13,13 +15,21 @@ pub struct Upgrades {
     allowed: Vec<Box<str>>,
 }
 
-/// What an `Upgrade` list names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Protocols {
-    /// A bit for each allowed protocol that is named, in the order of [`Upgrades`].
-    named: u16,
-    /// Whether a protocol that is not allowed is named.
-    others: bool,
+/// What an `Upgrade` list names: a bit for each allowed protocol, in the order of [`Upgrades`], and one for any other. The
+/// lowest bit is always set: requests wait in a queue, and `Option` costs nothing there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Protocols(NonZeroU16);
+
+/// Names nothing.
+const NONE: NonZeroU16 = NonZeroU16::MIN;
+
+/// Names a protocol that is not allowed.
+const OTHERS: u16 = 1 << (MAX_UPGRADES + 1);
+
+impl Default for Protocols {
+    fn default() -> Self {
+        Self(NONE)
+    }
 }
 
 impl Upgrades {
@@ -35,19 +45,20 @@ impl Protocols {
     /// Takes note of one list member.
     pub(super) fn add(&mut self, upgrades: &Upgrades, member: &[u8]) {
         match upgrades.allowed.iter().position(|name| name.as_bytes().eq_ignore_ascii_case(member)) {
-            Some(index) => self.named |= 1 << index,
+            Some(index) => self.0 |= 1 << (index + 1),
             // RFC 9110 §5.6.1.2: an empty list member names nothing.
-            None => self.others |= !member.is_empty(),
+            None if member.is_empty() => {}
+            None => self.0 |= OTHERS,
         }
     }
 
     /// Tells whether every protocol named, and at least one, is an allowed one.
     pub(super) fn are_allowed(self) -> bool {
-        self.named != 0 && !self.others
+        self.0 > NONE && self.0.get() & OTHERS == 0
     }
 
     /// Tells whether `asked` names, as far as that is known, all that is named here.
     pub(super) fn were_asked(self, asked: Self) -> bool {
-        self.named & !asked.named == 0 && (!self.others || asked.others)
+        self.0.get() & !asked.0.get() == 0
     }
 }

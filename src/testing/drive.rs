@@ -204,12 +204,13 @@ impl Drive<'_> {
             self.dials += usize::from(!self.is_connected);
             self.is_connected = true;
         }
+        self.kept = self.kept.filter(|_| self.exchange.may_replay());
         Ok(true)
     }
 
     fn end_origin(&mut self, how: OriginEnd) -> Result<(), Fault> {
         let length = self.outcome.to_origin.len();
-        let kept = self.kept.take().filter(|kept| length - kept <= MAX_REPLAY && self.exchange.may_replay());
+        let kept = self.kept.take().filter(|kept| length - kept <= MAX_REPLAY);
         if let Some(kept) = kept {
             self.outcome.to_origin.extend_from_within(kept..);
             self.replayed.push(length..self.outcome.to_origin.len());
