@@ -6,7 +6,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, Socket, Type};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::address::Address;
 use super::stream::Stream;
@@ -55,6 +55,41 @@ impl Listener {
         match self {
             Self::Tcp(listener) => Ok(Stream::tcp(listener.accept().await?.0)),
             Self::Unix(listener, _) => Ok(Stream::Unix(listener.accept().await?.0)),
+        }
+    }
+
+    /// The connections that wait to be accepted: the last, since with it the listener closes.
+    pub(crate) fn into_backlog(self) -> io::Result<Backlog> {
+        match self {
+            Self::Tcp(listener) => listener.into_std().map(Backlog::Tcp),
+            Self::Unix(listener, file) => Ok(Backlog::Unix { listener: listener.into_std()?, _file: file }),
+        }
+    }
+}
+
+/// A listener that is about to close. It asks the kernel, not the runtime: readiness may be a turn behind.
+#[derive(Debug)]
+pub(crate) enum Backlog {
+    Tcp(std::net::TcpListener),
+    Unix { listener: std::os::unix::net::UnixListener, _file: SocketFile },
+}
+
+impl Backlog {
+    /// The next connection; `None`: no more wait. Must be called within a runtime.
+    pub(crate) fn next(&self) -> io::Result<Option<Stream>> {
+        let accepted = match self {
+            Self::Tcp(listener) => listener.accept().and_then(|(stream, _)| {
+                stream.set_nonblocking(true)?;
+                TcpStream::from_std(stream).map(Stream::tcp)
+            }),
+            Self::Unix { listener, .. } => listener.accept().and_then(|(stream, _)| {
+                stream.set_nonblocking(true)?;
+                UnixStream::from_std(stream).map(Stream::Unix)
+            }),
+        };
+        match accepted {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            accepted => accepted.map(Some),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The kernel's side: addresses, listeners, connections. Knows no HTTP.
 
 pub mod address;
+pub(crate) mod descriptors;
 pub(crate) mod dial;
 pub(crate) mod listener;
+mod resolve;
 pub(crate) mod stream;

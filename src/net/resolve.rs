@@ -1,0 +1,228 @@
+//! Finds the addresses of the upstream's name.
+//!
+//! The system's resolver blocks, so it is asked on a thread of the runtime's own. At most one question of a worker is under
+//! way, however many connections wait for its answer, and an answer serves for a while. A resolver that fails or dawdles
+//! does not take the application down: what it answered last is then used on, since a dead address costs no more than a
+//! failed dial.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::spawn_local;
+use tokio::time::{Instant, timeout};
+
+/// How long an answer serves. Short, since a name is how a container's new address is found out.
+const KEPT: Duration = Duration::from_secs(5);
+
+/// How long a new answer is waited for while there is an old one.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+type Question = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>;
+type Answer = Result<Rc<[SocketAddr]>, Unresolved>;
+
+/// A name that has no address, as far as could be found out, and why.
+#[derive(Clone, Debug)]
+pub(crate) struct Unresolved(Arc<str>);
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unresolved {}
+
+/// A name, and what is known of it.
+pub(crate) struct Name {
+    host: Rc<str>,
+    lookup: Box<dyn Fn() -> Question>,
+    known: Rc<RefCell<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// The last addresses, at least one, and when they came.
+    addresses: Option<(Rc<[SocketAddr]>, Instant)>,
+    /// The question under way: its answer, once it has come.
+    asking: Option<watch::Receiver<Option<Answer>>>,
+}
+
+impl Name {
+    /// A name that the system resolves.
+    pub(super) fn new(host: &str, port: u16) -> Self {
+        let name: Rc<str> = host.into();
+        Self::with_lookup(host, move || {
+            let name = Rc::clone(&name);
+            Box::pin(async move { Ok(tokio::net::lookup_host((&*name, port)).await?.collect()) })
+        })
+    }
+
+    fn with_lookup(host: &str, lookup: impl Fn() -> Question + 'static) -> Self {
+        Self { host: host.into(), lookup: Box::new(lookup), known: Rc::default() }
+    }
+
+    /// Its addresses, in the resolver's order. Must be called within a `LocalSet`.
+    pub(super) async fn addresses(&self) -> Answer {
+        let known = self.known.borrow().addresses.clone();
+        let Some((old, since)) = known else {
+            return self.ask().await;
+        };
+        if since.elapsed() < KEPT {
+            return Ok(old);
+        }
+        let answer = timeout(PATIENCE, self.ask()).await;
+        Ok(answer.ok().and_then(Result::ok).unwrap_or(old))
+    }
+
+    /// Waits for the answer to the question under way, or to a new one. Who stops waiting does not stop the question.
+    async fn ask(&self) -> Answer {
+        let asking = self.known.borrow().asking.clone();
+        let mut asking = asking.unwrap_or_else(|| self.begin());
+        let answer = match asking.wait_for(Option::is_some).await {
+            Ok(answer) => answer.clone(),
+            // The worker ends.
+            Err(_) => None,
+        };
+        answer.unwrap_or_else(|| Err(unresolved(&self.host, &"the question was given up")))
+    }
+
+    fn begin(&self) -> watch::Receiver<Option<Answer>> {
+        let (teller, asking) = watch::channel(None);
+        self.known.borrow_mut().asking = Some(asking.clone());
+        let (host, known, question) = (Rc::clone(&self.host), Rc::clone(&self.known), (self.lookup)());
+        drop(spawn_local(async move {
+            let answer = match question.await {
+                Ok(addresses) if addresses.is_empty() => Err(unresolved(&host, &"it has no address")),
+                Ok(addresses) => Ok(Rc::from(addresses)),
+                Err(error) => Err(unresolved(&host, &error)),
+            };
+            let mut known = known.borrow_mut();
+            known.asking = None;
+            if let Ok(addresses) = &answer {
+                known.addresses = Some((Rc::clone(addresses), Instant::now()));
+            }
+            teller.send_replace(Some(answer));
+        }));
+        asking
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Name").field(&self.host).finish()
+    }
+}
+
+fn unresolved(host: &str, why: &dyn fmt::Display) -> Unresolved {
+    Unresolved(format!("cannot resolve {host}: {why}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::task::LocalSet;
+    use tokio::time::{advance, sleep};
+
+    use super::*;
+
+    fn address(last: u8) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, last], 80))
+    }
+
+    /// Runs with a clock that only `advance` and idleness move.
+    fn run(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        LocalSet::new().block_on(&runtime.expect("a runtime"), test);
+    }
+
+    /// A name whose lookups take and give what is set.
+    fn name(asked: &Rc<Cell<u8>>, answers: impl Fn(u8) -> (Duration, io::Result<Vec<SocketAddr>>) + 'static) -> Name {
+        let asked = Rc::clone(asked);
+        Name::with_lookup("app", move || {
+            asked.set(asked.get() + 1);
+            let (wait, answer) = answers(asked.get());
+            Box::pin(async move {
+                sleep(wait).await;
+                answer
+            })
+        })
+    }
+
+    #[test]
+    fn one_question_serves_all_who_wait_and_for_a_while() {
+        run(async {
+            let asked = Rc::default();
+            let name = Rc::new(name(&asked, |turn| (Duration::from_millis(10), Ok(vec![address(turn)]))));
+            let waiting: Vec<_> = (0..20)
+                .map(|_| {
+                    let name = Rc::clone(&name);
+                    spawn_local(async move { name.addresses().await.expect("it resolves") })
+                })
+                .collect();
+            for answer in waiting {
+                assert_eq!(*answer.await.expect("a task"), [address(1)]);
+            }
+            advance(KEPT.mul_f32(0.99)).await;
+            assert_eq!(*name.addresses().await.expect("known"), [address(1)]);
+            assert_eq!(asked.get(), 1);
+            advance(KEPT / 50).await;
+            assert_eq!(*name.addresses().await.expect("asked anew"), [address(2)]);
+        });
+    }
+
+    #[test]
+    fn a_resolver_that_fails_later_leaves_the_old_answer() {
+        run(async {
+            let asked = Rc::default();
+            let name = name(&asked, |turn| match turn {
+                1 => (Duration::ZERO, Ok(vec![address(1), address(2)])),
+                2 => (Duration::ZERO, Err(io::Error::other("SERVFAIL"))),
+                3 => (Duration::ZERO, Ok(vec![])),
+                _ => (Duration::from_secs(60), Ok(vec![address(9)])),
+            });
+            for turn in 1..=4 {
+                let before = Instant::now();
+                assert_eq!(*name.addresses().await.expect("an answer, old or new"), [address(1), address(2)]);
+                assert_eq!(asked.get(), turn);
+                assert!(before.elapsed() <= PATIENCE + Duration::from_millis(1), "{:?}", before.elapsed());
+                advance(KEPT).await;
+            }
+            // The slow question goes on without those who waited, and its answer is taken when it comes.
+            sleep(Duration::from_secs(60)).await;
+            assert_eq!(*name.addresses().await.expect("the late answer"), [address(9)]);
+        });
+    }
+
+    #[test]
+    fn who_gives_up_waiting_does_not_stop_the_question() {
+        run(async {
+            let asked = Rc::default();
+            let name = name(&asked, |turn| (Duration::from_secs(2), Ok(vec![address(turn)])));
+            timeout(Duration::from_secs(1), name.addresses()).await.expect_err("it is slow");
+            assert_eq!(*name.addresses().await.expect("it resolves"), [address(1)]);
+            assert_eq!(asked.get(), 1);
+        });
+    }
+
+    #[test]
+    fn a_name_without_an_address_is_told_with_the_reason() {
+        run(async {
+            let asked = Rc::default();
+            let name = name(&asked, |turn| match turn {
+                1 => (Duration::ZERO, Err(io::Error::other("no such host"))),
+                _ => (Duration::ZERO, Ok(vec![])),
+            });
+            let told = |answer: Answer| answer.expect_err("no address").to_string();
+            assert_eq!(told(name.addresses().await), "cannot resolve app: no such host");
+            assert_eq!(told(name.addresses().await), "cannot resolve app: it has no address");
+        });
+    }
+}
