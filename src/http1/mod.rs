@@ -2,7 +2,8 @@
 //!
 //! Shown what has been read from a peer and not yet disposed of, it says what to do with the first of those bytes, by a
 //! [`Verdict`]. It holds no bytes, builds no output, owns no socket, clock or lock, and never waits. Our only edit is to
-//! withhold whole field lines, so what goes on is a subsequence of what came.
+//! withhold whole field lines, so what goes on is a subsequence of what came; the one line that is ever added says, while
+//! draining, that the connection closes.
 //!
 //! Three rules make every property of it easy to state:
 //!
@@ -11,9 +12,9 @@
 //! - Output and error are the same however the input was cut (invariant 3).
 //!
 //! ```
-//! use headsnip::http1::{Denylist, Direction, Exchange, Policy, Upgrades, Verdict};
+//! use headsnip::http1::{Direction, Exchange, Policy, Verdict};
 //!
-//! let policy = Policy { denylist: Denylist::default(), upgrades: Upgrades::default(), max_head: 65_536 };
+//! let policy = Policy::default();
 //! let mut exchange = Exchange::new(&policy);
 //! let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 //! assert!(matches!(exchange.judge(Direction::Inbound, request), Ok(Verdict::Keep(n)) if n.get() == request.len()));
@@ -90,6 +91,12 @@ pub struct Policy {
     pub upgrades: Upgrades,
     /// The longest head or trailer section in bytes; 0 < `max_head` ≤ [`MAX_HEAD_CEILING`].
     pub max_head: usize,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { denylist: Denylist::default(), upgrades: Upgrades::default(), max_head: 64 * 1024 }
+    }
 }
 
 /// The ceiling of [`Policy::max_head`] in bytes: a connection may hold that much for each direction, and positions

@@ -1,3 +1,4 @@
 //! What an operator sees.
 
-pub(crate) mod log;
+pub mod log;
+pub(crate) mod reason;
