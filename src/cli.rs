@@ -4,11 +4,12 @@
 //! checked before anything is bound, and a complaint names where the value came from.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
 
 use argh::FromArgs;
-use headsnip::config::{Config, Timeouts};
+use headsnip::config::{Config, Drain, Timeouts};
 use headsnip::http1::denylist::DenylistError;
 use headsnip::http1::{Denylist, MAX_HEAD_CEILING, MAX_UPGRADES, Policy, Upgrades};
 use headsnip::net::address::Address;
@@ -28,7 +29,7 @@ const MAX_HEAD_FLOOR: usize = 256;
     note = "Each flag has an environment variable: --head-timeout is HEADSNIP_HEAD_TIMEOUT. A flag wins.
 An ADDR is host:port, [v6]:port or unix:/path. NAMES is a comma list of field names, prefix* or the preset
 @owasp; the flag may be repeated. A TIME is 500ms, 30s, 5m or 1h; a SIZE is 512B, 64KiB or 1MiB.",
-    error_code(0, "ended by a signal, or helped"),
+    error_code(0, "drained or helped"),
     error_code(1, "could not start or run"),
     error_code(2, "wrong usage")
 )]
@@ -48,6 +49,9 @@ struct Flags {
     /// protocols that a connection may be switched to (websocket)
     #[argh(option, arg_name = "NAMES")]
     allow_upgrade: Vec<String>,
+    /// clients served at once; beyond it, they wait (from the open-file limit)
+    #[argh(option, arg_name = "N")]
+    max_connections: Option<String>,
     /// the longest request or response head (64KiB)
     #[argh(option, arg_name = "SIZE")]
     max_head: Option<String>,
@@ -63,6 +67,12 @@ struct Flags {
     /// how long nothing may move within an exchange or a tunnel (300s)
     #[argh(option, arg_name = "TIME")]
     exchange_timeout: Option<String>,
+    /// after SIGTERM, how long new connections are still taken (2s)
+    #[argh(option, arg_name = "TIME")]
+    drain_delay: Option<String>,
+    /// after that, how long open exchanges may take to end (25s)
+    #[argh(option, arg_name = "TIME")]
+    drain_timeout: Option<String>,
     /// print the version and end
     #[argh(switch)]
     version: bool,
@@ -104,14 +114,17 @@ pub(crate) fn parse(arguments: &[String], environment: impl Fn(&str) -> Option<S
 
 /// The names of all environment variables that mean something.
 pub(crate) fn variables() -> impl Iterator<Item = String> {
-    let flags = ["listen", "upstream", "deny", "keep", "allow-upgrade", "max-head", "connect-timeout", "head-timeout"];
-    flags.into_iter().chain(["idle-timeout", "exchange-timeout"]).map(variable)
+    let addresses = ["listen", "upstream"];
+    let rules = ["deny", "keep", "allow-upgrade"];
+    let limits = ["max-connections", "max-head"];
+    let times = ["connect-timeout", "head-timeout", "idle-timeout", "exchange-timeout", "drain-delay", "drain-timeout"];
+    addresses.into_iter().chain(rules).chain(limits).chain(times).map(variable)
 }
 
 fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageError> {
     let listen = environment.one(flags.listen, "listen");
     let upstream = environment.one(flags.upstream, "upstream");
-    let defaults = Timeouts::default();
+    let (defaults, drain) = (Timeouts::default(), Drain::default());
     let config = Config {
         listen: listen.map_or_else(|| Ok(default_address(8080)), |value| value.parse::<Address>())?,
         upstream: upstream.map_or_else(|| Ok(default_address(3000)), |value| value.parse::<Address>())?,
@@ -128,6 +141,17 @@ fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageEr
             idle: wait(environment.one(flags.idle_timeout, "idle-timeout"), defaults.idle)?,
             exchange: wait(environment.one(flags.exchange_timeout, "exchange-timeout"), defaults.exchange)?,
         },
+        drain: Drain {
+            delay: pause(environment.one(flags.drain_delay, "drain-delay"), drain.delay)?,
+            timeout: pause(environment.one(flags.drain_timeout, "drain-timeout"), drain.timeout)?,
+        },
+        max_connections: environment
+            .one(flags.max_connections, "max-connections")
+            .map(|value| {
+                let number = value.text.parse::<NonZeroUsize>();
+                number.map_err(|_| value.complain("it is not a number of 1 or more; right would be: 1000"))
+            })
+            .transpose()?,
     };
     if config.listen == config.upstream && !matches!(config.listen, Address::Tcp { port: 0, .. }) {
         return Err(UsageError(format!(
@@ -175,8 +199,18 @@ fn upgrades(values: &[Value]) -> Result<Upgrades, UsageError> {
     Upgrades::new(names).ok_or_else(|| UsageError(format!("--allow-upgrade: more than {MAX_UPGRADES} protocols")))
 }
 
+/// A time in which something must happen.
 fn wait(value: Option<Value>, default: Duration) -> Result<Duration, UsageError> {
-    value.map_or(Ok(default), |value| value.parse::<Wait>().map(|wait| wait.0))
+    let Some(value) = value else { return Ok(default) };
+    match value.parse::<Time>()?.0 {
+        Duration::ZERO => Err(value.complain("it is no time at all; right would be: 30s")),
+        wait => Ok(wait),
+    }
+}
+
+/// A time that may also be none.
+fn pause(value: Option<Value>, default: Duration) -> Result<Duration, UsageError> {
+    value.map_or(Ok(default), |value| value.parse::<Time>().map(|time| time.0))
 }
 
 /// A value and where it came from.
@@ -239,9 +273,9 @@ fn number_and_unit(text: &str) -> (&str, &str) {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Wait(Duration);
+struct Time(Duration);
 
-impl FromStr for Wait {
+impl FromStr for Time {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -256,11 +290,7 @@ impl FromStr for Wait {
             "" => return Err("there is no unit; right would be: 500ms, 30s, 5m or 1h"),
             _ => return Err(malformed),
         };
-        match unit.checked_mul(number) {
-            Some(wait) if !wait.is_zero() => Ok(Self(wait)),
-            Some(_) => Err("it is no time at all; right would be: 500ms, 30s, 5m or 1h"),
-            None => Err(malformed),
-        }
+        unit.checked_mul(number).map(Self).ok_or(malformed)
     }
 }
 
@@ -310,6 +340,15 @@ mod tests {
         assert_eq!(config.policy.max_head, 65536);
         assert_eq!(config.policy.denylist.entries().collect::<Vec<_>>(), ["server", "x-powered-by"]);
         assert_eq!(config.timeouts, Timeouts::default());
+        assert_eq!((config.drain, config.max_connections), (Drain::default(), None));
+    }
+
+    #[test]
+    fn a_drain_may_take_no_time() {
+        let flags = ["--drain-delay", "0s", "--drain-timeout=0ms", "--max-connections", "3"];
+        let config = parsed(&flags, &[]).expect("sound flags");
+        assert_eq!(config.drain, Drain { delay: Duration::ZERO, timeout: Duration::ZERO });
+        assert_eq!(config.max_connections, NonZeroUsize::new(3));
     }
 
     #[test]
@@ -337,6 +376,8 @@ mod tests {
             (vec!["serve"], vec!["serve"]),
             (vec!["--head-timeout", "30"], vec!["--head-timeout \"30\"", "no unit", "30s"]),
             (vec!["--head-timeout", "0s"], vec!["no time at all"]),
+            (vec!["--drain-delay", "2"], vec!["--drain-delay \"2\"", "no unit"]),
+            (vec!["--max-connections", "0"], vec!["--max-connections \"0\"", "1 or more"]),
             (vec!["--head-timeout", "-1s"], vec!["not a time"]),
             (vec!["--max-head", "64KB"], vec!["--max-head \"64KB\"", "64KiB"]),
             (vec!["--max-head", "2MiB"], vec!["out of range", "1MiB"]),

@@ -1,5 +1,6 @@
 //! Checked values: a bad one cannot be built.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::http1::Policy;
@@ -16,6 +17,20 @@ pub struct Config {
     pub policy: Policy,
     /// How long is waited for what.
     pub timeouts: Timeouts,
+    /// How long is waited for what at the end.
+    pub drain: Drain,
+    /// Clients served at once; beyond it, they wait in the backlog. As many as the open-file limit allows if `None`, and
+    /// never more.
+    pub max_connections: Option<NonZeroUsize>,
+}
+
+impl Config {
+    /// The defaults for all but the two addresses.
+    #[must_use]
+    pub fn new(listen: Address, upstream: Address) -> Self {
+        let (policy, timeouts, drain) = (Policy::default(), Timeouts::default(), Drain::default());
+        Self { listen, upstream, policy, timeouts, drain, max_connections: None }
+    }
 }
 
 /// How long is waited for what; each more than zero.
@@ -46,5 +61,20 @@ impl Timeouts {
     /// The shortest of them.
     pub(crate) fn shortest(&self) -> Duration {
         self.connect.min(self.head).min(self.idle).min(self.exchange)
+    }
+}
+
+/// The two parts of a drain; either may be zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// For whoever directs traffic here to learn of it: new connections are still taken.
+    pub delay: Duration,
+    /// After that, for what is under way.
+    pub timeout: Duration,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { delay: Duration::from_secs(2), timeout: Duration::from_secs(25) }
     }
 }

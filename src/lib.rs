@@ -13,15 +13,18 @@
 //! - [`config`]: checked values.
 //! - [`net`]: addresses, listeners, connections. Knows no HTTP.
 //! - [`proxy`]: joins the two; a worker accepts, a session serves one client, a relay moves one direction's bytes.
-//! - `ops`: what an operator sees.
+//! - [`ops`]: what an operator sees.
 //! - `testing`: the invariants as functions over bytes, and a slow, plain model that shares no code with the core.
 //!
 //! # The invariants
 //!
 //! Comments, tests and fuzz targets cite the numbers.
 //!
-//! 1. **Once, in order.** Every byte read is kept, dropped or passed exactly once, in order; nothing is invented.
-//! 2. **Only denied lines go**, whole, from the header and trailer sections of responses. Requests are never changed.
+//! 1. **Once, in order.** Every byte read is kept, dropped or passed exactly once, in order. Nothing is invented, but for the line by
+//!    which a draining proxy says `Connection: close`; what is read of a request on a connection that has served before may
+//!    be sent once more.
+//! 2. **Only denied lines go**, whole, from the header and trailer sections of responses, and while draining a
+//!    `Connection: keep-alive` that would belie the line added. Requests are never changed.
 //! 3. **Cuts do not matter.** Output and error are the same however the input was split.
 //! 4. **Idempotent.** Rewriting our own output changes nothing.
 //! 5. **Bounded.** No buffer, count or loop without a named limit; a partial head is not scanned again from its start.
@@ -35,7 +38,7 @@
 pub mod config;
 pub mod http1;
 pub mod net;
-mod ops;
+pub mod ops;
 pub mod proxy;
 #[doc(hidden)]
 pub mod testing;

@@ -2,12 +2,15 @@
 
 mod cli;
 
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use cli::Command;
-use headsnip::config::Config;
-use headsnip::proxy::Proxy;
+use headsnip::config::{Config, Drain};
+use headsnip::ops::log;
+use headsnip::proxy::{Drained, Handle, Proxy};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
@@ -19,6 +22,12 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    let code = obey();
+    log::flush();
+    code
+}
+
+fn obey() -> ExitCode {
     let arguments: Result<Vec<String>, _> = std::env::args_os().skip(1).map(std::ffi::OsString::into_string).collect();
     let Ok(arguments) = arguments else {
         return complain(USAGE, "an argument is not UTF-8 text");
@@ -35,30 +44,54 @@ fn main() -> ExitCode {
 
 fn run(config: Config) -> ExitCode {
     warn_of_unknown_variables();
-    let upstream = config.upstream.clone();
+    let (upstream, drain) = (config.upstream.clone(), config.drain);
     let denied = config.policy.denylist.entries().collect::<Vec<_>>().join(", ");
     let proxy = match Proxy::bind(config) {
         Ok(proxy) => proxy,
         Err(error) => return complain(FAILED, error),
     };
     match proxy.address() {
-        Ok(address) => say(format_args!("listening on {address}, upstream {upstream}, removing {denied}")),
+        Ok(address) => log::event(format_args!("listening on {address}, upstream {upstream}, removing {denied}")),
         Err(error) => return complain(FAILED, error),
     }
-    match proxy.run(stopped) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(FAILED, error),
+    let failed = Rc::new(Cell::new(false));
+    let (listening, has_failed) = (listen_to_signals(proxy.handle(), drain), Rc::clone(&failed));
+    let handle = proxy.handle();
+    let Drained { finished, cut } = proxy.run(async move {
+        if let Err(error) = listening.await {
+            log::event(format_args!("cannot listen to signals: {error}"));
+            has_failed.set(true);
+            handle.cut();
+        }
+    });
+    if failed.get() {
+        return ExitCode::from(FAILED);
     }
+    log::event(format_args!("drained: {finished} connections finished, {cut} cut"));
+    ExitCode::SUCCESS
 }
 
-/// Waits for SIGINT or SIGTERM.
-async fn stopped() -> io::Result<()> {
+/// Has the proxy end as signals say, for ever.
+async fn listen_to_signals(handle: Handle, drain: Drain) -> io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let Drain { delay, timeout } = drain;
     tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {
+            log::event(format_args!("SIGINT: draining for at most {timeout:?}, idle clients are closed; again to end now"));
+            handle.dismiss();
+        }
+        _ = terminate.recv() => {
+            log::event(format_args!("SIGTERM: draining; clients are taken for {delay:?} more, then {timeout:?} are left to end"));
+            handle.drain();
+        }
     }
+    let name = tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
+    };
+    log::event(format_args!("a second signal, {name}: ending now"));
+    handle.cut();
     Ok(())
 }
 
@@ -69,17 +102,13 @@ fn warn_of_unknown_variables() {
     for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
         let unknown = name.strip_prefix("HEADSNIP_").is_some_and(|rest| !is_kubernetes(rest));
         if unknown && !cli::variables().any(|known| known == name) {
-            say(format_args!("the environment variable {name} means nothing to headsnip: a typo?"));
+            log::event(format_args!("the environment variable {name} means nothing to headsnip: a typo?"));
         }
     }
 }
 
 fn complain(code: u8, problem: impl std::fmt::Display) -> ExitCode {
-    say(format_args!("{problem}"));
-    ExitCode::from(code)
-}
-
-fn say(line: std::fmt::Arguments<'_>) {
     // With no standard error there is nobody to tell.
-    let _ = writeln!(io::stderr(), "headsnip: {line}");
+    let _ = writeln!(io::stderr(), "headsnip: {problem}");
+    ExitCode::from(code)
 }

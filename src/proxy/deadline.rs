@@ -4,6 +4,7 @@
 //! once a tick the worker looks through the table and wakes who is late. A wait is longer than its limit by up to two ticks.
 
 use std::cell::{Cell, RefCell};
+use std::num::NonZeroU32;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -32,13 +33,17 @@ struct Slot {
     waker: Waker,
 }
 
-/// A place in the table. In 32 bits: a connection of each kind costs a descriptor, and those are fewer.
+/// A place in the table, counted from one. In 32 bits: a connection costs a descriptor, and those are fewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Key(u32);
+pub(super) struct Key(NonZeroU32);
 
 impl Key {
+    fn new(index: usize) -> Self {
+        Self(u32::try_from(index).map_or(NonZeroU32::MAX, |index| NonZeroU32::MIN.saturating_add(index)))
+    }
+
     fn index(self) -> usize {
-        usize::try_from(self.0).unwrap_or(usize::MAX)
+        usize::try_from(self.0.get() - 1).unwrap_or(usize::MAX)
     }
 }
 
@@ -59,8 +64,7 @@ impl Deadlines {
         if table.is_empty() {
             self.first_came.notify_one();
         }
-        let index = table.insert(Slot { at: u64::MAX, waker });
-        Key(u32::try_from(index).unwrap_or(u32::MAX))
+        Key::new(table.insert(Slot { at: u64::MAX, waker }))
     }
 
     pub(super) fn leave(&self, key: Key) {
@@ -78,6 +82,11 @@ impl Deadlines {
 
     pub(super) fn has_passed(&self, key: Key) -> bool {
         self.table.borrow().get(key.index()).is_some_and(|slot| slot.at <= self.now.get())
+    }
+
+    /// Wakes everyone, as when all must look at what has changed.
+    pub(super) fn wake_all(&self) {
+        self.table.borrow().iter().for_each(|(_, slot)| slot.waker.wake_by_ref());
     }
 
     /// Sweeps the table, for ever. While it is empty, sleeps.

@@ -8,7 +8,7 @@
 //! The close is staged: after the last byte the writing side is shut down, and what the client still sends is read and
 //! thrown away for a moment, since a socket closed over unread bytes is reset, and the reset can overtake the reply.
 
-use std::future::Future;
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,14 +16,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::deadline::Key;
+use super::handle::Closing;
 use super::relay::{Ends, Relay, Rest};
 use super::reply;
 use super::worker::Worker;
 use crate::http1::exchange::Phase;
 use crate::http1::{Direction, Ending, Exchange, Fault, OriginEnd, Status};
-use crate::net::dial::dial;
+use crate::net::dial::{is_absent, is_dns_error};
 use crate::net::stream::Stream;
 use crate::ops::log;
+use crate::ops::reason::{Reason, Side as Of};
 
 /// How long the client's bytes are thrown away after our last. A client that sees our FIN ends well before.
 const LINGER: Duration = Duration::from_secs(2);
@@ -75,6 +77,7 @@ enum Writing {
 impl Session {
     pub(super) fn new(worker: Rc<Worker>, client: Stream) -> Self {
         let exchange = Exchange::new(&worker.config.policy);
+        worker.join();
         Self {
             worker,
             client,
@@ -94,6 +97,11 @@ impl Session {
         if self.worker.deadlines.has_passed(deadline) {
             return Some(self.time_out());
         }
+        match self.worker.closing() {
+            Closing::No => {}
+            Closing::Drain | Closing::Dismiss => self.exchange.drain(),
+            Closing::Cut => return Some(self.cut()),
+        }
         let mut moved = false;
         loop {
             if let Some(stage) = self.poll_dial(context) {
@@ -106,7 +114,7 @@ impl Session {
             if let Some(stage) = self.pump_inbound(context, &mut moved) {
                 return Some(stage);
             }
-            if self.is_finished() {
+            if self.is_finished() || self.is_dismissed() {
                 return Some(Stage::Flushing);
             }
             match self.origin {
@@ -121,7 +129,8 @@ impl Session {
     fn begin_dial(&mut self) {
         let worker = Rc::clone(&self.worker);
         self.phase = None;
-        self.origin = Origin::Dialling(Box::pin(async move { dial(&worker.config.upstream).await }));
+        self.origin =
+            Origin::Dialling(Box::pin(async move { worker.upstream.dial(worker.config.timeouts.connect).await }));
     }
 
     fn poll_dial(&mut self, context: &mut Context<'_>) -> Option<Stage> {
@@ -136,8 +145,8 @@ impl Session {
                 None
             }
             Poll::Ready(Err(error)) => {
-                let ending = self.exchange.give_up(Status::BadGateway);
-                Some(self.end(ending, dial_reason(&error), &error))
+                let (status, reason) = dial_failure(&error);
+                Some(self.end(self.exchange.give_up(status), Of::Origin, reason, &error))
             }
         }
     }
@@ -148,18 +157,44 @@ impl Session {
         };
         let source = (*reading == Side::Open).then_some(stream);
         let ends = Ends { source, sink: Some(&mut self.client), moved };
-        match self.outbound.pump(Direction::Outbound, context, &self.worker.memory, &mut self.exchange, ends) {
+        let rest = self.outbound.pump(Direction::Outbound, context, &self.worker.memory, &mut self.exchange, ends);
+        self.settle_replay();
+        match rest {
             Rest::Blocked | Rest::Waiting | Rest::NoSink => None,
             Rest::SourceEnded => self.origin_ended(OriginEnd::Fin),
             Rest::SourceFailed => self.origin_ended(OriginEnd::Reset),
             Rest::SinkFailed => Some(self.client_lost()),
-            Rest::Broken(fault) => self.break_off(fault, "http_protocol_error"),
+            Rest::Broken(fault) => self.break_off(fault, Of::Origin),
         }
     }
 
+    /// Gives up a request kept for a replay once there can be none.
+    fn settle_replay(&mut self) {
+        if !self.inbound.is_keeping() || self.exchange.may_replay() {
+            return;
+        }
+        self.inbound.forget(&self.worker.memory);
+        if matches!(self.origin, Origin::Open { writing: Writing::Refused, .. }) {
+            self.give_up_request();
+        }
+    }
+
+    /// The rest of the request under way has nowhere to go.
+    fn give_up_request(&mut self) {
+        self.inbound.clear(&self.worker.memory);
+        self.exchange.request_refused();
+    }
+
     fn origin_ended(&mut self, how: OriginEnd) -> Option<Stage> {
+        if self.inbound.is_keeping() {
+            // The origin had closed its idle connection before the request reached it, as far as anyone can tell.
+            self.inbound.rewind();
+            self.origin = Origin::Absent;
+            self.worker.counts.count_replay();
+            return None;
+        }
         if let Err(fault) = self.exchange.response_end(how) {
-            return self.break_off(fault, "http_response_incomplete");
+            return self.break_off(fault, Of::Origin);
         }
         if self.exchange.passes_origin_end() {
             if let Origin::Open { reading, .. } = &mut self.origin {
@@ -177,26 +212,35 @@ impl Session {
         let sink = match &mut self.origin {
             Origin::Absent => None,
             Origin::Dialling(_) => return None,
+            // How the origin's side ends, or what it says, tells whether the request can be sent once more.
+            Origin::Open { writing: Writing::Refused, .. } if self.inbound.is_keeping() => return None,
             Origin::Open { writing: Writing::Refused, .. } => return self.discard(context),
             Origin::Open { stream, .. } => Some(stream),
         };
         let source = (self.client_reading == Side::Open).then_some(&mut self.client);
         let ends = Ends { source, sink, moved };
-        match self.inbound.pump(Direction::Inbound, context, &self.worker.memory, &mut self.exchange, ends) {
+        let rest = self.inbound.pump(Direction::Inbound, context, &self.worker.memory, &mut self.exchange, ends);
+        self.settle_replay();
+        match rest {
             Rest::Blocked | Rest::Waiting | Rest::NoSink => {}
             Rest::SourceEnded => {
                 self.client_reading = Side::Ended;
+                let phase = self.exchange.phase(self.inbound.unjudged());
                 self.exchange.request_end();
+                if matches!(phase, Phase::Head | Phase::Request) {
+                    self.log(Of::Client, Reason::HttpRequestError, &"request_incomplete", Ending::Close);
+                }
             }
             Rest::SourceFailed => return Some(self.client_lost()),
             Rest::SinkFailed => {
                 if let Origin::Open { writing, .. } = &mut self.origin {
                     *writing = Writing::Refused;
                 }
-                self.inbound.clear(&self.worker.memory);
-                self.exchange.request_refused();
+                if !self.inbound.is_keeping() {
+                    self.give_up_request();
+                }
             }
-            Rest::Broken(fault) => return self.break_off(fault, "http_request_error"),
+            Rest::Broken(fault) => return self.break_off(fault, Of::Client),
         }
         self.pass_client_end();
         None
@@ -234,7 +278,21 @@ impl Session {
         self.exchange.is_finished() && self.outbound.is_flushed() && inbound_is_done
     }
 
+    /// Tells whether nothing more is to come of this client, though it has not said so: it is idle while idle ones are
+    /// closed, or could only be told that the application is gone.
+    fn is_dismissed(&self) -> bool {
+        let is_idle = || self.exchange.phase(self.inbound.unjudged()) == Phase::Idle && self.outbound.is_flushed();
+        match self.worker.closing() {
+            Closing::No | Closing::Cut => false,
+            Closing::Drain => self.worker.origin_is_gone() && matches!(self.origin, Origin::Absent) && is_idle(),
+            Closing::Dismiss => is_idle(),
+        }
+    }
+
     fn client_lost(&mut self) -> Stage {
+        if self.exchange.phase(self.inbound.unjudged()) != Phase::Idle {
+            self.log(Of::Client, Reason::ConnectionTerminated, &"client_gone", Ending::Close);
+        }
         if let Origin::Open { stream, .. } = &self.origin
             && self.exchange.passes_origin_end()
         {
@@ -252,36 +310,62 @@ impl Session {
     }
 
     fn time_out(&mut self) -> Stage {
-        let (status, reason, detail) = match (&self.origin, self.phase) {
+        let stalled = (Status::GatewayTimeout, Reason::ConnectionWriteTimeout);
+        let (of, (status, reason), detail) = match (&self.origin, self.phase) {
             (_, None | Some(Phase::Idle)) => return Stage::Gone,
-            (Origin::Dialling(_), _) => (Status::GatewayTimeout, "connection_timeout", "connect_timeout"),
-            (_, Some(Phase::Head)) => (Status::RequestTimeout, "http_request_error", "head_timeout"),
-            (_, Some(Phase::Request)) if self.inbound.is_flushed() => {
-                (Status::RequestTimeout, "http_request_error", "exchange_timeout")
+            (Origin::Dialling(_), _) => {
+                (Of::Origin, (Status::GatewayTimeout, Reason::ConnectionTimeout), "connect_timeout")
             }
-            (_, Some(Phase::Request | Phase::Response)) => {
-                (Status::GatewayTimeout, "http_response_timeout", "exchange_timeout")
+            (_, Some(Phase::Head)) => (Of::Client, (Status::RequestTimeout, Reason::HttpRequestError), "head_timeout"),
+            (_, Some(Phase::Request | Phase::Response)) if !self.outbound.is_flushed() => {
+                // It would not read a last word either.
+                self.log(Of::Client, Reason::ConnectionWriteTimeout, &"exchange_timeout", Ending::Reset);
+                self.client.reset_on_close();
+                return Stage::Gone;
+            }
+            (_, Some(Phase::Request | Phase::Response)) if !self.inbound.is_flushed() => {
+                (Of::Origin, stalled, "exchange_timeout")
+            }
+            (_, Some(Phase::Request)) => {
+                (Of::Client, (Status::RequestTimeout, Reason::HttpRequestError), "exchange_timeout")
+            }
+            (_, Some(Phase::Response)) => {
+                (Of::Origin, (Status::GatewayTimeout, Reason::HttpResponseTimeout), "exchange_timeout")
             }
         };
-        let ending = self.exchange.give_up(status);
-        self.end(ending, reason, &detail)
+        self.end(self.exchange.give_up(status), of, reason, &detail)
     }
 
-    fn break_off(&mut self, fault: Fault, reason: &str) -> Option<Stage> {
+    /// Ends what is under way because the proxy ends.
+    fn cut(&mut self) -> Stage {
+        if self.exchange.phase(self.inbound.unjudged()) == Phase::Idle && self.outbound.is_flushed() {
+            return Stage::Gone;
+        }
+        self.worker.count_cut();
+        let ending = self.exchange.give_up(Status::GatewayTimeout);
+        self.end(ending, Of::Proxy, Reason::ConnectionTerminated, &"drain_over")
+    }
+
+    fn break_off(&mut self, fault: Fault, of: Of) -> Option<Stage> {
+        let reason = match of {
+            Of::Origin => Reason::of_response(fault.violation),
+            Of::Client | Of::Proxy => Reason::HttpRequestError,
+        };
         if fault.ending == Ending::DropOrigin {
-            log::bad_end(&self.client, reason, &fault.violation, fault.ending);
+            self.log(of, reason, &fault.violation, fault.ending);
             return self.drop_origin();
         }
-        Some(self.end(fault.ending, reason, &fault.violation))
+        Some(self.end(fault.ending, of, reason, &fault.violation))
     }
 
     /// Ends the client's connection in the way given.
-    fn end(&mut self, ending: Ending, reason: &str, detail: &dyn std::fmt::Display) -> Stage {
+    fn end(&mut self, ending: Ending, of: Of, reason: Reason, detail: &dyn fmt::Display) -> Stage {
         self.origin = Origin::Absent;
         let memory = &self.worker.memory;
+        self.inbound.clear(memory);
         let last = if let Ending::Reply(status) = ending { reply::bytes(status) } else { b"" };
         self.outbound.close_with(memory, last);
-        log::bad_end(&self.client, reason, detail, ending);
+        self.log(of, reason, detail, ending);
         if ending == Ending::Reset {
             self.client.reset_on_close();
             return Stage::Gone;
@@ -289,14 +373,23 @@ impl Session {
         Stage::Flushing
     }
 
+    fn log(&self, of: Of, reason: Reason, detail: &dyn fmt::Display, ending: Ending) {
+        log::bad_end(&self.client, of, reason, detail, ending);
+    }
+
     /// Writes the last bytes. `Some`: what comes next.
     fn flush(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
         self.origin = Origin::Absent;
+        let is_over = self.worker.closing() == Closing::Cut;
         match self.outbound.flush(context, &self.worker.memory, &mut self.client) {
-            Poll::Pending if self.worker.deadlines.has_passed(deadline) => Some(Stage::Gone),
+            Poll::Pending if is_over || self.worker.deadlines.has_passed(deadline) => {
+                // For a body that ends with the connection, a plain close would be a lie.
+                self.client.reset_on_close();
+                Some(Stage::Gone)
+            }
             Poll::Pending => None,
             Poll::Ready(Err(_)) => Some(Stage::Gone),
-            Poll::Ready(Ok(())) if self.client_reading == Side::Ended => Some(Stage::Gone),
+            Poll::Ready(Ok(())) if is_over || self.client_reading == Side::Ended => Some(Stage::Gone),
             Poll::Ready(Ok(())) => match self.client.shut_down_write() {
                 Ok(()) => Some(Stage::Lingering),
                 Err(_) => Some(Stage::Gone),
@@ -305,7 +398,7 @@ impl Session {
     }
 
     fn linger(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
-        let is_over = self.worker.deadlines.has_passed(deadline);
+        let is_over = self.worker.closing() == Closing::Cut || self.worker.deadlines.has_passed(deadline);
         self.discard(context).or((is_over || self.client_reading == Side::Ended).then_some(Stage::Gone))
     }
 
@@ -328,14 +421,16 @@ impl Session {
     }
 }
 
-/// Why the origin could not be reached, in a word of RFC 9209 §2.3.
-fn dial_reason(error: &io::Error) -> &'static str {
-    if error.kind() == io::ErrorKind::ConnectionRefused {
-        "connection_refused"
+/// What is told of an origin that could not be reached.
+fn dial_failure(error: &io::Error) -> (Status, Reason) {
+    if is_dns_error(error) {
+        (Status::BadGateway, Reason::DnsError)
     } else if error.kind() == io::ErrorKind::TimedOut {
-        "connection_timeout"
+        (Status::GatewayTimeout, Reason::ConnectionTimeout)
+    } else if is_absent(error) {
+        (Status::BadGateway, Reason::ConnectionRefused)
     } else {
-        "destination_unavailable"
+        (Status::BadGateway, Reason::DestinationUnavailable)
     }
 }
 
@@ -368,7 +463,12 @@ impl Future for Session {
 impl Drop for Session {
     fn drop(&mut self) {
         // Ended from outside, as at the end of the process: a clean end to an undelimited body would be a lie.
-        if self.stage == Stage::Relaying && self.exchange.give_up(Status::BadGateway) == Ending::Reset {
+        let is_cut = match self.stage {
+            Stage::Relaying => self.exchange.give_up(Status::BadGateway) == Ending::Reset,
+            Stage::Flushing => !self.outbound.is_flushed(),
+            Stage::Lingering | Stage::Gone => false,
+        };
+        if is_cut {
             self.client.reset_on_close();
         }
         if let Some(deadline) = self.deadline {
@@ -376,5 +476,6 @@ impl Drop for Session {
         }
         self.inbound.clear(&self.worker.memory);
         self.outbound.clear(&self.worker.memory);
+        self.worker.leave();
     }
 }

@@ -1,61 +1,256 @@
-//! A worker: one thread, one current-thread runtime, one listener. What its sessions share is here.
+//! A worker: one thread, one current-thread runtime, one listener. What its sessions share is here, and its life: it
+//! accepts until it is told to end, drains, and cuts what is left.
 
+use std::cell::Cell;
+use std::convert::Infallible;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::sync::{Notify, watch};
 use tokio::task::{LocalSet, spawn_local};
+use tokio::time::sleep;
 
 use super::deadline::Deadlines;
+use super::handle::Closing;
 use super::relay::Memory;
 use super::session::Session;
+use super::{Counts, Drained};
 use crate::config::Config;
+use crate::net::dial::{Upstream, is_absent};
 use crate::net::listener::Listener;
+use crate::net::stream::Stream;
 use crate::ops::log;
 
 /// The pause after a failed accept: with no descriptor left, the next try would fail at once and for ever.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often a draining worker looks whether the application is still there.
+const PROBE_PAUSE: Duration = Duration::from_secs(1);
+
 /// What the sessions of a worker share.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) config: &'static Config,
+    pub(super) counts: &'static Counts,
     pub(super) deadlines: Deadlines,
     pub(super) memory: Memory,
+    pub(super) upstream: Upstream,
+    closing: Cell<Closing>,
+    origin_is_gone: Cell<bool>,
+    /// How many sessions there are, and may be.
+    clients: Cell<usize>,
+    max_clients: usize,
+    /// How many sessions have ended, and of those by being cut.
+    ended: Cell<usize>,
+    cut: Cell<usize>,
+    /// A session ended.
+    left: Notify,
 }
 
 impl Worker {
-    fn new(config: &'static Config) -> Self {
-        Self { config, deadlines: Deadlines::new(config.timeouts.shortest()), memory: Memory::new() }
-    }
-}
-
-/// Serves until `stop` is ready; then all connections are dropped.
-pub(super) async fn serve<F: Future>(config: &'static Config, listener: Listener, stop: F) -> F::Output {
-    let worker = Rc::new(Worker::new(config));
-    let sessions = LocalSet::new();
-    let accepting = accept(Rc::clone(&worker), listener);
-    let serving = async {
-        spawn_local(async move { worker.deadlines.sweep().await });
-        spawn_local(accepting);
-        stop.await
-    };
-    sessions.run_until(serving).await
-}
-
-async fn accept(worker: Rc<Worker>, listener: Listener) {
-    loop {
-        match listener.accept().await {
-            Ok(client) => drop(spawn_local(Session::new(Rc::clone(&worker), client))),
-            Err(error) => pause(&error).await,
+    pub(super) fn new(config: &'static Config, counts: &'static Counts, max_clients: usize) -> Self {
+        Self {
+            config,
+            counts,
+            deadlines: Deadlines::new(config.timeouts.shortest()),
+            memory: Memory::new(),
+            upstream: Upstream::new(&config.upstream),
+            closing: Cell::default(),
+            origin_is_gone: Cell::default(),
+            clients: Cell::default(),
+            max_clients,
+            ended: Cell::default(),
+            cut: Cell::default(),
+            left: Notify::new(),
         }
     }
+
+    /// How far it is told to end, as far as that concerns its sessions.
+    pub(super) fn closing(&self) -> Closing {
+        self.closing.get()
+    }
+
+    /// Tells whether the application was found gone while draining: a client without an origin connection can have no
+    /// more responses.
+    pub(super) fn origin_is_gone(&self) -> bool {
+        self.origin_is_gone.get()
+    }
+
+    /// A session begins.
+    pub(super) fn join(&self) {
+        self.clients.set(self.clients.get() + 1);
+    }
+
+    /// A session ends.
+    pub(super) fn leave(&self) {
+        self.clients.set(self.clients.get() - 1);
+        self.ended.set(self.ended.get() + 1);
+        self.left.notify_one();
+    }
+
+    /// A session with an exchange under way is cut.
+    pub(super) fn count_cut(&self) {
+        self.cut.set(self.cut.get() + 1);
+    }
+
+    fn is_full(&self) -> bool {
+        self.clients.get() >= self.max_clients
+    }
+
+    fn serve(self: &Rc<Self>, client: Stream) {
+        drop(spawn_local(Session::new(Rc::clone(self), client)));
+    }
+
+    /// Has every session look how far the worker is told to end.
+    fn close(&self, closing: Closing) {
+        self.closing.set(closing.max(self.closing.get()));
+        self.deadlines.wake_all();
+    }
+
+    async fn accept(self: &Rc<Self>, listener: &Listener) -> Infallible {
+        let mut trouble = Trouble::default();
+        loop {
+            while self.is_full() {
+                self.left.notified().await;
+            }
+            match listener.accept().await {
+                Ok(client) => {
+                    trouble.is_over();
+                    self.serve(client);
+                }
+                Err(error) => trouble.pause(&error).await,
+            }
+        }
+    }
+
+    /// Serves who waits in the backlog, closes the listener, and returns when all clients are gone.
+    async fn finish(self: &Rc<Self>, listener: Listener, closing: Closing) {
+        match listener.into_backlog() {
+            Err(error) => log::event(format_args!("cannot empty the backlog: {error}")),
+            Ok(backlog) => {
+                let mut trouble = Trouble::default();
+                loop {
+                    while self.is_full() {
+                        // Who waits is served when others have closed.
+                        self.close(closing);
+                        self.left.notified().await;
+                    }
+                    match backlog.next() {
+                        Ok(Some(client)) => self.serve(client),
+                        Ok(None) => break,
+                        Err(error) => trouble.pause(&error).await,
+                    }
+                }
+            }
+        }
+        self.close(closing);
+        self.await_empty().await;
+    }
+
+    async fn await_empty(&self) {
+        while self.clients.get() > 0 {
+            self.left.notified().await;
+        }
+    }
+
+    /// Returns when nothing listens where the application did.
+    async fn await_origin_gone(&self) {
+        loop {
+            let dialled = self.upstream.dial(self.config.timeouts.connect).await;
+            if dialled.is_err_and(|error| is_absent(&error)) {
+                self.origin_is_gone.set(true);
+                return self.deadlines.wake_all();
+            }
+            sleep(PROBE_PAUSE).await;
+        }
+    }
+
+    /// Serves until it is told to end, and then as far as it may.
+    async fn live(self: &Rc<Self>, listener: Listener, mut orders: watch::Receiver<Closing>) -> Drained {
+        let mut closing = tokio::select! {
+            closing = ordered(&mut orders, Closing::Drain) => closing,
+            never = self.accept(&listener) => match never {},
+        };
+        let before = (self.ended.get(), self.cut.get());
+        let drain = self.config.drain;
+        if closing == Closing::Drain {
+            tokio::select! {
+                ordered = ordered(&mut orders, Closing::Dismiss) => closing = ordered,
+                () = sleep(drain.delay) => {}
+                () = self.await_origin_gone() => {}
+                never = self.accept(&listener) => match never {},
+            }
+        }
+        let dismissal = async {
+            if ordered(&mut orders, Closing::Dismiss).await == Closing::Dismiss {
+                self.close(Closing::Dismiss);
+                ordered(&mut orders, Closing::Cut).await;
+            }
+        };
+        let looking = async {
+            self.await_origin_gone().await;
+            std::future::pending::<Infallible>().await
+        };
+        if closing < Closing::Cut {
+            tokio::select! {
+                () = self.finish(listener, closing) => {}
+                () = dismissal => {}
+                () = sleep(drain.timeout) => {}
+                never = looking => match never {},
+            }
+        }
+        self.close(Closing::Cut);
+        self.await_empty().await;
+        let cut = self.cut.get() - before.1;
+        Drained { finished: self.ended.get() - before.0 - cut, cut }
+    }
 }
 
-async fn pause(error: &io::Error) {
-    // The peer gave up before it was accepted: the next one may be fine.
-    if error.kind() != io::ErrorKind::ConnectionAborted {
-        log::event(format_args!("cannot accept a connection: {error}"));
-        tokio::time::sleep(ACCEPT_PAUSE).await;
+/// Serves, with another task alongside, until the orders and the clients have it end.
+pub(super) async fn serve(
+    worker: Worker,
+    listener: Listener,
+    orders: watch::Receiver<Closing>,
+    alongside: impl Future<Output = ()> + 'static,
+) -> Drained {
+    let worker = Rc::new(worker);
+    let sessions = LocalSet::new();
+    let sweeping = Rc::clone(&worker);
+    sessions.spawn_local(async move { sweeping.deadlines.sweep().await });
+    sessions.spawn_local(alongside);
+    sessions.run_until(worker.live(listener, orders)).await
+}
+
+/// The order to end, once it goes at least so far.
+async fn ordered(orders: &mut watch::Receiver<Closing>, least: Closing) -> Closing {
+    match orders.wait_for(|closing| *closing >= least).await {
+        Ok(closing) => *closing,
+        // Nobody is left who could order anything.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Connections that cannot be accepted, one after another.
+#[derive(Default)]
+struct Trouble {
+    is_told: bool,
+}
+
+impl Trouble {
+    fn is_over(&mut self) {
+        self.is_told = false;
+    }
+
+    async fn pause(&mut self, error: &io::Error) {
+        // The peer gave up before it was accepted: the next one may be fine.
+        if error.kind() == io::ErrorKind::ConnectionAborted {
+            return;
+        }
+        if !self.is_told {
+            self.is_told = true;
+            log::event(format_args!("cannot accept a connection: {error}; trying again until it works"));
+        }
+        sleep(ACCEPT_PAUSE).await;
     }
 }
