@@ -7,10 +7,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use headsnip::config::{Config, Timeouts};
-use headsnip::http1::{Denylist, Policy, Upgrades};
+use headsnip::config::Config;
 use headsnip::proxy::Proxy;
-use tokio::sync::oneshot;
 
 /// No read of the demonstration waits longer.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -40,12 +38,10 @@ fn demonstrate() -> Result<(), Box<dyn Error>> {
     let origin = listener.local_addr()?;
     std::thread::spawn(move || listener.incoming().flatten().for_each(|client| drop(answer(client))));
 
-    let policy = Policy { denylist: Denylist::default(), upgrades: Upgrades::default(), max_head: 64 * 1024 };
-    let listen = "127.0.0.1:0".parse()?;
-    let proxy = Proxy::bind(Config { listen, upstream: origin.into(), policy, timeouts: Timeouts::default() })?;
+    let proxy = Proxy::bind(Config::new("127.0.0.1:0".parse()?, origin.into()))?;
     let headsnip: SocketAddr = proxy.address()?.to_string().parse()?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let running = std::thread::spawn(move || proxy.run(|| stopped));
+    let handle = proxy.handle();
+    let running = std::thread::spawn(move || proxy.run(std::future::pending()));
 
     println!("origin on {origin}, headsnip on {headsnip}, removing Server and X-Powered-By\n");
     let (mut compared, mut removed) = (0, 0);
@@ -59,8 +55,8 @@ fn demonstrate() -> Result<(), Box<dyn Error>> {
         }
         compared += through.len();
     }
-    drop(stop);
-    running.join().map_err(|_| "the proxy panicked")?.ok();
+    handle.cut();
+    running.join().map_err(|_| "the proxy panicked")?;
     println!("{removed} lines removed; the other {compared} bytes, bodies and chunk framing included, are equal.");
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use headsnip::config::{Config, Timeouts};
 use headsnip::net::address::Address;
 use headsnip::proxy::Proxy;
-use headsnip::testing::{Rules, drive};
+use headsnip::testing::Rules;
 use support::{Ended, Origin, Peer, Running, body, text};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -366,11 +366,11 @@ fn unix_sockets_and_ipv6_serve_as_well() {
 }
 
 fn refusal(listen: &str) -> String {
-    let rules = Rules::default();
-    let policy = drive::policy(&rules).expect("the rules are sound");
-    let upstream = "127.0.0.1:1".parse().expect("an address");
-    let config = Config { listen: listen.parse().expect("an address"), upstream, policy, timeouts: patient() };
-    Proxy::bind(config).err().map(|error| error.to_string()).unwrap_or_default()
+    let address = |text: &str| text.parse().expect("an address");
+    Proxy::bind(Config::new(address(listen), address("127.0.0.1:1")))
+        .err()
+        .map(|error| error.to_string())
+        .unwrap_or_default()
 }
 
 /// Invariant 3 on sockets: a byte at a time, each way.

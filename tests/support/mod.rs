@@ -11,13 +11,12 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ::headsnip::config::{Config, Timeouts};
+use ::headsnip::config::{Config, Drain, Timeouts};
 use ::headsnip::net::address::Address;
-use ::headsnip::proxy::Proxy;
+use ::headsnip::proxy::{Counts, Drained, Handle, Proxy};
 use ::headsnip::testing::Rules;
 use ::headsnip::testing::drive::policy;
 use socket2::{Domain, SockRef, Socket, Type};
-use tokio::sync::oneshot;
 
 /// No read, write or accept of a test waits longer.
 pub const LIMIT: Duration = Duration::from_secs(10);
@@ -25,8 +24,9 @@ pub const LIMIT: Duration = Duration::from_secs(10);
 /// A proxy on a thread of its own; stopped when dropped.
 pub struct Running {
     pub address: Address,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    handle: Handle,
+    counts: &'static Counts,
+    thread: Option<JoinHandle<Drained>>,
 }
 
 impl Running {
@@ -42,16 +42,31 @@ impl Running {
     pub fn on(listen: &str, rules: &Rules, upstream: Address, timeouts: Timeouts) -> Self {
         let policy = policy(rules).expect("the rules are sound");
         let listen = listen.parse().expect("an address");
-        let proxy = Proxy::bind(Config { listen, upstream, policy, timeouts }).expect("a free port");
+        // A vector's drain is to be seen at once.
+        let drain = Drain { delay: Duration::ZERO, timeout: LIMIT };
+        let config = Config { policy, timeouts, drain, ..Config::new(listen, upstream) };
+        let proxy = Proxy::bind(config).expect("a free port");
         let address = proxy.address().expect("a bound listener has an address");
-        let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::spawn(move || drop(proxy.run(|| stopped)));
-        Self { address, stop: Some(stop), thread: Some(thread) }
+        let (handle, counts) = (proxy.handle(), proxy.counts());
+        let thread = std::thread::spawn(move || proxy.run(std::future::pending()));
+        Self { address, handle, counts, thread: Some(thread) }
     }
 
     pub fn dial(&self) -> Peer {
         let address = self.address.to_string();
         Peer::new(TcpStream::connect(address).expect("the proxy listens"))
+    }
+
+    /// Has it drain, and returns when it takes no more clients.
+    pub fn drain(&self) {
+        self.handle.drain();
+        let address = self.address.to_string();
+        headsnip::until(LIMIT, "the listener to close", || TcpStream::connect(&address).err());
+    }
+
+    /// How many requests were sent once more.
+    pub fn replays(&self) -> u64 {
+        self.counts.replays()
     }
 
     /// Stops the proxy and waits for its thread.
@@ -60,8 +75,7 @@ impl Running {
     }
 
     fn end(&mut self) {
-        // If the thread has ended already, nobody listens for the signal.
-        let _ = self.stop.take().map(|stop| stop.send(()));
+        self.handle.cut();
         if let Some(thread) = self.thread.take() {
             let ended = thread.join();
             assert!(ended.is_ok() || std::thread::panicking(), "the proxy panicked");
