@@ -27,8 +27,13 @@ impl Headsnip {
 
     /// The same, started by a command that runs the rest of its arguments, such as `prlimit`.
     pub fn start_by(command: &mut Command, upstream: &Address, flags: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", command, upstream, flags)
+    }
+
+    /// The same, listening at another address; with a path, `port` is 0.
+    pub fn start_at(listen: &str, command: &mut Command, upstream: &Address, flags: &[&str]) -> Self {
         let mut child = command
-            .args(["--listen", "127.0.0.1:0", "--upstream", &upstream.to_string()])
+            .args(["--listen", listen, "--upstream", &upstream.to_string()])
             .args(flags)
             .stderr(Stdio::piped())
             .spawn()
@@ -37,11 +42,11 @@ impl Headsnip {
         let mut before = Vec::new();
         let port = loop {
             let line = lines.next().unwrap_or_else(|| panic!("no start line after {before:?}"));
-            let after = line.split("listening on 127.0.0.1:").nth(1);
-            let port = after.and_then(|after| after.split(',').next()?.parse().ok());
+            let address = line.split("listening on ").nth(1).and_then(|after| after.split(',').next());
+            let port = address.map(|address| address.rsplit(':').next().and_then(|port| port.parse().ok()));
             before.push(line);
             if let Some(port) = port {
-                break port;
+                break port.unwrap_or_default();
             }
         };
         let log = Arc::new(Mutex::new(before));

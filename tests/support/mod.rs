@@ -191,6 +191,19 @@ impl Peer {
         }
     }
 
+    /// Reads a head; none if the connection ends before it.
+    pub fn read_head(&mut self) -> Option<String> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            if !self.stream.read(&mut byte).is_ok_and(|count| count == 1) {
+                return None;
+            }
+            head.push(byte[0]);
+        }
+        String::from_utf8(head).ok()
+    }
+
     /// Reads just these bytes and then the end.
     pub fn expect_end(&mut self, bytes: impl AsRef<[u8]>, how: Ended) {
         let (found, ended) = self.read_to_end();

@@ -1,0 +1,150 @@
+//! What does not end by itself: tunnels and long downloads at `--drain-timeout`, SIGINT, and a second signal.
+
+use std::time::Duration;
+
+use super::support::headsnip::Headsnip;
+use super::support::{Ended, LIMIT, Origin, Peer, text};
+use super::{ANSWER, GET, LAST, await_refusal, connect, dial, drained, signal};
+
+const SHORT: [&str; 4] = ["--drain-delay", "0s", "--drain-timeout", "1s"];
+
+/// A tunnel through which nothing has gone.
+fn tunnel(proxy: &Headsnip, listener: &Origin) -> (Peer, Peer) {
+    let upgrade = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let switched = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let mut client = proxy.dial();
+    client.send(upgrade);
+    let mut origin = listener.accept();
+    origin.expect(upgrade);
+    origin.send(switched.replace("\r\nUpgrade", "\r\nServer: a\r\nUpgrade"));
+    client.expect(switched);
+    (client, origin)
+}
+
+/// Bytes through a tunnel, one way and back.
+fn ping(client: &mut Peer, origin: &mut Peer) {
+    client.send("ping");
+    origin.expect("ping");
+    origin.send("pong");
+    client.expect("pong");
+}
+
+/// "at `--drain-timeout` the rest is cut": a tunnel is carried on until then, and its cut can be seen.
+#[test]
+fn a_tunnel_is_carried_until_the_time_is_over() {
+    let listener = Origin::new();
+    let proxy = Headsnip::start(&listener.address(), &SHORT);
+    let (mut client, mut origin) = tunnel(&proxy, &listener);
+    let at = signal(&proxy, "TERM");
+    await_refusal(&proxy);
+    ping(&mut client, &mut origin);
+    client.expect_end("", Ended::Reset);
+    assert!(at.elapsed() >= Duration::from_secs(1), "cut after {:?}", at.elapsed());
+    let (rest, _) = origin.read_to_end();
+    assert!(rest.is_empty(), "{:?}", text(&rest));
+    assert_eq!(drained(proxy).cut, 1);
+}
+
+/// A tunnel that ends by itself in time is finished.
+#[test]
+fn a_tunnel_that_ends_in_time_is_not_cut() {
+    let listener = Origin::new();
+    let proxy = Headsnip::start(&listener.address(), &["--drain-delay", "0s"]);
+    let (mut client, mut origin) = tunnel(&proxy, &listener);
+    signal(&proxy, "TERM");
+    await_refusal(&proxy);
+    ping(&mut client, &mut origin);
+    origin.send("bye");
+    origin.finish();
+    client.expect_end("bye", Ended::Fin);
+    client.send("bye");
+    client.finish();
+    origin.expect_end("bye", Ended::Fin);
+    let drained = drained(proxy);
+    assert!(drained.finished >= 1 && drained.cut == 0, "{drained:?}");
+}
+
+/// Promise 3 at the limit: a download that would take 30 s is cut, said to be, and does not look complete.
+#[test]
+fn a_long_download_is_cut_at_the_limit() {
+    for (framing, step) in [
+        ("Content-Length: 600\r\n", "a"),
+        ("Transfer-Encoding: chunked\r\n", "1\r\na\r\n"),
+        // With no length only a reset shows the cut.
+        ("", "a"),
+    ] {
+        let listener = Origin::new();
+        let proxy = Headsnip::start(&listener.address(), &SHORT);
+        let mut client = proxy.dial();
+        client.send(GET);
+        let mut origin = listener.accept();
+        origin.expect(GET);
+        let head = format!("HTTP/1.1 200 OK\r\n{framing}\r\n");
+        origin.send(format!("{head}{step}"));
+        client.expect(&head);
+        let at = signal(&proxy, "TERM");
+        let dripping = std::thread::spawn(move || {
+            // Until the proxy has gone.
+            for _ in 1..600 {
+                if origin.try_send(step).is_err() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let (found, ended) = client.read_to_end();
+        assert!(at.elapsed() >= Duration::from_secs(1), "{framing:?}: cut after {:?}", at.elapsed());
+        assert!(at.elapsed() < LIMIT, "{framing:?}: cut after {:?}", at.elapsed());
+        assert!(step.repeat(600).as_bytes().starts_with(&found) && found.len() < 600 * step.len());
+        assert!(ended == Ended::Reset || !framing.is_empty(), "a cut body ended cleanly");
+        assert_eq!(drained(proxy).cut, 1, "{framing:?}");
+        assert!(dripping.join().is_ok());
+    }
+}
+
+/// "SIGINT: the same with idle clients closed at once and no delay"; an exchange is finished.
+#[test]
+fn sigint_closes_idle_clients_at_once() {
+    let listener = Origin::new();
+    let proxy = Headsnip::start(&listener.address(), &[]);
+    let (mut idle, _idle_origin) = connect(&proxy, &listener);
+    let mut new = proxy.dial();
+    let (mut busy, mut busy_origin) = connect(&proxy, &listener);
+    busy.send(GET);
+    busy_origin.expect(GET);
+    let at = signal(&proxy, "INT");
+    idle.expect_end("", Ended::Fin);
+    new.expect_end("", Ended::Fin);
+    assert!(at.elapsed() < Duration::from_secs(5), "closed after {:?}", at.elapsed());
+    assert!(dial(proxy.port()).is_none(), "the listener is still open");
+    assert!(busy.is_silent(), "an exchange was ended");
+    busy_origin.send(ANSWER);
+    busy.expect_end(LAST, Ended::Fin);
+    let drained = drained(proxy);
+    assert!(drained.finished >= 3 && drained.cut == 0, "{drained:?}");
+}
+
+/// "A second signal: now", of either kind, in the delay or after it.
+#[test]
+fn a_second_signal_ends_it_now() {
+    for (first, second, delay) in
+        [("TERM", "TERM", "20s"), ("TERM", "INT", "0s"), ("INT", "INT", "0s"), ("INT", "TERM", "20s")]
+    {
+        let listener = Origin::new();
+        let proxy = Headsnip::start(&listener.address(), &["--drain-delay", delay]);
+        let (mut idle, _idle_origin) = connect(&proxy, &listener);
+        let (mut busy, mut busy_origin) = connect(&proxy, &listener);
+        busy.send(GET);
+        busy_origin.expect(GET);
+        let half = "HTTP/1.1 200 OK\r\n\r\nhalf";
+        busy_origin.send(half);
+        busy.expect(half);
+        signal(&proxy, first);
+        assert!(busy.is_silent(), "{first} cut an exchange");
+        proxy.signal(second);
+        busy.expect_end("", Ended::Reset);
+        // The end of an idle connection is no loss, whichever way.
+        assert!(idle.read_to_end().0.is_empty());
+        assert_eq!(drained(proxy).cut, 1, "{first} {second}");
+    }
+}
