@@ -1,0 +1,188 @@
+//! What a client may see: every byte of a response that its plan says, or the right sign that it was broken off.
+
+use std::io::{Error, ErrorKind, Read};
+use std::thread;
+use std::time::Duration;
+
+use super::client::{Behind, Connection};
+use super::plan::{After, Fault, Framing, Plan, Timing, Upload};
+use super::support::{Ended, text};
+use super::wire::Response;
+
+/// A request of that size is still held when its origin connection turns out to be closed.
+const REPLAYED: usize = 2_000;
+
+/// What the proxy says where the origin said nothing.
+const REFUSED: &str = "502 Bad Gateway";
+
+/// What is to be done with the connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    GoOn,
+    Leave,
+}
+
+impl Connection<'_> {
+    /// Reads the response to the end that its plan says, and checks it.
+    pub(crate) fn check(&mut self, plan: &Plan, sent: Result<(), Error>) -> Result<Then, String> {
+        let response = Response::of(plan);
+        let cut = response.cut(plan);
+        let is_end_of_body = plan.framing == Framing::UntilClose && cut >= response.final_head.end;
+        let is_whole = plan.fault == Fault::Nothing || (plan.fault == Fault::Fin && is_end_of_body);
+        let was_closed = std::mem::replace(&mut self.behind, Behind::Open) == Behind::ClosedIdle;
+        self.count(plan, is_whole, was_closed);
+        let is_refusable = was_closed && (!plan.is_idempotent() || upload_length(plan) > REPLAYED);
+        let checked = if is_whole {
+            if let (Err(error), false) = (sent, is_refusable || plan.timing == Timing::EarlyClose) {
+                Err(format!("cannot send: {error}"))
+            } else {
+                self.check_whole(plan, &response.kept(cut), is_refusable)
+            }
+        } else {
+            self.check_broken(plan, &response, cut, is_refusable).map(|()| Then::Leave)
+        };
+        checked.map_err(|failure| format!("{failure}\nin {plan:?}, sent after an idle close: {was_closed}"))
+    }
+
+    fn check_whole(&mut self, plan: &Plan, wanted: &[u8], is_refusable: bool) -> Result<Then, String> {
+        if is_refusable {
+            let start = self.expect_either(&wanted[..12], b"HTTP/1.1 502")?;
+            if start == b"HTTP/1.1 502" {
+                self.expect(&reply(REFUSED)[12..])?;
+                self.expect_end(plan)?;
+                self.watch.count("refused: 502 at an idle close", 1);
+                return Ok(Then::Leave);
+            }
+        }
+        self.expect(&wanted[if is_refusable { 12 } else { 0 }..])?;
+        self.watch.count("bytes down", u64::try_from(wanted.len()).expect("64 bits are enough"));
+        if plan.after == After::Close || plan.fault == Fault::Fin {
+            self.expect_end(plan)?;
+            return Ok(Then::Leave);
+        }
+        if matches!(plan.after, After::IdleClose(_)) {
+            self.behind = Behind::ClosedIdle;
+        }
+        Ok(Then::GoOn)
+    }
+
+    /// A response that the origin broke off: a reply of the proxy, or a part that does not look complete.
+    fn check_broken(&mut self, plan: &Plan, response: &Response, cut: usize, is_refusable: bool) -> Result<(), String> {
+        let (found, ended) = self.read_to_end()?;
+        if is_refusable && found == reply(REFUSED) {
+            self.watch.count("refused: 502 at an idle close", 1);
+            return Ok(());
+        }
+        let of = |what: &str| Err(format!("{what}: {:?} and {ended:?}, cut at {cut}", text(&found)));
+        let interims = response.kept(response.final_head.start);
+        let head = response.kept(response.final_head.end).len();
+        let status = if plan.fault == Fault::Stall { "504 Gateway Timeout" } else { REFUSED };
+        if let Some(before) = found.strip_suffix(&reply(status)[..])
+            && (cut < response.final_head.end || plan.fault == Fault::Reset)
+        {
+            let is_right = interims.starts_with(before) && ended == Ended::Fin;
+            return if is_right { Ok(()) } else { of("a wrong reply") };
+        }
+        let (all, seen) = (response.kept(response.bytes.len()), response.kept(cut));
+        if !seen.starts_with(&found) {
+            return of("wrong bytes");
+        }
+        if found.len() < head {
+            return of("no reply and no head");
+        }
+        if found.len() == all.len() && !(plan.framing == Framing::UntilClose) {
+            return of("a cut response looks complete");
+        }
+        if plan.framing == Framing::UntilClose && ended == Ended::Fin {
+            return of("a cut body ended cleanly");
+        }
+        if plan.framing == Framing::Length && plan.fault == Fault::Fin && found.len() < seen.len() {
+            return of("bytes before the end were lost");
+        }
+        Ok(())
+    }
+
+    fn count(&self, plan: &Plan, is_whole: bool, was_closed: bool) {
+        self.watch.count(&format!("exchanges: {:?}", plan.method), 1);
+        self.watch.count(&format!("framing: {:?}", plan.framing), 1);
+        if plan.interims > 0 {
+            self.watch.count("framing: with 1xx", 1);
+        }
+        if plan.timing != Timing::Late {
+            self.watch.count(&format!("origin: {:?}", plan.timing), 1);
+        }
+        if !is_whole {
+            self.watch.count(&format!("origin: {:?}", plan.fault), 1);
+        }
+        if was_closed {
+            self.watch.count("exchanges after an idle close", 1);
+        }
+    }
+
+    /// Reads just these bytes.
+    fn expect(&mut self, wanted: &[u8]) -> Result<(), String> {
+        let mut room = [0; 16 * 1024];
+        let (mut checked, mut reads) = (0, 0);
+        while checked < wanted.len() {
+            let most = if self.is_slow { 700 } else { room.len() };
+            let room = &mut room[..most.min(wanted.len() - checked)];
+            let count = self.stream.read(room).map_err(|error| format!("{error} after {checked} bytes"))?;
+            if room[..count] != wanted[checked..checked + count] || count == 0 {
+                let (found, wanted) = (text(&room[..count]), text(&wanted[checked..]));
+                return Err(format!("after {checked} bytes found {found:?}\nwanted {wanted:?}"));
+            }
+            checked += count;
+            reads += 1;
+            if self.is_slow && reads < 100 {
+                thread::sleep(Duration::from_micros(300));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads as many bytes, one or the other.
+    fn expect_either(&mut self, wanted: &[u8], other: &[u8]) -> Result<Vec<u8>, String> {
+        let mut found = vec![0; wanted.len()];
+        self.stream.read_exact(&mut found).map_err(|error| format!("{error} instead of a response"))?;
+        if found == wanted || found == other { Ok(found) } else { Err(format!("found {:?}", text(&found))) }
+    }
+
+    /// FIN, or whatever ends a connection on which a request was refused while it was being sent.
+    pub(crate) fn expect_end(&mut self, plan: &Plan) -> Result<(), String> {
+        let (found, ended) = self.read_to_end()?;
+        let is_hasty = plan.has_upload() && ended == Ended::Reset;
+        if found.is_empty() && (ended == Ended::Fin || is_hasty) {
+            return Ok(());
+        }
+        Err(format!("wanted FIN after the response, found {:?} and {ended:?}", text(&found)))
+    }
+
+    pub(crate) fn expect_silence(&mut self) -> Result<(), String> {
+        self.stream.set_nonblocking(true).expect("a socket option");
+        match self.stream.read(&mut [0; 64]) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            other => Err(format!("wanted silence between requests, found {other:?}")),
+        }
+    }
+
+    fn read_to_end(&mut self) -> Result<(Vec<u8>, Ended), String> {
+        let mut found = Vec::new();
+        match self.stream.read_to_end(&mut found) {
+            Ok(_) => Ok((found, Ended::Fin)),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok((found, Ended::Reset)),
+            Err(error) => Err(format!("{error} after {:?}", text(&found))),
+        }
+    }
+}
+
+/// A reply of the proxy itself.
+fn reply(status: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").into_bytes()
+}
+
+fn upload_length(plan: &Plan) -> usize {
+    match plan.upload {
+        Upload::Nothing => 0,
+        Upload::Length(length) | Upload::Chunked(length) => length,
+    }
+}

@@ -1,0 +1,173 @@
+//! A client: makes exchanges at random and spoils some itself.
+
+use std::io::{Error, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use socket2::{Domain, SockRef, Socket, Type};
+
+use super::Watch;
+use super::check::Then;
+use super::plan::{After, Fault, Plan, Random};
+use super::support::text;
+use super::wire::{Request, Response};
+
+/// Opens one connection after another until it is told to stop.
+pub(crate) fn run(port: u16, seed: u64, watch: &Watch) {
+    let mut random = Random::new(seed);
+    while !watch.is_over() {
+        let result = Connection::open(port, &mut random, watch).and_then(|mut connection| {
+            let name = connection.stream.local_addr().map_err(|error| error.to_string())?;
+            connection.run(&mut random).map_err(|failure| format!("client {name}: {failure}"))
+        });
+        if let Err(failure) = result {
+            watch.fail(failure);
+        }
+    }
+}
+
+/// What the origin did last with the connection behind ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Behind {
+    Open,
+    /// It closes it now or soon.
+    ClosedIdle,
+}
+
+pub(crate) struct Connection<'a> {
+    pub(crate) stream: TcpStream,
+    pub(crate) is_slow: bool,
+    pub(crate) behind: Behind,
+    pub(crate) watch: &'a Watch,
+}
+
+impl<'a> Connection<'a> {
+    fn open(port: u16, random: &mut Random, watch: &'a Watch) -> Result<Self, String> {
+        let is_slow = random.one_in(12);
+        let open = || {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+            if is_slow {
+                socket.set_recv_buffer_size(4_096)?;
+            }
+            socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+            let stream = TcpStream::from(socket);
+            stream.set_read_timeout(Some(super::PATIENCE))?;
+            stream.set_write_timeout(Some(super::PATIENCE))?;
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        };
+        let stream = open().map_err(|error: Error| format!("cannot connect: {error}"))?;
+        watch.count(if is_slow { "connections, slow readers" } else { "connections" }, 1);
+        Ok(Self { stream, is_slow, behind: Behind::Open, watch })
+    }
+
+    fn run(&mut self, random: &mut Random) -> Result<(), String> {
+        for _ in 0..=random.below(40) {
+            if self.watch.is_over() {
+                break;
+            }
+            if self.behind == Behind::ClosedIdle {
+                thread::sleep(random.pause(2_500));
+            }
+            let plan = Plan::of(random.next());
+            let then = match random.below(24) {
+                0 => self.abandon(&plan, random),
+                1 if plan.fault == Fault::Nothing => self.half_close(&plan),
+                2 | 3 => self.pipeline(random),
+                _ => self.exchange(&plan, random),
+            };
+            if then? == Then::Leave {
+                return Ok(());
+            }
+        }
+        self.expect_silence()
+    }
+
+    fn exchange(&mut self, plan: &Plan, random: &mut Random) -> Result<Then, String> {
+        let sent = self.send(&Request::of(plan).bytes(), random);
+        self.check(plan, sent)
+    }
+
+    /// Two or three GETs at once.
+    fn pipeline(&mut self, random: &mut Random) -> Result<Then, String> {
+        let mut plans: Vec<Plan> = Vec::new();
+        let count = 2 + random.below(2);
+        while plans.len() < count {
+            let plan = Plan::of(random.next());
+            // Only the last one may be the last of its origin connection.
+            if plan.is_fit_for_pipelining() && (plan.after == After::Keep || plans.len() == count - 1) {
+                plans.push(plan);
+            }
+        }
+        let requests: Vec<u8> = plans.iter().flat_map(|plan| Request::of(plan).bytes()).collect();
+        let sent = self.stream.write_all(&requests);
+        self.watch.count("client: pipelined", 1);
+        if self.behind == Behind::ClosedIdle {
+            self.watch.count("client: pipelined at an idle close", 1);
+        }
+        sent.map_err(|error| format!("{error} sending {plans:#?}"))?;
+        for plan in &plans {
+            let then = self.check(plan, Ok(())).map_err(|failure| format!("{failure}\nin a pipeline of {plans:#?}"))?;
+            if then == Then::Leave {
+                return Ok(Then::Leave);
+            }
+        }
+        Ok(Then::GoOn)
+    }
+
+    /// The last request, and FIN after it: its response must come whole.
+    fn half_close(&mut self, plan: &Plan) -> Result<Then, String> {
+        let sent = self.stream.write_all(&Request::of(plan).bytes());
+        // One that was reset has no FIN to send.
+        let _ = self.stream.shutdown(Shutdown::Write);
+        self.watch.count("client: half-closed", 1);
+        let then = self.check(plan, sent).map_err(|failure| format!("{failure}\nhalf-closed"))?;
+        if then == Then::GoOn {
+            self.expect_end(plan)?;
+        }
+        Ok(Then::Leave)
+    }
+
+    /// Leaves in the middle of the request or of the response, by FIN or reset.
+    fn abandon(&mut self, plan: &Plan, random: &mut Random) -> Result<Then, String> {
+        let request = Request::of(plan).bytes();
+        let most = if random.one_in(2) { request.len() } else { random.below(request.len()) };
+        // It may be refused already, as an early response ends the connection.
+        let _ = self.stream.write_all(&request[..most]);
+        if most == request.len() && random.one_in(2) {
+            let mut room = vec![0; 1 + random.below(20_000)];
+            // What a spoiled response may look like is checked where it is read to its end.
+            let is_plain = plan.fault == Fault::Nothing && self.behind == Behind::Open;
+            if let (Ok(count), true) = (self.stream.read(&mut room), is_plain) {
+                let response = Response::of(plan);
+                if !response.kept(response.bytes.len()).starts_with(&room[..count]) {
+                    return Err(format!("found {:?} of {plan:?}", text(&room[..count])));
+                }
+            }
+        }
+        if random.one_in(2) {
+            SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("a socket option");
+        }
+        self.watch.count("client: left in the middle", 1);
+        Ok(Then::Leave)
+    }
+
+    /// Sends at once or in parts.
+    fn send(&mut self, bytes: &[u8], random: &mut Random) -> Result<(), Error> {
+        if !random.one_in(8) {
+            return self.stream.write_all(bytes);
+        }
+        self.watch.count("client: dripped", 1);
+        let mut rest = bytes;
+        for _ in 0..50 {
+            let (part, after) = rest.split_at(rest.len().min(1 + random.below(60)));
+            self.stream.write_all(part)?;
+            if random.one_in(8) {
+                thread::sleep(random.pause(400));
+            }
+            rest = after;
+        }
+        self.stream.write_all(rest)
+    }
+}
