@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::support::headsnip::Headsnip;
 use super::support::{Ended, LIMIT, Origin, Peer, text};
-use super::{ANSWER, GET, LAST, await_refusal, connect, dial, drained, signal};
+use super::{ANSWER, GET, LAST, asked, await_refusal, connect, dial, drained, signal};
 
 const SHORT: [&str; 4] = ["--drain-delay", "0s", "--drain-timeout", "1s"];
 
@@ -77,8 +77,7 @@ fn a_long_download_is_cut_at_the_limit() {
         let proxy = Headsnip::start(&listener.address(), &SHORT);
         let mut client = proxy.dial();
         client.send(GET);
-        let mut origin = listener.accept();
-        origin.expect(GET);
+        let mut origin = asked(&listener);
         let head = format!("HTTP/1.1 200 OK\r\n{framing}\r\n");
         origin.send(format!("{head}{step}"));
         client.expect(&head);

@@ -2,7 +2,7 @@
 
 use super::support::headsnip::Headsnip;
 use super::support::{Ended, Origin};
-use super::{await_refusal, drained, signal};
+use super::{GET, asked, await_refusal, drained, signal};
 
 /// What the origin says while it drains, and what the client sees.
 const HEADS: [(&str, &str); 10] = [
@@ -55,15 +55,13 @@ const HEADS: [(&str, &str); 10] = [
 /// to it; a head that already says close is left alone)".
 #[test]
 fn a_final_head_says_close() {
-    const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let listener = Origin::new();
     let proxy = Headsnip::start(&listener.address(), &["--drain-delay", "0s"]);
     let mut waiting = Vec::new();
     for (said, seen) in HEADS {
         let mut client = proxy.dial();
         client.send(GET);
-        let mut origin = listener.accept();
-        origin.expect(GET);
+        let origin = asked(&listener);
         waiting.push((client, origin, said, seen));
     }
     signal(&proxy, "TERM");
@@ -78,13 +76,11 @@ fn a_final_head_says_close() {
 /// A body that ends with the connection: its head gets the line too, and it may take its time.
 #[test]
 fn a_body_until_close_is_carried_to_its_end() {
-    const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let listener = Origin::new();
     let proxy = Headsnip::start(&listener.address(), &["--drain-delay", "0s"]);
     let mut client = proxy.dial();
     client.send(GET);
-    let mut origin = listener.accept();
-    origin.expect(GET);
+    let mut origin = asked(&listener);
     signal(&proxy, "TERM");
     await_refusal(&proxy);
     origin.send("HTTP/1.1 200 OK\r\nServer: a\r\n\r\nsome");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::support::headsnip::Headsnip;
 use super::support::{Ended, Origin};
-use super::{ANSWER, GET, LAST, await_refusal, connect, drained, last_exchange, signal};
+use super::{ANSWER, GET, LAST, asked, await_refusal, connect, drained, last_exchange, signal};
 
 /// "idle clients may make one more request"; one that is silent is closed at `--drain-timeout`, which is no cut.
 #[test]
@@ -21,8 +21,7 @@ fn an_idle_client_may_make_one_more_request() {
     last_exchange(&mut asking, &mut asking_origin);
     // Its first request is its one more.
     new.send(GET);
-    let mut new_origin = listener.accept();
-    new_origin.expect(GET);
+    let mut new_origin = asked(&listener);
     new_origin.send(ANSWER);
     new.expect_end(LAST, Ended::Fin);
     silent.expect_end("", Ended::Fin);
