@@ -78,11 +78,11 @@ async fn listen_to_signals(handle: Handle, drain: Drain) -> io::Result<()> {
     let Drain { delay, timeout } = drain;
     tokio::select! {
         _ = interrupt.recv() => {
-            log::event(format_args!("SIGINT: draining for at most {timeout:?}, idle clients are closed; again to end now"));
+            log::event(format_args!("SIGINT: draining; idle clients are closed, the others have {timeout:?} to end"));
             handle.dismiss();
         }
         _ = terminate.recv() => {
-            log::event(format_args!("SIGTERM: draining; clients are taken for {delay:?} more, then {timeout:?} are left to end"));
+            log::event(format_args!("SIGTERM: draining; clients are taken for {delay:?} more, then all have {timeout:?} to end"));
             handle.drain();
         }
     }

@@ -29,9 +29,11 @@ impl Connection<'_> {
         let cut = response.cut(plan);
         let is_end_of_body = plan.framing == Framing::UntilClose && cut >= response.final_head.end;
         let is_whole = plan.fault == Fault::Nothing || (plan.fault == Fault::Fin && is_end_of_body);
-        let was_closed = std::mem::replace(&mut self.behind, Behind::Open) == Behind::ClosedIdle;
+        let behind = std::mem::replace(&mut self.behind, Behind::Open);
+        let was_closed = behind != Behind::Open;
         self.count(plan, is_whole, was_closed);
-        let is_refusable = was_closed && (!plan.is_idempotent() || upload_length(plan) > REPLAYED);
+        let is_replayed = behind == Behind::ClosedIdle && plan.is_idempotent() && upload_length(plan) <= REPLAYED;
+        let is_refusable = was_closed && !is_replayed;
         let checked = if is_whole {
             if let (Err(error), false) = (sent, is_refusable || plan.timing == Timing::EarlyClose) {
                 Err(format!("cannot send: {error}"))

@@ -33,6 +33,8 @@ pub(crate) enum Behind {
     Open,
     /// It closes it now or soon.
     ClosedIdle,
+    /// The same, and more than one request was sent since: a request is sent once more only if it is the only one.
+    ClosedUnderMany,
 }
 
 pub(crate) struct Connection<'a> {
@@ -105,6 +107,7 @@ impl<'a> Connection<'a> {
         self.watch.count("client: pipelined", 1);
         if self.behind == Behind::ClosedIdle {
             self.watch.count("client: pipelined at an idle close", 1);
+            self.behind = Behind::ClosedUnderMany;
         }
         sent.map_err(|error| format!("{error} sending {plans:#?}"))?;
         for plan in &plans {
