@@ -35,15 +35,25 @@ fn play(vector: &Vector) -> Result<(), Failed> {
     let plan = drive(&policy(&vector.rules).ok_or("the core refuses the options")?, &vector.steps);
     let listener = Origin::new();
     let proxy = Running::with(&vector.rules, listener.address(), Timeouts::default());
-    let mut stage =
-        Stage { client: proxy.dial(), listener, origin: None, to_origin: Vec::new(), to_client: Vec::new() };
+    let mut stage = Stage {
+        client: proxy.dial(),
+        listener,
+        origin: None,
+        dials: 0,
+        is_told: false,
+        to_origin: Vec::new(),
+        to_client: Vec::new(),
+    };
     for (index, step) in vector.steps.iter().enumerate() {
-        stage.take(step);
+        stage.take(step, &proxy);
         stage.await_outputs(&plan, index)?;
     }
-    // Every other end of the origin's closes the client too, or is `origin dropped`.
-    let is_half_closed = |(step, end): (&Step, &End)| *step == Step::OriginEnd && *end == End::Open;
-    let end = if vector.end == End::Open && vector.steps.iter().zip(&plan.ends).any(is_half_closed) {
+    // Every other end of the origin's closes the client too, is `origin dropped`, or has the request sent once more.
+    let is_half_closed = |index: &usize| {
+        let (step, end, dials) = (&vector.steps[*index], &plan.ends[*index], &plan.dials[..=*index]);
+        *step == Step::OriginEnd && *end == End::Open && dials.iter().nth_back(1) == dials.last()
+    };
+    let end = if vector.end == End::Open && (0..vector.steps.len()).any(|index| is_half_closed(&index)) {
         stage.client.expect_end("", Ended::Fin);
         Vec::new()
     } else {
@@ -51,6 +61,10 @@ fn play(vector: &Vector) -> Result<(), Failed> {
     };
     same("to client", &stage.to_client, &[&vector.to_client[..], &end].concat())?;
     same("to origin", &stage.to_origin, &vector.to_origin)?;
+    let replays = u64::try_from(plan.replayed.len()).expect("64 bits are enough");
+    if proxy.replays() != replays {
+        return Err(format!("{} replays were counted, not {replays}", proxy.replays()).into());
+    }
     drop(stage);
     proxy.stop();
     Ok(())
@@ -61,12 +75,16 @@ struct Stage {
     listener: Origin,
     /// `None` before the proxy has dialled, and after the origin was reset.
     origin: Option<Peer>,
+    /// How many origin connections there have been.
+    dials: usize,
+    /// Whether the origin was told that the client has ended.
+    is_told: bool,
     to_origin: Vec<u8>,
     to_client: Vec<u8>,
 }
 
 impl Stage {
-    fn take(&mut self, step: &Step) {
+    fn take(&mut self, step: &Step, proxy: &Running) {
         match (step, &mut self.origin) {
             // A proxy that has answered may have closed already.
             (Step::Client(bytes), _) => drop(self.client.try_send(bytes)),
@@ -78,7 +96,8 @@ impl Stage {
                     origin.reset();
                 }
             }
-            (Step::Origin(_) | Step::OriginEnd | Step::OriginReset, None) | (Step::Drain, _) => {}
+            (Step::Drain, _) => proxy.drain(),
+            (Step::Origin(_) | Step::OriginEnd | Step::OriginReset, None) => {}
         }
     }
 
@@ -88,8 +107,18 @@ impl Stage {
         self.to_client.extend(self.client.read(sent - self.to_client.len()));
         let wanted = plan.received[index] - self.to_origin.len();
         if wanted > 0 {
-            let origin = self.origin.get_or_insert_with(|| self.listener.accept());
+            if self.dials < plan.dials[index] {
+                self.dials += 1;
+                if let Some(mut former) = self.origin.replace(self.listener.accept_speaking()) {
+                    same("to the origin that had ended", &former.read_to_end().0, &Vec::new())?;
+                }
+            }
+            let origin = self.origin.as_mut().ok_or("no origin connection")?;
             self.to_origin.extend(origin.read(wanted));
+        }
+        if plan.ends[index] == End::Open && plan.told[index] && !std::mem::replace(&mut self.is_told, true) {
+            let origin = self.origin.as_mut().ok_or("no origin connection")?;
+            origin.expect_end("", Ended::Fin);
         }
         match self.origin.take_if(|_| plan.ends[index] == End::OriginDropped) {
             Some(mut dropped) => same("to the origin that was dropped", &dropped.read_to_end().0, &Vec::new()),

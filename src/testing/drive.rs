@@ -23,6 +23,8 @@ pub struct Driven {
     pub dials: Vec<usize>,
     /// How the exchange stood after each step.
     pub ends: Vec<End>,
+    /// Whether the origin had been told of the client's end after each step.
+    pub told: Vec<bool>,
     /// Which of the origin's bytes are a request sent once more.
     pub replayed: Vec<Range<usize>>,
     /// Which of the client's bytes are a line of our own.
@@ -56,7 +58,7 @@ pub fn drive(policy: &Policy, steps: &[Step]) -> Driven {
         replayed: Vec::new(),
         added: Vec::new(),
     };
-    let (mut sent, mut received, mut dials, mut ends) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut sent, mut received, mut dials, mut ends, mut told) = (vec![], vec![], vec![], vec![], vec![]);
     for step in steps {
         let before = drive.outcome.to_client.len();
         if matches!(drive.outcome.end, End::Open | End::OriginDropped) {
@@ -66,9 +68,10 @@ pub fn drive(policy: &Policy, steps: &[Step]) -> Driven {
         received.push(drive.outcome.to_origin.len());
         dials.push(drive.dials);
         ends.push(drive.outcome.end.clone());
+        told.push(drive.is_connected && drive.exchange.passes_client_end());
     }
     let Drive { outcome, violation, replayed, added, .. } = drive;
-    Driven { outcome, violation, sent, received, dials, ends, replayed, added }
+    Driven { outcome, violation, sent, received, dials, ends, told, replayed, added }
 }
 
 /// The steps with their bytes cut after each of the positions given (in the bytes of all steps), in rising order.
@@ -151,14 +154,10 @@ impl Drive<'_> {
 
     /// Judges what the origin sent. Requests that waited for a part of it go on before the next part is judged.
     fn judge_outbound(&mut self) -> Result<(), Fault> {
-        loop {
-            let before = self.outbound.len();
-            self.judge_once(Direction::Outbound)?;
-            if self.outbound.len() == before {
-                return Ok(());
-            }
+        while self.judge_once(Direction::Outbound)? {
             self.judge(Direction::Inbound)?;
         }
+        Ok(())
     }
 
     /// Judges all that is at hand of one direction.
@@ -210,7 +209,7 @@ impl Drive<'_> {
 
     fn end_origin(&mut self, how: OriginEnd) -> Result<(), Fault> {
         let length = self.outcome.to_origin.len();
-        let kept = self.kept.take().filter(|kept| length - kept <= MAX_REPLAY);
+        let kept = self.kept.take().filter(|kept| length - kept <= MAX_REPLAY && self.exchange.may_replay());
         if let Some(kept) = kept {
             self.outcome.to_origin.extend_from_within(kept..);
             self.replayed.push(length..self.outcome.to_origin.len());

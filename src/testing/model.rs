@@ -2,8 +2,8 @@
 //!
 //! It keeps all bytes of a message until the message is over and reads them again from the first at every step. So it
 //! has no state within a head, a chunk line or a trailer section, and nothing in it can depend on how the bytes were
-//! cut. What it decides is what the two sides have been sent, and how the exchange stands; time, dialling and the
-//! replay of a request are not modelled.
+//! cut. What it decides is what the two sides have been sent, and how the exchange stands; time and failed dials are not
+//! modelled.
 //!
 //! After each step, until nothing moves:
 //! 1. the client's bytes go on as far as they may: a waiting request goes as soon as what it waits for has come;
@@ -24,6 +24,8 @@ mod head;
 const MAX_UNANSWERED: usize = 16;
 /// The most 1xx responses to one request.
 const MAX_INTERIM: usize = 64;
+/// The most bytes of a request that are held so that it can be sent once more.
+const MAX_REPLAY: usize = 65_536;
 
 /// What must have gone out on both sides once these steps have happened.
 #[must_use]
@@ -99,6 +101,10 @@ struct Model<'a> {
     requests: usize,
     /// The number of the request after whose answer the client's connection closes.
     last: Option<usize>,
+    /// Where in `to_origin` the newest request begins, if its origin connection was there before it and has never said a word
+    /// to it: it may have been closed already.
+    stale: Option<usize>,
+    draining: bool,
     /// The fault of a request head that was not relayed.
     refused: Option<Fault>,
     /// `Open` or `OriginDropped`.
@@ -121,6 +127,8 @@ impl<'a> Model<'a> {
             upload: None,
             requests: 0,
             last: None,
+            stale: None,
+            draining: false,
             refused: None,
             standing: End::Open,
             end: None,
@@ -136,7 +144,8 @@ impl<'a> Model<'a> {
             Step::Origin(bytes) if origin_speaks => self.origin.extend_from_slice(bytes),
             Step::OriginEnd => self.origin_ends(OriginEnds::Finished),
             Step::OriginReset => self.origin_ends(OriginEnds::Reset),
-            Step::Client(_) | Step::Origin(_) | Step::Drain => {}
+            Step::Drain => self.draining = true,
+            Step::Client(_) | Step::Origin(_) => {}
         }
     }
 
@@ -191,13 +200,15 @@ impl<'a> Model<'a> {
         let undecided = |request: &Request| request.upgrade.is_some() && matches!(request.answer, Answer::Awaited);
         self.refused.is_some()
             || self.last.is_some()
-            || self.unanswered.len() >= MAX_UNANSWERED
+            || self.unanswered.len() >= if self.draining { 1 } else { MAX_UNANSWERED }
             || self.unanswered.iter().any(undecided)
     }
 
     fn relay_request(&mut self, head: RequestHead) {
         let number = self.requests;
         self.requests += 1;
+        let is_alone_on_a_used_connection = number > 0 && self.standing == End::Open && self.unanswered.is_empty();
+        self.stale = is_alone_on_a_used_connection.then_some(self.to_origin.len());
         self.to_origin.extend(self.client.drain(..head.section.end));
         // A request is carried on a fresh connection if the last one was dropped.
         self.standing = End::Open;
@@ -246,6 +257,7 @@ impl<'a> Model<'a> {
         if self.origin.is_empty() {
             return false;
         }
+        self.stale = None;
         let Some(first) = self.unanswered.front_mut() else {
             // Nobody asked: these bytes could only be taken for the answer to the next request.
             self.origin.clear();
@@ -301,7 +313,13 @@ impl<'a> Model<'a> {
                 }
             }
         }
-        let bytes = head::without_denied(&self.origin, 0, &head.section, self.rules);
+        let is_last = self.draining && head.status >= 200 && self.unanswered.len() == 1;
+        let bytes = if is_last {
+            self.last = self.unanswered.front().map(|only| only.number);
+            head::closing(&self.origin, &head.section, self.rules)
+        } else {
+            head::without_denied(&self.origin, 0, &head.section, self.rules)
+        };
         self.origin.drain(..head.section.end);
         if visible {
             self.to_client.extend_from_slice(&bytes);
@@ -323,6 +341,10 @@ impl<'a> Model<'a> {
     }
 
     fn origin_ends(&mut self, how: OriginEnds) {
+        if let Some(start) = self.stale.take().filter(|start| self.may_go_once_more(*start)) {
+            self.to_origin.extend_from_within(start..);
+            return;
+        }
         let Some(first) = self.unanswered.front() else { return self.without_request() };
         self.end = match (&first.answer, how) {
             (Answer::Awaited, _) => Some((End::Reply(502), Some("response_missing"))),
@@ -340,6 +362,17 @@ impl<'a> Model<'a> {
             }
             (Answer::Switched, OriginEnds::Reset) => Some((End::Reset, None)),
         };
+    }
+
+    /// Whether the request that begins there may be sent once more: it is the only one, what has come of it is still held,
+    /// what has not will still come, and doing it twice is doing it once.
+    fn may_go_once_more(&self, start: usize) -> bool {
+        let is_held = self.to_origin.len() - start <= MAX_REPLAY;
+        let is_cut_short = self.client_ended && self.upload.is_some();
+        // RFC 9110 §9.2.2, and the safe methods of RFC 9110 §9.2.1 among them.
+        let idempotent: [&[u8]; 6] = [b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"];
+        let is_idempotent = |only: &Request| idempotent.contains(&&only.method[..]);
+        self.unanswered.len() == 1 && is_held && !is_cut_short && self.unanswered.iter().all(is_idempotent)
     }
 
     /// The origin's connection is of no more use while no request waits: the client keeps its own, unless the rest of

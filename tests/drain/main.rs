@@ -28,15 +28,11 @@ struct Drained {
     cut: usize,
 }
 
-/// The next origin connection that carries a GET. One that carries nothing is a look at whether the origin is there.
+/// The next origin connection that carries a GET.
 fn asked(listener: &Origin) -> Peer {
-    loop {
-        let mut origin = listener.accept();
-        if let Some(head) = origin.read_head() {
-            assert_eq!(head, GET);
-            return origin;
-        }
-    }
+    let mut origin = listener.accept_speaking();
+    origin.expect(GET);
+    origin
 }
 
 /// A client and its origin connection, on which one exchange has been had.

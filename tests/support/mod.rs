@@ -108,6 +108,16 @@ impl Origin {
         SockRef::from(&self.listener).set_read_timeout(Some(LIMIT)).expect("a time limit");
         Peer::new(self.listener.accept().expect("the proxy dials within the limit").0)
     }
+
+    /// The next connection of the proxy that says something. One that does not is a look at whether the origin is there.
+    pub fn accept_speaking(&self) -> Peer {
+        loop {
+            let peer = self.accept();
+            if peer.stream.peek(&mut [0]).is_ok_and(|count| count > 0) {
+                return peer;
+            }
+        }
+    }
 }
 
 /// One end of a connection.

@@ -158,9 +158,30 @@ pub(super) fn section(bytes: &[u8], start: usize, limit: usize) -> Result<Option
 
 /// The bytes from `start` to the section's end, less the denied field lines.
 pub(super) fn without_denied(bytes: &[u8], start: usize, section: &Section, rules: &Rules) -> Vec<u8> {
+    without(bytes, start, section, |field| is_denied(field, rules))
+}
+
+/// The same for a head that must say that the connection closes after its message (RFC 9112 §9.6): a line that says
+/// nothing but `keep-alive` would contradict it.
+pub(super) fn closing(bytes: &[u8], section: &Section, rules: &Rules) -> Vec<u8> {
+    if list(section, b"connection").iter().any(|option| option == b"close") {
+        return without_denied(bytes, 0, section, rules);
+    }
+    let contradicts = |field: &Field| {
+        let options: Vec<&[u8]> = field.value.split(|&byte| byte == b',').map(trimmed).collect();
+        let mut said = options.iter().filter(|option| !option.is_empty()).peekable();
+        field.name == b"connection" && said.peek().is_some() && said.all(|o| o.eq_ignore_ascii_case(b"keep-alive"))
+    };
+    let mut out = without(bytes, 0, section, |field| is_denied(field, rules) || contradicts(field));
+    out.truncate(out.len() - 2);
+    out.extend_from_slice(b"Connection: close\r\n\r\n");
+    out
+}
+
+fn without(bytes: &[u8], start: usize, section: &Section, is_left_out: impl Fn(&Field) -> bool) -> Vec<u8> {
     let mut out = Vec::new();
     let mut from = start;
-    for field in section.fields.iter().filter(|field| is_denied(field, rules)) {
+    for field in section.fields.iter().filter(|field| is_left_out(field)) {
         out.extend_from_slice(bytes.get(from..field.line.start).unwrap_or_default());
         from = field.line.end;
     }
