@@ -5,7 +5,7 @@
 
 pub mod headsnip;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread::JoinHandle;
@@ -189,16 +189,27 @@ impl Peer {
 
     /// Reads to the end.
     pub fn read_to_end(&mut self) -> (Vec<u8>, Ended) {
+        let (bytes, ended) = self.read_until_silent(LIMIT);
+        let ended = ended.unwrap_or_else(|| panic!("no end after {:?}", text(&bytes)));
+        (bytes, ended)
+    }
+
+    /// Reads to the end, or until nothing has come for so long.
+    pub fn read_until_silent(&mut self, limit: Duration) -> (Vec<u8>, Option<Ended>) {
+        self.stream.set_read_timeout(Some(limit)).expect("a time limit");
         let mut bytes = Vec::new();
         let mut room = [0; 16 * 1024];
-        loop {
+        let ended = loop {
             match self.stream.read(&mut room) {
-                Ok(0) => return (bytes, Ended::Fin),
+                Ok(0) => break Some(Ended::Fin),
                 Ok(count) => bytes.extend_from_slice(&room[..count]),
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return (bytes, Ended::Reset),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => break Some(Ended::Reset),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break None,
                 Err(error) => panic!("{error} after {:?}", text(&bytes)),
             }
-        }
+        };
+        self.stream.set_read_timeout(Some(LIMIT)).expect("a time limit");
+        (bytes, ended)
     }
 
     /// Reads a head; none if the connection ends before it.
@@ -226,7 +237,7 @@ impl Peer {
         self.stream.set_nonblocking(true).expect("a socket option");
         let read = self.stream.read(&mut [0]);
         self.stream.set_nonblocking(false).expect("a socket option");
-        read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+        read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
     /// Sends FIN.
