@@ -67,6 +67,8 @@ fn run(config: Config) -> ExitCode {
     if failed.get() {
         return ExitCode::from(FAILED);
     }
+    // What was left out is told before, so that this is the last line.
+    log::flush();
     log::event(format_args!("drained: {finished} connections finished, {cut} cut"));
     ExitCode::SUCCESS
 }

@@ -318,6 +318,30 @@ fn a_dial_not_done_in_time_is_a_504() {
     client.expect_end(reply("504 Gateway Timeout"), Ended::Fin);
 }
 
+/// "A name is resolved as connections are dialled."
+#[test]
+fn an_upstream_name_is_resolved_and_one_without_an_address_is_a_502() {
+    let listener = Origin::new();
+    let Address::Tcp { port, .. } = listener.address() else { unreachable!("it listens on TCP") };
+    let named = |host: &str| {
+        let upstream = Address::Tcp { host: host.into(), port };
+        Running::with(&Rules::default(), upstream, patient())
+    };
+    let proxy = named("localhost");
+    let mut client = proxy.dial();
+    client.send(GET);
+    let mut origin = listener.accept();
+    origin.expect(GET);
+    origin.send(OK);
+    client.expect(OK);
+
+    // RFC 6761 §6.4: a name that never resolves.
+    let nameless = named("nowhere.invalid");
+    let mut client = nameless.dial();
+    client.send(GET);
+    client.expect_end(reply("502 Bad Gateway"), Ended::Fin);
+}
+
 /// `--idle-timeout`: a client between requests is closed with nothing said.
 #[test]
 fn an_idle_client_is_closed_quietly() {

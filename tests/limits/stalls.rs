@@ -1,0 +1,120 @@
+//! Clients and origins that stop reading, and a client that does not let go.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::support::headsnip::Headsnip;
+use super::support::{Ended, Origin, Peer};
+use super::{GET, await_descriptors};
+
+const STALLED: usize = 20;
+const BODY: usize = 200_000_000;
+const MEMORY: usize = 20 * 1024 * 1024;
+
+/// Clients with an origin connection each, a request sent on both ways.
+fn stalled(proxy: &Headsnip, listener: &Origin, request: &str) -> Vec<(Peer, Peer)> {
+    let connect = |_| {
+        let mut client = proxy.dial();
+        client.send(request);
+        let mut origin = listener.accept();
+        origin.expect(request);
+        (client, origin)
+    };
+    (0..STALLED).map(connect).collect()
+}
+
+/// Has all of them send until nothing is taken any more.
+fn fill<'a>(senders: impl Iterator<Item = &'a mut Peer>) {
+    thread::scope(|scope| {
+        for sender in senders {
+            scope.spawn(|| assert!(sender.send_until_blocked(BODY) < BODY, "somebody took it all"));
+        }
+    });
+}
+
+/// How much the proxy's own memory grew by.
+fn growth(proxy: &Headsnip, before: usize) -> usize {
+    proxy.anonymous_memory().saturating_sub(before)
+}
+
+/// "Bounded": twenty clients that read nothing of a body of 200 MB.
+#[test]
+fn a_client_that_reads_nothing_costs_one_buffer() {
+    let listener = Origin::new();
+    let proxy = Headsnip::start(&listener.address(), &[]);
+    let (idle, before) = (proxy.descriptors(), proxy.anonymous_memory());
+    let mut pairs = stalled(&proxy, &listener, GET);
+    for (_, origin) in &mut pairs {
+        origin.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY}\r\n\r\n"));
+    }
+    fill(pairs.iter_mut().map(|(_, origin)| origin));
+    let grown = growth(&proxy, before);
+    println!("{STALLED} clients that read nothing: {grown} bytes more");
+    assert!(grown < MEMORY, "{grown} bytes for {STALLED} clients");
+    drop(pairs);
+    await_descriptors(&proxy, idle);
+}
+
+/// The same of uploads to an origin that reads nothing.
+#[test]
+fn an_origin_that_reads_nothing_costs_one_buffer() {
+    let listener = Origin::new();
+    let proxy = Headsnip::start(&listener.address(), &[]);
+    let (idle, before) = (proxy.descriptors(), proxy.anonymous_memory());
+    let request = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {BODY}\r\n\r\n");
+    let mut pairs = stalled(&proxy, &listener, &request);
+    fill(pairs.iter_mut().map(|(client, _)| client));
+    let grown = growth(&proxy, before);
+    println!("{STALLED} origins that read nothing: {grown} bytes more");
+    assert!(grown < MEMORY, "{grown} bytes for {STALLED} uploads");
+    drop(pairs);
+    await_descriptors(&proxy, idle);
+}
+
+/// "`--exchange-timeout`: no byte either way": whoever stopped reading is named.
+#[test]
+fn who_stops_reading_is_cut_off_and_named() {
+    let listener = Origin::new();
+    let proxy = Headsnip::start(&listener.address(), &["--exchange-timeout", "500ms"]);
+    let idle = proxy.descriptors();
+
+    let (mut client, mut origin) = (proxy.dial(), None);
+    client.send(GET);
+    origin.insert(listener.accept()).expect(GET);
+    let download = origin.as_mut().expect("it was accepted");
+    download.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY}\r\n\r\n"));
+    download.send_until_blocked(BODY);
+    proxy.await_line("client connection_write_timeout: exchange_timeout (reset)");
+    await_descriptors(&proxy, idle);
+    drop((client, origin));
+
+    let (mut client, request) = (proxy.dial(), format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {BODY}\r\n\r\n"));
+    client.send(&request);
+    let mut origin = listener.accept();
+    origin.expect(&request);
+    client.send_until_blocked(BODY);
+    client.expect_end("HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", Ended::Fin);
+    proxy.await_line("origin connection_write_timeout: exchange_timeout (replied 504)");
+    drop(client);
+    await_descriptors(&proxy, idle);
+}
+
+/// "A staged close: shut down writing, read and discard for a moment, close."
+#[test]
+fn a_client_that_does_not_let_go_is_let_go() {
+    let listener = Origin::new();
+    let proxy = Headsnip::start(&listener.address(), &[]);
+    let idle = proxy.descriptors();
+    let mut client = proxy.dial();
+    client.send("GET /\r\n\r\n");
+    client.expect_end("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", Ended::Fin);
+    let begun = Instant::now();
+    // Until the proxy's socket is closed, its bytes are taken; after that they are answered by a reset.
+    while client.try_send("more").is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(8), "it can be held open");
+        thread::sleep(Duration::from_millis(50));
+    }
+    let taken = begun.elapsed();
+    assert!(taken >= Duration::from_secs(1), "a reset after {taken:?} can overtake the reply");
+    await_descriptors(&proxy, idle);
+}
