@@ -51,7 +51,7 @@ fn five_hundred_dripping_clients_cost_an_honest_one_nothing() {
         client.expect_end("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", Ended::Fin);
     }
     let taken = begun.elapsed();
-    assert!(taken >= HEAD_TIMEOUT && taken < HEAD_TIMEOUT * 2, "all were ended after {taken:?}");
+    assert!(taken >= HEAD_TIMEOUT && taken < HEAD_TIMEOUT * 3 / 2, "all were ended after {taken:?}");
     drop(dripping);
     await_descriptors(&proxy, idle);
     exchange(&mut honest);
