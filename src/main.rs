@@ -84,7 +84,8 @@ async fn listen_to_signals(handle: Handle, drain: Drain) -> io::Result<()> {
             handle.dismiss();
         }
         _ = terminate.recv() => {
-            log::event(format_args!("SIGTERM: draining; clients are taken for {delay:?} more, then all have {timeout:?} to end"));
+            let taken = if delay.is_zero() { String::new() } else { format!("clients are taken for {delay:?} more, then ") };
+            log::event(format_args!("SIGTERM: draining; {taken}all have {timeout:?} to end"));
             handle.drain();
         }
     }
