@@ -20,6 +20,9 @@ const NAME: &str = "headsnip";
 /// The smallest `--max-head` in bytes: below it, ordinary requests would be refused.
 const MAX_HEAD_FLOOR: usize = 256;
 
+/// The most `--workers`: more than the largest machines have cores, each with buffers of its own.
+const MAX_WORKERS: usize = 512;
+
 /// Relays HTTP/1.1 to one application server and removes Server, X-Powered-By and other denied field lines from every
 /// response head. Every other byte goes through unchanged.
 #[derive(FromArgs)]
@@ -49,6 +52,9 @@ struct Flags {
     /// protocols that a connection may be switched to (websocket)
     #[argh(option, arg_name = "NAMES")]
     allow_upgrade: Vec<String>,
+    /// threads, each with its own listener; auto: as many as it may use cores (1)
+    #[argh(option, arg_name = "N")]
+    workers: Option<String>,
     /// clients served at once; beyond it, they wait (from the open-file limit)
     #[argh(option, arg_name = "N")]
     max_connections: Option<String>,
@@ -116,7 +122,7 @@ pub(crate) fn parse(arguments: &[String], environment: impl Fn(&str) -> Option<S
 pub(crate) fn variables() -> impl Iterator<Item = String> {
     let addresses = ["listen", "upstream"];
     let rules = ["deny", "keep", "allow-upgrade"];
-    let limits = ["max-connections", "max-head"];
+    let limits = ["workers", "max-connections", "max-head"];
     let times = ["connect-timeout", "head-timeout", "idle-timeout", "exchange-timeout", "drain-delay", "drain-timeout"];
     addresses.into_iter().chain(rules).chain(limits).chain(times).map(variable)
 }
@@ -145,6 +151,7 @@ fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageEr
             delay: pause(environment.one(flags.drain_delay, "drain-delay"), drain.delay)?,
             timeout: pause(environment.one(flags.drain_timeout, "drain-timeout"), drain.timeout)?,
         },
+        workers: environment.one(flags.workers, "workers").map_or(Ok(NonZeroUsize::MIN), |value| workers(&value))?,
         max_connections: environment
             .one(flags.max_connections, "max-connections")
             .map(|value| {
@@ -197,6 +204,16 @@ fn upgrades(values: &[Value]) -> Result<Upgrades, UsageError> {
     }
     let names = ["websocket"].into_iter().chain(values.iter().map(|value| &*value.text));
     Upgrades::new(names).ok_or_else(|| UsageError(format!("--allow-upgrade: more than {MAX_UPGRADES} protocols")))
+}
+
+/// A number of threads; `auto`: one for each core that the process may use, by affinity and by the CPU quota of its container.
+fn workers(value: &Value) -> Result<NonZeroUsize, UsageError> {
+    if value.text == "auto" {
+        // Where it cannot be told, one is never wrong.
+        return Ok(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
+    }
+    let number = value.text.parse::<NonZeroUsize>().ok().filter(|number| number.get() <= MAX_WORKERS);
+    number.ok_or_else(|| value.complain("it is neither \"auto\" nor a number from 1 to 512; right would be: 2"))
 }
 
 /// A time in which something must happen.
@@ -341,6 +358,7 @@ mod tests {
         assert_eq!(config.policy.denylist.entries().collect::<Vec<_>>(), ["server", "x-powered-by"]);
         assert_eq!(config.timeouts, Timeouts::default());
         assert_eq!((config.drain, config.max_connections), (Drain::default(), None));
+        assert_eq!(config.workers.get(), 1);
     }
 
     #[test]
@@ -349,6 +367,13 @@ mod tests {
         let config = parsed(&flags, &[]).expect("sound flags");
         assert_eq!(config.drain, Drain { delay: Duration::ZERO, timeout: Duration::ZERO });
         assert_eq!(config.max_connections, NonZeroUsize::new(3));
+    }
+
+    #[test]
+    fn workers_are_a_number_or_auto() {
+        let workers = |value| parsed(&["--workers", value], &[]).expect("a sound flag").workers.get();
+        assert_eq!((workers("1"), workers("512")), (1, 512));
+        assert_eq!(Ok(workers("auto")), std::thread::available_parallelism().map(NonZeroUsize::get).map_err(|_| ()));
     }
 
     #[test]
@@ -378,6 +403,8 @@ mod tests {
             (vec!["--head-timeout", "0s"], vec!["no time at all"]),
             (vec!["--drain-delay", "2"], vec!["--drain-delay \"2\"", "no unit"]),
             (vec!["--max-connections", "0"], vec!["--max-connections \"0\"", "1 or more"]),
+            (vec!["--workers", "0"], vec!["--workers \"0\"", "from 1 to 512"]),
+            (vec!["--workers", "all"], vec!["\"auto\""]),
             (vec!["--head-timeout", "-1s"], vec!["not a time"]),
             (vec!["--max-head", "64KB"], vec!["--max-head \"64KB\"", "64KiB"]),
             (vec!["--max-head", "2MiB"], vec!["out of range", "1MiB"]),

@@ -19,6 +19,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// How long is waited for what at the end.
     pub drain: Drain,
+    /// Threads, each with its own runtime and its own listener.
+    pub workers: NonZeroUsize,
     /// Clients served at once; beyond it, they wait in the backlog. As many as the open-file limit allows if `None`, and
     /// never more.
     pub max_connections: Option<NonZeroUsize>,
@@ -29,7 +31,7 @@ impl Config {
     #[must_use]
     pub fn new(listen: Address, upstream: Address) -> Self {
         let (policy, timeouts, drain) = (Policy::default(), Timeouts::default(), Drain::default());
-        Self { listen, upstream, policy, timeouts, drain, max_connections: None }
+        Self { listen, upstream, policy, timeouts, drain, workers: NonZeroUsize::MIN, max_connections: None }
     }
 }
 

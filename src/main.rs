@@ -50,23 +50,22 @@ fn run(config: Config) -> ExitCode {
         Ok(proxy) => proxy,
         Err(error) => return complain(FAILED, error),
     };
-    match proxy.address() {
-        Ok(address) => log::event(format_args!("listening on {address}, upstream {upstream}, removing {denied}")),
-        Err(error) => return complain(FAILED, error),
-    }
+    log::event(format_args!("listening on {}, upstream {upstream}, removing {denied}", proxy.address()));
     let failed = Rc::new(Cell::new(false));
     let (listening, has_failed) = (listen_to_signals(proxy.handle(), drain), Rc::clone(&failed));
     let handle = proxy.handle();
-    let Drained { finished, cut } = proxy.run(async move {
+    let drained = proxy.run(async move {
         if let Err(error) = listening.await {
             log::event(format_args!("cannot listen to signals: {error}"));
             has_failed.set(true);
             handle.cut();
         }
     });
-    if failed.get() {
-        return ExitCode::from(FAILED);
-    }
+    let Drained { finished, cut } = match drained {
+        Ok(drained) if !failed.get() => drained,
+        Ok(_) => return ExitCode::from(FAILED),
+        Err(error) => return complain(FAILED, format_args!("cannot start a worker: {error}")),
+    };
     // What was left out is told before, so that this is the last line.
     log::flush();
     log::event(format_args!("drained: {finished} connections finished, {cut} cut"));

@@ -77,7 +77,9 @@ fn a_warm_request_takes_four_transfers() {
         .spawn()
         .expect("strace runs");
     let mut attached = String::new();
-    BufReader::new(strace.stderr.take().expect("a pipe")).read_line(&mut attached).expect("strace says so");
+    // Kept to the end: strace ends if it has more to say and nobody listens.
+    let mut said = BufReader::new(strace.stderr.take().expect("a pipe"));
+    said.read_line(&mut attached).expect("strace says so");
     if !attached.contains("attached") {
         // As where a process may trace none but its children.
         strace.wait().expect("strace can be waited for");

@@ -2,8 +2,10 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::num::NonZeroUsize;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -17,19 +19,20 @@ const BACKLOG: i32 = 4096;
 /// A bound and listening socket.
 #[derive(Debug)]
 pub(crate) enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener, SocketFile),
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener, Arc<SocketFile>),
 }
 
 impl Listener {
-    /// Listens. Of a name with several addresses the first that can be bound is taken. Must be called within a runtime.
-    pub(crate) fn bind(address: &Address) -> io::Result<Self> {
+    /// Listens by so many sockets, among which the kernel shares out the connections. Of a name with several addresses the first
+    /// that can be bound is taken.
+    pub(crate) fn bind(address: &Address, count: NonZeroUsize) -> io::Result<Vec<Self>> {
         match address {
             Address::Tcp { host, port } => {
                 let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
                 for address in (&**host, *port).to_socket_addrs()? {
-                    match listen_tcp(address) {
-                        Ok(listener) => return Ok(Self::Tcp(listener)),
+                    match listen_tcp(address, count) {
+                        Ok(listeners) => return Ok(listeners.into_iter().map(Self::Tcp).collect()),
                         Err(error) => last = error,
                     }
                 }
@@ -37,8 +40,11 @@ impl Listener {
             }
             Address::Unix(path) => {
                 remove_stale(path)?;
-                let listener = UnixListener::bind(path)?;
-                Ok(Self::Unix(listener, SocketFile(path.clone())))
+                let listener = std::os::unix::net::UnixListener::bind(path)?;
+                listener.set_nonblocking(true)?;
+                let file = Arc::new(SocketFile(path.clone()));
+                // They are one socket: who is idle takes the next connection.
+                (0..count.get()).map(|_| Ok(Self::Unix(listener.try_clone()?, Arc::clone(&file)))).collect()
             }
         }
     }
@@ -51,6 +57,23 @@ impl Listener {
         }
     }
 
+    /// Begins to accept. Must be called within a runtime.
+    pub(crate) fn accepting(self) -> io::Result<Accepting> {
+        match self {
+            Self::Tcp(listener) => TcpListener::from_std(listener).map(Accepting::Tcp),
+            Self::Unix(listener, file) => Ok(Accepting::Unix(UnixListener::from_std(listener)?, file)),
+        }
+    }
+}
+
+/// A listener of a runtime.
+#[derive(Debug)]
+pub(crate) enum Accepting {
+    Tcp(TcpListener),
+    Unix(UnixListener, Arc<SocketFile>),
+}
+
+impl Accepting {
     pub(crate) async fn accept(&self) -> io::Result<Stream> {
         match self {
             Self::Tcp(listener) => Ok(Stream::tcp(listener.accept().await?.0)),
@@ -61,28 +84,26 @@ impl Listener {
     /// The connections that wait to be accepted: the last, since with it the listener closes.
     pub(crate) fn into_backlog(self) -> io::Result<Backlog> {
         match self {
-            Self::Tcp(listener) => listener.into_std().map(Backlog::Tcp),
-            Self::Unix(listener, file) => Ok(Backlog::Unix { listener: listener.into_std()?, _file: file }),
+            Self::Tcp(listener) => listener.into_std().map(Listener::Tcp),
+            Self::Unix(listener, file) => Ok(Listener::Unix(listener.into_std()?, file)),
         }
+        .map(Backlog)
     }
 }
 
 /// A listener that is about to close. It asks the kernel, not the runtime: readiness may be a turn behind.
 #[derive(Debug)]
-pub(crate) enum Backlog {
-    Tcp(std::net::TcpListener),
-    Unix { listener: std::os::unix::net::UnixListener, _file: SocketFile },
-}
+pub(crate) struct Backlog(Listener);
 
 impl Backlog {
     /// The next connection; `None`: no more wait. Must be called within a runtime.
     pub(crate) fn next(&self) -> io::Result<Option<Stream>> {
-        let accepted = match self {
-            Self::Tcp(listener) => listener.accept().and_then(|(stream, _)| {
+        let accepted = match &self.0 {
+            Listener::Tcp(listener) => listener.accept().and_then(|(stream, _)| {
                 stream.set_nonblocking(true)?;
                 TcpStream::from_std(stream).map(Stream::tcp)
             }),
-            Self::Unix { listener, .. } => listener.accept().and_then(|(stream, _)| {
+            Listener::Unix(listener, _) => listener.accept().and_then(|(stream, _)| {
                 stream.set_nonblocking(true)?;
                 UnixStream::from_std(stream).map(Stream::Unix)
             }),
@@ -105,14 +126,38 @@ impl Drop for SocketFile {
     }
 }
 
-fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen_tcp(address: SocketAddr, count: NonZeroUsize) -> io::Result<Vec<std::net::TcpListener>> {
+    let first = bound_tcp(address, Sharing::No)?;
+    // A port of the kernel's choice is known now.
+    let address = first.local_addr()?.as_socket().unwrap_or(address);
+    let mut sockets = vec![first];
+    if count > NonZeroUsize::MIN {
+        // The first was bound to have the port alone, so that one held by another process is an error though that one would share it.
+        sockets[0].set_reuse_port(true)?;
+        for _ in 1..count.get() {
+            sockets.push(bound_tcp(address, Sharing::Yes)?);
+        }
+    }
+    for socket in &sockets {
+        socket.listen(BACKLOG)?;
+    }
+    Ok(sockets.into_iter().map(Socket::into).collect())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    No,
+    Yes,
+}
+
+fn bound_tcp(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     // Connections of a former process that are still closing must not keep us from starting.
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(sharing == Sharing::Yes)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket)
 }
 
 /// Removes a socket file that no process listens on: it was left behind by one that was killed.

@@ -10,16 +10,20 @@ mod worker;
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
+use std::ops::AddAssign;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
 
 pub use self::handle::Handle;
 use self::worker::Worker;
 use crate::config::Config;
 use crate::net::address::Address;
 use crate::net::descriptors;
-use crate::net::listener::Listener;
+use crate::net::listener::{Accepting, Listener};
 use crate::ops::log;
 
 /// A proxy that listens.
@@ -27,26 +31,34 @@ use crate::ops::log;
 pub struct Proxy {
     config: &'static Config,
     counts: &'static Counts,
-    runtime: Runtime,
-    listener: Listener,
-    max_clients: usize,
+    address: Address,
+    workers: Vec<(Runtime, Accepting)>,
+    slots: Arc<Semaphore>,
     handle: Handle,
 }
 
-/// What has been counted since the start.
+/// What has been counted since the start, by each worker for itself.
+#[derive(Debug)]
+pub struct Counts(Vec<Counters>);
+
+/// What a worker counts. On cache lines of its own (processors fetch two of 64 bytes): workers share nothing.
 #[derive(Debug, Default)]
-pub struct Counts {
+#[repr(align(128))]
+struct Counters {
     replays: AtomicU64,
 }
 
-impl Counts {
+impl Counters {
     fn count_replay(&self) {
         self.replays.fetch_add(1, Ordering::Relaxed);
     }
+}
 
+impl Counts {
     /// Requests that went once more, because a connection that had served before was closed under them.
+    #[must_use]
     pub fn replays(&self) -> u64 {
-        self.replays.load(Ordering::Relaxed)
+        self.0.iter().map(|worker| worker.replays.load(Ordering::Relaxed)).sum()
     }
 }
 
@@ -73,20 +85,25 @@ impl Proxy {
     /// process does.
     pub fn bind(config: Config) -> Result<Self, StartError> {
         let config: &'static Config = Box::leak(Box::new(config));
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)?;
-        let bound = {
-            let _within = runtime.enter();
-            Listener::bind(&config.listen)
-        };
-        let listener = bound.map_err(|error| StartError::Listen(config.listen.clone(), error))?;
-        let max_clients = max_clients(config.max_connections);
-        let counts = Box::leak(Box::default());
-        Ok(Self { config, counts, runtime, listener, max_clients, handle: Handle::new() })
+        let listen_error = |error| StartError::Listen(config.listen.clone(), error);
+        let listeners = Listener::bind(&config.listen, config.workers).map_err(listen_error)?;
+        let address = listeners.first().map_or(Ok(config.listen.clone()), Listener::address).map_err(listen_error)?;
+        let workers: io::Result<Vec<_>> = listeners.into_iter().map(begin).collect();
+        let counts = Counts((0..config.workers.get()).map(|_| Counters::default()).collect());
+        Ok(Self {
+            config,
+            counts: Box::leak(Box::new(counts)),
+            address,
+            workers: workers.map_err(StartError::Runtime)?,
+            slots: Arc::new(Semaphore::new(max_clients(config).min(Semaphore::MAX_PERMITS))),
+            handle: Handle::new(),
+        })
     }
 
     /// Where it listens, with the port that the kernel chose.
-    pub fn address(&self) -> io::Result<Address> {
-        self.listener.address()
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
     }
 
     /// What tells it to end.
@@ -101,17 +118,52 @@ impl Proxy {
         self.counts
     }
 
-    /// Serves on this thread until it was told to end and has. `alongside` is polled on the same runtime.
-    pub fn run(self, alongside: impl Future<Output = ()> + 'static) -> Drained {
-        let worker = Worker::new(self.config, self.counts, self.max_clients);
-        self.runtime.block_on(worker::serve(worker, self.listener, self.handle.orders(), alongside))
+    /// Serves on this thread, and one more for each further worker, until it was told to end and has. `alongside` is polled
+    /// on this thread.
+    pub fn run(self, alongside: impl Future<Output = ()> + 'static) -> io::Result<Drained> {
+        let Self { config, counts, workers, slots, handle, .. } = self;
+        let mut workers = workers.into_iter().zip(&counts.0).map(|((runtime, listener), counters)| {
+            let (slots, orders) = (Arc::clone(&slots), handle.orders());
+            (runtime, listener, orders, move || Worker::new(config, counters, slots))
+        });
+        let own = workers.next();
+        let others = workers.map(|(runtime, listener, orders, worker)| {
+            let serve = move || runtime.block_on(worker::serve(worker(), listener, orders, std::future::pending()));
+            thread::Builder::new().name("worker".into()).spawn(serve)
+        });
+        let others = others.collect::<io::Result<Vec<_>>>().inspect_err(|_| handle.cut())?;
+        let mut drained = Drained { finished: 0, cut: 0 };
+        if let Some((runtime, listener, orders, worker)) = own {
+            drained += runtime.block_on(worker::serve(worker(), listener, orders, alongside));
+        }
+        for other in others {
+            drained += other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
+        Ok(drained)
     }
 }
 
+impl AddAssign for Drained {
+    fn add_assign(&mut self, other: Self) {
+        self.finished += other.finished;
+        self.cut += other.cut;
+    }
+}
+
+/// A runtime that accepts.
+fn begin(listener: Listener) -> io::Result<(Runtime, Accepting)> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let accepting = {
+        let _within = runtime.enter();
+        listener.accepting()?
+    };
+    Ok((runtime, accepting))
+}
+
 /// As many clients as were asked for, and as the open-file limit allows.
-fn max_clients(wanted: Option<NonZeroUsize>) -> usize {
-    let allowed = descriptors::connections_for(descriptors::raise_open_file_limit());
-    match wanted.map(NonZeroUsize::get) {
+fn max_clients(config: &Config) -> usize {
+    let allowed = descriptors::connections_for(descriptors::raise_open_file_limit(), config.workers);
+    match config.max_connections.map(NonZeroUsize::get) {
         Some(wanted) if wanted > allowed => {
             log::event(format_args!("{wanted} connections are asked for; the open-file limit allows {allowed}"));
             allowed

@@ -190,7 +190,7 @@ impl Session {
             // The origin had closed its idle connection before the request reached it, as far as anyone can tell.
             self.inbound.rewind();
             self.origin = Origin::Absent;
-            self.worker.counts.count_replay();
+            self.worker.counters.count_replay();
             return None;
         }
         if let Err(fault) = self.exchange.response_end(how) {

@@ -5,9 +5,10 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::sleep;
 
@@ -15,10 +16,10 @@ use super::deadline::Deadlines;
 use super::handle::Closing;
 use super::relay::Memory;
 use super::session::Session;
-use super::{Counts, Drained};
+use super::{Counters, Drained};
 use crate::config::Config;
 use crate::net::dial::{Upstream, is_absent};
-use crate::net::listener::Listener;
+use crate::net::listener::Accepting;
 use crate::net::stream::Stream;
 use crate::ops::log;
 
@@ -32,15 +33,16 @@ const PROBE_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) config: &'static Config,
-    pub(super) counts: &'static Counts,
+    pub(super) counters: &'static Counters,
     pub(super) deadlines: Deadlines,
     pub(super) memory: Memory,
     pub(super) upstream: Upstream,
     closing: Cell<Closing>,
     origin_is_gone: Cell<bool>,
-    /// How many sessions there are, and may be.
+    /// How many sessions there are.
     clients: Cell<usize>,
-    max_clients: usize,
+    /// How many more there may be, in all workers.
+    slots: Arc<Semaphore>,
     /// How many sessions have ended, and of those by being cut.
     ended: Cell<usize>,
     cut: Cell<usize>,
@@ -49,17 +51,17 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(config: &'static Config, counts: &'static Counts, max_clients: usize) -> Self {
+    pub(super) fn new(config: &'static Config, counters: &'static Counters, slots: Arc<Semaphore>) -> Self {
         Self {
             config,
-            counts,
+            counters,
             deadlines: Deadlines::new(config.timeouts.shortest()),
             memory: Memory::new(),
             upstream: Upstream::new(&config.upstream),
             closing: Cell::default(),
             origin_is_gone: Cell::default(),
             clients: Cell::default(),
-            max_clients,
+            slots,
             ended: Cell::default(),
             cut: Cell::default(),
             left: Notify::new(),
@@ -86,6 +88,7 @@ impl Worker {
     pub(super) fn leave(&self) {
         self.clients.set(self.clients.get() - 1);
         self.ended.set(self.ended.get() + 1);
+        self.slots.add_permits(1);
         self.left.notify_one();
     }
 
@@ -94,10 +97,14 @@ impl Worker {
         self.cut.set(self.cut.get() + 1);
     }
 
-    fn is_full(&self) -> bool {
-        self.clients.get() >= self.max_clients
+    /// Waits for a slot, which the session gives back. The semaphore is never closed.
+    async fn take_slot(&self) {
+        if let Ok(slot) = self.slots.acquire().await {
+            slot.forget();
+        }
     }
 
+    /// Serves a client in a slot taken for it.
     fn serve(self: &Rc<Self>, client: Stream) {
         drop(spawn_local(Session::new(Rc::clone(self), client)));
     }
@@ -108,15 +115,15 @@ impl Worker {
         self.deadlines.wake_all();
     }
 
-    async fn accept(self: &Rc<Self>, listener: &Listener) -> Infallible {
+    async fn accept(self: &Rc<Self>, listener: &Accepting) -> Infallible {
         let mut trouble = Trouble::default();
         loop {
-            while self.is_full() {
-                self.left.notified().await;
-            }
+            // A slot kept while nobody comes would be one less for the other workers.
+            drop(self.slots.acquire().await);
             match listener.accept().await {
                 Ok(client) => {
                     trouble.is_over();
+                    self.take_slot().await;
                     self.serve(client);
                 }
                 Err(error) => trouble.pause(&error).await,
@@ -125,19 +132,21 @@ impl Worker {
     }
 
     /// Serves who waits in the backlog, closes the listener, and returns when all clients are gone.
-    async fn finish(self: &Rc<Self>, listener: Listener, closing: Closing) {
+    async fn finish(self: &Rc<Self>, listener: Accepting, closing: Closing) {
         match listener.into_backlog() {
             Err(error) => log::event(format_args!("cannot empty the backlog: {error}")),
             Ok(backlog) => {
                 let mut trouble = Trouble::default();
                 loop {
-                    while self.is_full() {
-                        // Who waits is served when others have closed.
-                        self.close(closing);
-                        self.left.notified().await;
-                    }
                     match backlog.next() {
-                        Ok(Some(client)) => self.serve(client),
+                        Ok(Some(client)) => {
+                            if self.slots.available_permits() == 0 {
+                                // Who waits is served when others have closed.
+                                self.close(closing);
+                            }
+                            self.take_slot().await;
+                            self.serve(client);
+                        }
                         Ok(None) => break,
                         Err(error) => trouble.pause(&error).await,
                     }
@@ -167,7 +176,7 @@ impl Worker {
     }
 
     /// Serves until it is told to end, and then as far as it may.
-    async fn live(self: &Rc<Self>, listener: Listener, mut orders: watch::Receiver<Closing>) -> Drained {
+    async fn live(self: &Rc<Self>, listener: Accepting, mut orders: watch::Receiver<Closing>) -> Drained {
         let mut closing = tokio::select! {
             closing = ordered(&mut orders, Closing::Drain) => closing,
             never = self.accept(&listener) => match never {},
@@ -210,7 +219,7 @@ impl Worker {
 /// Serves, with another task alongside, until the orders and the clients have it end.
 pub(super) async fn serve(
     worker: Worker,
-    listener: Listener,
+    listener: Accepting,
     orders: watch::Receiver<Closing>,
     alongside: impl Future<Output = ()> + 'static,
 ) -> Drained {

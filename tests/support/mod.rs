@@ -46,9 +46,9 @@ impl Running {
         let drain = Drain { delay: Duration::ZERO, timeout: LIMIT };
         let config = Config { policy, timeouts, drain, ..Config::new(listen, upstream) };
         let proxy = Proxy::bind(config).expect("a free port");
-        let address = proxy.address().expect("a bound listener has an address");
+        let address = proxy.address().clone();
         let (handle, counts) = (proxy.handle(), proxy.counts());
-        let thread = std::thread::spawn(move || proxy.run(std::future::pending()));
+        let thread = std::thread::spawn(move || proxy.run(std::future::pending()).expect("threads"));
         Self { address, handle, counts, thread: Some(thread) }
     }
 
@@ -235,7 +235,7 @@ impl Peer {
     /// Tells whether the connection is open and nothing is there to read.
     pub fn is_silent(&mut self) -> bool {
         self.stream.set_nonblocking(true).expect("a socket option");
-        let read = self.stream.read(&mut [0]);
+        let read = self.stream.peek(&mut [0]);
         self.stream.set_nonblocking(false).expect("a socket option");
         read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
