@@ -39,7 +39,10 @@ impl Figures {
 
 /// The median of what the rounds gave.
 pub(crate) fn median(rounds: &[Figures], figure: impl Fn(&Figures) -> f64) -> f64 {
-    let mut values: Vec<f64> = rounds.iter().map(figure).collect();
+    median_of(rounds.iter().map(figure).collect())
+}
+
+pub(crate) fn median_of(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -44,10 +44,10 @@ pub(crate) fn run(listen: &str, upstream: &str) -> Result<(), Box<dyn Error>> {
                 continue;
             }
             let (index, offset) = (event.token().0 / 2, event.token().0 % 2);
-            // What became writable lets the other side be read again.
             let is_over = pairs.get_mut(index).is_some_and(|pair| {
-                (event.is_readable() && pair.pump(offset, &mut room))
-                    || (event.is_writable() && pair.pump(1 - offset, &mut room))
+                // What became writable is of interest only to what waits for it.
+                let unblocked = event.is_writable() && !pair.sides[1 - offset].held.is_empty();
+                (event.is_readable() && pair.pump(offset, &mut room)) || (unblocked && pair.pump(1 - offset, &mut room))
             });
             if is_over {
                 pairs.remove(index);

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use super::Measured;
-use super::figures::{Figures, median};
+use super::figures::{Figures, median, median_of};
 use super::jobs::Job;
 use super::proxies::Proxy;
 
@@ -24,9 +24,14 @@ pub(crate) fn write(jobs: &[Job], proxies: &[Proxy], measured: &Measured, idle: 
         writeln!(text, "{title}\n\n| | {} |\n|---{}|", names.join(" | "), "|---:".repeat(names.len()))?;
         for (at, job) in jobs.iter().enumerate() {
             let of = |beside: usize| measured.get(&(at, beside)).map(|rounds| median(rounds, figure));
-            let cells = (0..proxies.len()).map(|beside| match (of(beside), floor.and_then(of)) {
-                (Some(value), Some(least)) if floor != Some(beside) && title.contains("processor") => {
-                    format!("{value:.digits$} ({:.2})", value / least)
+            let ratio = |beside: usize| {
+                let rounds = |at_proxy| measured.get(&(at, at_proxy));
+                let pairs = rounds(beside)?.iter().zip(rounds(floor?)?);
+                Some(median_of(pairs.map(|(own, least)| figure(own) / figure(least)).collect()))
+            };
+            let cells = (0..proxies.len()).map(|beside| match (of(beside), ratio(beside)) {
+                (Some(value), Some(ratio)) if floor != Some(beside) && title.contains("processor") => {
+                    format!("{value:.digits$} ({ratio:.2})")
                 }
                 (Some(value), _) => format!("{value:.digits$}"),
                 (None, _) => String::new(),
