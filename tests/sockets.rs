@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use headsnip::config::{Config, Timeouts};
@@ -318,6 +320,75 @@ fn a_dial_not_done_in_time_is_a_504() {
     client.expect_end(reply("504 Gateway Timeout"), Ended::Fin);
 }
 
+/// Response: "neither field", "if the origin was reset, so is the client". The kernel tells of the reset once: here as a rule the
+/// writer of the upload, and the reader then sees an end like any other.
+#[test]
+fn a_reset_is_passed_on_whoever_is_told_of_it() {
+    let listener = Origin::new();
+    let proxy = Running::before(&listener);
+    for _ in 0..40 {
+        let mut client = proxy.dial();
+        let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 800000000\r\n\r\n";
+        client.send(request);
+        let mut origin = listener.accept();
+        origin.expect(request);
+        let mut sending = client.twin();
+        let uploading = std::thread::spawn(move || {
+            let block = body(1000);
+            loop {
+                if let Err(error) = sending.try_send(&block) {
+                    return error.kind();
+                }
+            }
+        });
+        origin.read(100_000);
+        origin.send("HTTP/1.1 200 OK\r\n\r\nhello");
+        client.expect("HTTP/1.1 200 OK\r\n\r\nhello");
+        origin.reset();
+        let (rest, ended) = client.read_to_end();
+        let refused = uploading.join().expect("it ends with the connection");
+        // Here, too, one of the two is told. After a FIN, writing would have broken the pipe.
+        assert!(rest.is_empty() && (ended == Ended::Reset || refused == ErrorKind::ConnectionReset), "{refused:?}");
+    }
+}
+
+/// "`--idle-timeout`: a client between requests": one that has not yet read the whole of its response is not. By a
+/// Unix-domain socket, for which the kernel holds some 200 KB.
+#[test]
+fn a_slow_reader_is_not_idle() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("slow-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder for sockets");
+    let (front, listener) = (folder.join("front"), Origin::new());
+    let timeouts = Timeouts { idle: Duration::from_millis(200), ..patient() };
+    let listen = format!("unix:{}", front.display());
+    let proxy = Running::on(&listen, &Rules::default(), listener.address(), timeouts);
+    std::thread::scope(|scope| {
+        // Of some of these the kernel takes all but the last block, which the proxy holds meanwhile.
+        for length in (8..64).map(|blocks| blocks * 8 * 1024) {
+            let mut client = UnixStream::connect(&front).expect("it listens");
+            client.write_all(GET.as_bytes()).expect("it reads");
+            let mut origin = listener.accept();
+            origin.expect(GET);
+            let response = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+            let response = [response.as_bytes(), &body(length)].concat();
+            let sent = response.clone();
+            scope.spawn(move || {
+                origin.send(sent);
+                origin.read_to_end()
+            });
+            scope.spawn(move || {
+                std::thread::sleep(Duration::from_millis(600));
+                let mut found = Vec::new();
+                client.set_read_timeout(Some(support::LIMIT)).expect("a time limit");
+                client.read_to_end(&mut found).expect("an end");
+                assert!(found == response, "{} of {} bytes", found.len(), response.len());
+            });
+        }
+    });
+    proxy.stop();
+    std::fs::remove_dir_all(folder).expect("the folder is there");
+}
+
 /// "A name is resolved as connections are dialled."
 #[test]
 fn an_upstream_name_is_resolved_and_one_without_an_address_is_a_502() {
@@ -373,7 +444,7 @@ fn unix_sockets_and_ipv6_serve_as_well() {
     drop(std::os::unix::net::UnixListener::bind(&front).expect("a socket file"));
     let listen = format!("unix:{}", front.display());
     let proxy = Running::on(&listen, &Rules::default(), Address::Unix(back.clone()), patient());
-    let mut client = std::os::unix::net::UnixStream::connect(&front).expect("the proxy listens");
+    let mut client = UnixStream::connect(&front).expect("the proxy listens");
     support::exchange_on_unix(&mut client, &origin, GET, OK);
     assert!(refusal(&listen).contains("another process holds it"), "{}", refusal(&listen));
     proxy.stop();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -42,6 +43,16 @@ impl Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
         }
+    }
+
+    /// Tells whether bytes have come that were not read. Asks the kernel: readiness may be a turn behind.
+    pub(crate) fn has_unread(&self) -> bool {
+        let mut room = [MaybeUninit::uninit()];
+        let peeked = match self {
+            Self::Tcp(stream) => SockRef::from(stream).peek(&mut room),
+            Self::Unix(stream) => SockRef::from(stream).peek(&mut room),
+        };
+        peeked.is_ok_and(|count| count > 0)
     }
 
     /// Sends FIN. What was written before it arrives before it.

@@ -67,7 +67,7 @@ pub(super) enum Rest {
     NoSink,
     SourceEnded,
     SourceFailed,
-    SinkFailed,
+    SinkFailed(io::ErrorKind),
     /// A rule was broken; all bytes before it were written.
     Broken(Fault),
 }
@@ -319,7 +319,7 @@ fn dispose(
         match written {
             Poll::Pending => return Disposed::Stopped(Rest::Blocked),
             Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(_)) => return Disposed::Stopped(Rest::SinkFailed),
+            Poll::Ready(Err(error)) => return Disposed::Stopped(Rest::SinkFailed(error.kind())),
         }
     }
     disposed

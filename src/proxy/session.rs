@@ -41,7 +41,7 @@ pub(super) struct Session {
     outbound: Relay,
     deadline: Option<Key>,
     /// What the deadline is for.
-    phase: Option<Phase>,
+    waited: Option<Phase>,
     stage: Stage,
 }
 
@@ -70,8 +70,9 @@ enum Writing {
     Open,
     /// FIN was sent.
     ShutDown,
-    /// The origin takes no more bytes; what it has said is still relayed.
-    Refused,
+    /// The origin takes no more bytes; what it has said is still relayed. The kernel tells of a reset once, and told the
+    /// writer: the reader will see an end like any other.
+    Refused(OriginEnd),
 }
 
 impl Session {
@@ -87,7 +88,7 @@ impl Session {
             inbound: Relay::default(),
             outbound: Relay::default(),
             deadline: None,
-            phase: None,
+            waited: None,
             stage: Stage::Relaying,
         }
     }
@@ -128,7 +129,7 @@ impl Session {
 
     fn begin_dial(&mut self) {
         let worker = Rc::clone(&self.worker);
-        self.phase = None;
+        self.waited = None;
         self.origin =
             Origin::Dialling(Box::pin(async move { worker.upstream.dial(worker.config.timeouts.connect).await }));
     }
@@ -141,7 +142,7 @@ impl Session {
             Poll::Pending => None,
             Poll::Ready(Ok(stream)) => {
                 self.origin = Origin::Open { stream, reading: Side::Open, writing: Writing::Open };
-                self.phase = None;
+                self.waited = None;
                 None
             }
             Poll::Ready(Err(error)) => {
@@ -161,9 +162,16 @@ impl Session {
         self.settle_replay();
         match rest {
             Rest::Blocked | Rest::Waiting | Rest::NoSink => None,
-            Rest::SourceEnded => self.origin_ended(OriginEnd::Fin),
+            Rest::SourceEnded => {
+                let refused = if let Origin::Open { writing: Writing::Refused(how), .. } = self.origin {
+                    Some(how)
+                } else {
+                    None
+                };
+                self.origin_ended(refused.unwrap_or(OriginEnd::Fin))
+            }
             Rest::SourceFailed => self.origin_ended(OriginEnd::Reset),
-            Rest::SinkFailed => Some(self.client_lost()),
+            Rest::SinkFailed(_) => Some(self.client_lost()),
             Rest::Broken(fault) => self.break_off(fault, Of::Origin),
         }
     }
@@ -174,7 +182,7 @@ impl Session {
             return;
         }
         self.inbound.forget(&self.worker.memory);
-        if matches!(self.origin, Origin::Open { writing: Writing::Refused, .. }) {
+        if matches!(self.origin, Origin::Open { writing: Writing::Refused(_), .. }) {
             self.give_up_request();
         }
     }
@@ -213,8 +221,8 @@ impl Session {
             Origin::Absent => None,
             Origin::Dialling(_) => return None,
             // How the origin's side ends, or what it says, tells whether the request can be sent once more.
-            Origin::Open { writing: Writing::Refused, .. } if self.inbound.is_keeping() => return None,
-            Origin::Open { writing: Writing::Refused, .. } => return self.discard(context),
+            Origin::Open { writing: Writing::Refused(_), .. } if self.inbound.is_keeping() => return None,
+            Origin::Open { writing: Writing::Refused(_), .. } => return self.discard(context),
             Origin::Open { stream, .. } => Some(stream),
         };
         let source = (self.client_reading == Side::Open).then_some(&mut self.client);
@@ -225,16 +233,18 @@ impl Session {
             Rest::Blocked | Rest::Waiting | Rest::NoSink => {}
             Rest::SourceEnded => {
                 self.client_reading = Side::Ended;
-                let phase = self.exchange.phase(self.inbound.unjudged());
+                let phase = self.phase();
                 self.exchange.request_end();
                 if matches!(phase, Phase::Head | Phase::Request) {
                     self.log(Of::Client, Reason::HttpRequestError, &"request_incomplete", Ending::Close);
                 }
             }
             Rest::SourceFailed => return Some(self.client_lost()),
-            Rest::SinkFailed => {
+            Rest::SinkFailed(kind) => {
                 if let Origin::Open { writing, .. } = &mut self.origin {
-                    *writing = Writing::Refused;
+                    // A reset that follows its FIN breaks the pipe alone.
+                    let is_after_fin = kind == io::ErrorKind::BrokenPipe;
+                    *writing = Writing::Refused(if is_after_fin { OriginEnd::Fin } else { OriginEnd::Reset });
                 }
                 if !self.inbound.is_keeping() {
                     self.give_up_request();
@@ -281,7 +291,8 @@ impl Session {
     /// Tells whether nothing more is to come of this client, though it has not said so: it is idle while idle ones are
     /// closed, or could only be told that the application is gone.
     fn is_dismissed(&self) -> bool {
-        let is_idle = || self.exchange.phase(self.inbound.unjudged()) == Phase::Idle && self.outbound.is_flushed();
+        // What has just come is not read yet, on a connection that was just accepted above all.
+        let is_idle = || self.phase() == Phase::Idle && !self.client.has_unread();
         match self.worker.closing() {
             Closing::No | Closing::Cut => false,
             Closing::Drain => self.worker.origin_is_gone() && matches!(self.origin, Origin::Absent) && is_idle(),
@@ -289,8 +300,14 @@ impl Session {
         }
     }
 
+    /// What the client is doing; one that has not taken the whole of its last response is not idle.
+    fn phase(&self) -> Phase {
+        let phase = self.exchange.phase(self.inbound.unjudged());
+        if phase == Phase::Idle && !self.outbound.is_flushed() { Phase::Response } else { phase }
+    }
+
     fn client_lost(&mut self) -> Stage {
-        if self.exchange.phase(self.inbound.unjudged()) != Phase::Idle {
+        if self.phase() != Phase::Idle {
             self.log(Of::Client, Reason::ConnectionTerminated, &"client_gone", Ending::Close);
         }
         if let Origin::Open { stream, .. } = &self.origin
@@ -311,7 +328,7 @@ impl Session {
 
     fn time_out(&mut self) -> Stage {
         let stalled = (Status::GatewayTimeout, Reason::ConnectionWriteTimeout);
-        let (of, (status, reason), detail) = match (&self.origin, self.phase) {
+        let (of, (status, reason), detail) = match (&self.origin, self.waited) {
             (_, None | Some(Phase::Idle)) => return Stage::Gone,
             (Origin::Dialling(_), _) => {
                 (Of::Origin, (Status::GatewayTimeout, Reason::ConnectionTimeout), "connect_timeout")
@@ -338,7 +355,7 @@ impl Session {
 
     /// Ends what is under way because the proxy ends.
     fn cut(&mut self) -> Stage {
-        if self.exchange.phase(self.inbound.unjudged()) == Phase::Idle && self.outbound.is_flushed() {
+        if self.phase() == Phase::Idle {
             return Stage::Gone;
         }
         self.worker.count_cut();
@@ -406,11 +423,11 @@ impl Session {
     /// first byte, and empty lines between requests do not put off the end of the idle time.
     fn set_deadline(&mut self, deadline: Key, moved: bool) {
         let timeouts = &self.worker.config.timeouts;
-        let phase = self.exchange.phase(self.inbound.unjudged());
-        if self.phase == Some(phase) && (!moved || matches!(phase, Phase::Head | Phase::Idle)) {
+        let phase = self.phase();
+        if self.waited == Some(phase) && (!moved || matches!(phase, Phase::Head | Phase::Idle)) {
             return;
         }
-        self.phase = Some(phase);
+        self.waited = Some(phase);
         let wait = match (&self.origin, phase) {
             (Origin::Dialling(_), _) => timeouts.connect,
             (_, Phase::Idle) => timeouts.idle,

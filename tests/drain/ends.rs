@@ -147,3 +147,30 @@ fn a_second_signal_ends_it_now() {
         assert_eq!(drained(proxy).cut, 1, "{first} {second}");
     }
 }
+
+/// "SIGINT: idle clients closed at once": one whose request has just come is not idle. The process is stopped meanwhile, so that it
+/// finds the signal, the connections and the requests all at once.
+#[test]
+fn sigint_answers_who_has_just_asked() {
+    for _ in 0..5 {
+        let listener = Origin::new();
+        let proxy = Headsnip::start(&listener.address(), &[]);
+        proxy.signal("STOP");
+        let mut clients: Vec<_> = (0..5).map(|_| proxy.dial()).collect();
+        for client in &mut clients {
+            client.send(GET);
+        }
+        proxy.signal("INT");
+        proxy.signal("CONT");
+        let mut origins: Vec<_> = (0..5).map(|_| asked(&listener)).collect();
+        for origin in &mut origins {
+            origin.send(ANSWER);
+        }
+        for client in &mut clients {
+            client.expect_end(LAST, Ended::Fin);
+        }
+        drop(clients);
+        let drained = drained(proxy);
+        assert_eq!((drained.finished, drained.cut), (5, 0));
+    }
+}
