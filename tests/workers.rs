@@ -149,6 +149,35 @@ fn all_workers_drain_and_are_counted_together() {
     assert_eq!(log.last().map(String::as_str), Some("headsnip: drained: 32 connections finished, 0 cut"));
 }
 
+/// A client that one worker has accepted while the other took the last slot is served though the order to end comes.
+#[test]
+fn who_waits_for_a_slot_is_served_in_a_drain() {
+    // The kernel's hash decides whether both come to the same worker, and wait in its backlog.
+    for _ in 0..6 {
+        let listener = Origin::new();
+        let flags = ["--workers", "2", "--max-connections", "1", "--drain-delay", "0s"];
+        let proxy = Headsnip::start(&listener.address(), &flags);
+        let mut first = proxy.dial();
+        first.send(GET);
+        let mut origin = listener.accept();
+        origin.expect(GET);
+        let mut second = proxy.dial();
+        second.send(GET);
+        std::thread::sleep(Duration::from_millis(50));
+        proxy.signal("TERM");
+        proxy.await_line("SIGTERM: draining; ");
+        std::thread::sleep(Duration::from_millis(50));
+        let last = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+        origin.send(OK);
+        first.expect_end(last, Ended::Fin);
+        drop(first);
+        let mut origin = listener.accept_speaking();
+        origin.expect(GET);
+        origin.send(OK);
+        second.expect_end(last, Ended::Fin);
+    }
+}
+
 #[test]
 fn workers_share_a_unix_socket() {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("workers-{}", std::process::id()));

@@ -14,7 +14,7 @@ use super::address::Address;
 use super::stream::Stream;
 
 /// Connections that the kernel completes before they are accepted. The kernel lowers it to `net.core.somaxconn`.
-const BACKLOG: i32 = 4096;
+pub(crate) const MOST_WAITING: i32 = 4096;
 
 /// A bound and listening socket.
 #[derive(Debug)]
@@ -139,7 +139,7 @@ fn listen_tcp(address: SocketAddr, count: NonZeroUsize) -> io::Result<Vec<std::n
         }
     }
     for socket in &sockets {
-        socket.listen(BACKLOG)?;
+        socket.listen(MOST_WAITING)?;
     }
     Ok(sockets.into_iter().map(Socket::into).collect())
 }

@@ -226,7 +226,12 @@ impl Relay {
 
     /// Tells whether all that was judged is written.
     pub(super) fn is_flushed(&self) -> bool {
-        self.window.start == self.window.judged
+        self.unwritten() == 0
+    }
+
+    /// Bytes that are judged and not yet written.
+    pub(super) fn unwritten(&self) -> usize {
+        self.window.judged - self.window.start
     }
 
     /// The bytes that are not yet judged.

@@ -310,12 +310,17 @@ impl Session {
         if self.phase() != Phase::Idle {
             self.log(Of::Client, Reason::ConnectionTerminated, &"client_gone", Ending::Close);
         }
+        self.cut_tunnel();
+        Stage::Gone
+    }
+
+    /// Has the origin see that its tunnel, if there is one, was cut.
+    fn cut_tunnel(&self) {
         if let Origin::Open { stream, .. } = &self.origin
             && self.exchange.passes_origin_end()
         {
             stream.reset_on_close();
         }
-        Stage::Gone
     }
 
     /// Drops an origin connection on which no request is waiting. What is still to be written to it is the rest of a
@@ -377,6 +382,7 @@ impl Session {
 
     /// Ends the client's connection in the way given.
     fn end(&mut self, ending: Ending, of: Of, reason: Reason, detail: &dyn fmt::Display) -> Stage {
+        self.cut_tunnel();
         self.origin = Origin::Absent;
         let memory = &self.worker.memory;
         self.inbound.clear(memory);
@@ -398,7 +404,12 @@ impl Session {
     fn flush(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
         self.origin = Origin::Absent;
         let is_over = self.worker.closing() == Closing::Cut;
+        let before = self.outbound.unwritten();
         match self.outbound.flush(context, &self.worker.memory, &mut self.client) {
+            Poll::Pending if !is_over && self.outbound.unwritten() < before => {
+                self.worker.deadlines.set(deadline, self.worker.config.timeouts.exchange);
+                None
+            }
             Poll::Pending if is_over || self.worker.deadlines.has_passed(deadline) => {
                 // For a body that ends with the connection, a plain close would be a lie.
                 self.client.reset_on_close();

@@ -1,7 +1,7 @@
 //! A worker: one thread, one current-thread runtime, one listener. What its sessions share is here, and its life: it
 //! accepts until it is told to end, drains, and cuts what is left.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::io;
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use super::session::Session;
 use super::{Counters, Drained};
 use crate::config::Config;
 use crate::net::dial::{Upstream, is_absent};
-use crate::net::listener::Accepting;
+use crate::net::listener::{Accepting, Backlog, MOST_WAITING};
 use crate::net::stream::Stream;
 use crate::ops::log;
 
@@ -37,6 +37,8 @@ pub(super) struct Worker {
     pub(super) deadlines: Deadlines,
     pub(super) memory: Memory,
     pub(super) upstream: Upstream,
+    /// A client that was accepted and waits for a slot: another worker took the last one.
+    waiting: RefCell<Option<Stream>>,
     closing: Cell<Closing>,
     origin_is_gone: Cell<bool>,
     /// How many sessions there are.
@@ -58,6 +60,7 @@ impl Worker {
             deadlines: Deadlines::new(config.timeouts.shortest()),
             memory: Memory::new(),
             upstream: Upstream::new(&config.upstream),
+            waiting: RefCell::default(),
             closing: Cell::default(),
             origin_is_gone: Cell::default(),
             clients: Cell::default(),
@@ -123,8 +126,12 @@ impl Worker {
             match listener.accept().await {
                 Ok(client) => {
                     trouble.is_over();
+                    // Not held here: this may be given up at any time.
+                    self.waiting.replace(Some(client));
                     self.take_slot().await;
-                    self.serve(client);
+                    if let Some(client) = self.waiting.take() {
+                        self.serve(client);
+                    }
                 }
                 Err(error) => trouble.pause(&error).await,
             }
@@ -135,26 +142,35 @@ impl Worker {
     async fn finish(self: &Rc<Self>, listener: Accepting, closing: Closing) {
         match listener.into_backlog() {
             Err(error) => log::event(format_args!("cannot empty the backlog: {error}")),
-            Ok(backlog) => {
-                let mut trouble = Trouble::default();
-                loop {
-                    match backlog.next() {
-                        Ok(Some(client)) => {
-                            if self.slots.available_permits() == 0 {
-                                // Who waits is served when others have closed.
-                                self.close(closing);
-                            }
-                            self.take_slot().await;
-                            self.serve(client);
-                        }
-                        Ok(None) => break,
-                        Err(error) => trouble.pause(&error).await,
-                    }
-                }
-            }
+            Ok(backlog) => self.empty(&backlog, closing).await,
         }
         self.close(closing);
         self.await_empty().await;
+    }
+
+    async fn empty(self: &Rc<Self>, backlog: &Backlog, closing: Closing) {
+        let mut trouble = Trouble::default();
+        // Who comes later than a full backlog came when it was to be closed.
+        for _ in 0..=MOST_WAITING {
+            let next = self.waiting.take().map_or_else(|| backlog.next(), |client| Ok(Some(client)));
+            match next {
+                Ok(Some(client)) => {
+                    if let Ok(slot) = self.slots.try_acquire() {
+                        slot.forget();
+                    } else {
+                        // Who waits is served when others have closed.
+                        self.close(closing);
+                        self.take_slot().await;
+                    }
+                    self.serve(client);
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    self.close(closing);
+                    trouble.pause(&error).await;
+                }
+            }
+        }
     }
 
     async fn await_empty(&self) {

@@ -4,8 +4,8 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use super::support::Peer;
 use super::support::headsnip::Headsnip;
+use super::support::{Ended, Peer};
 use super::{Answering, GET, OK, exchange};
 
 /// Sets the open-file limit of a process that runs.
@@ -109,4 +109,34 @@ fn a_process_out_of_descriptors_recovers_and_loses_nobody() {
     late.expect(OK);
     exchange(&mut warm);
     assert_eq!(proxy.log().len(), 2, "told once, and no bad end: {:#?}", proxy.log());
+}
+
+/// The same while draining: who has a connection is told to go, and makes room for who waits.
+#[test]
+fn a_drain_out_of_descriptors_serves_who_waits() {
+    let origin = Answering::start();
+    let proxy = Headsnip::start(&origin.address, &["--drain-delay", "0s"]);
+    let mut warm = proxy.dial();
+    exchange(&mut warm);
+    limit(&proxy, next_descriptor(&proxy));
+    let mut late = proxy.dial();
+    late.send(GET);
+    proxy.await_line("cannot accept a connection: ");
+    proxy.signal("TERM");
+    proxy.await_line("SIGTERM: draining; ");
+    let last = OK.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    // Some of these may be answered before it begins.
+    let end = std::time::Instant::now() + super::support::LIMIT;
+    loop {
+        warm.send(GET);
+        if warm.read_head().is_some_and(|head| head.contains("Connection: close")) {
+            warm.expect_end("ok", Ended::Fin);
+            break;
+        }
+        warm.expect("ok");
+        assert!(std::time::Instant::now() < end, "the drain does not begin");
+        thread::sleep(Duration::from_millis(20));
+    }
+    drop(warm);
+    late.expect_end(last, Ended::Fin);
 }
