@@ -66,6 +66,8 @@ pub(super) struct JudgedLines {
     left: usize,
     /// Of those, the bytes before the first line that may have to go (all, where none has).
     clean: usize,
+    /// Denied lines among those left.
+    denied: u16,
     closing: Closing,
 }
 
@@ -84,7 +86,15 @@ const CLOSE_LINE: &[u8] = b"Connection: close\r\n";
 
 impl JudgedLines {
     fn clean(length: usize) -> Self {
-        Self { left: length, clean: length, closing: Closing::Unsaid }
+        Self { left: length, clean: length, denied: 0, closing: Closing::Unsaid }
+    }
+
+    /// Takes note of a denied line that starts there; shown in order, and before any is disposed of.
+    fn deny(&mut self, start: usize) {
+        if self.denied == 0 {
+            self.clean = start;
+        }
+        self.denied += 1;
     }
 
     /// Says what becomes of the next lines, and whether they were the last.
@@ -106,6 +116,14 @@ impl JudgedLines {
         if let Verdict::Keep(n) | Verdict::Drop(n) = verdict {
             self.left -= n.get();
             self.clean = self.clean.saturating_sub(n.get());
+        }
+        if let (Verdict::Drop(n), Closing::Unsaid) = (verdict, self.closing) {
+            let lines = memchr::memchr_iter(b'\n', shown.get(..n.get()).unwrap_or(shown)).count();
+            self.denied = self.denied.saturating_sub(u16::try_from(lines).unwrap_or(u16::MAX));
+            if self.denied == 0 {
+                // What is left need not be looked at again.
+                self.clean = self.left;
+            }
         }
         verdict
     }
@@ -271,8 +289,8 @@ fn parse_response(policy: &Policy, bytes: &[u8]) -> Parsed<ResponseHead> {
     walk_lines(bytes, length, head.headers, |start, header| {
         let name = header.name.as_bytes();
         fields.see(policy, name, header.value);
-        if lines.clean == length && policy.denylist.denies(name) {
-            lines.clean = start;
+        if policy.denylist.denies(name) {
+            lines.deny(start);
         }
     })?;
     let status = head.code.filter(|code| *code >= 100)?;
@@ -289,8 +307,8 @@ fn parse_trailer(policy: &Policy, bytes: &[u8]) -> Parsed<JudgedLines> {
     };
     let mut lines = JudgedLines::clean(length);
     walk_lines(bytes, length, headers, |start, header| {
-        if lines.clean == length && policy.denylist.denies(header.name.as_bytes()) {
-            lines.clean = start;
+        if policy.denylist.denies(header.name.as_bytes()) {
+            lines.deny(start);
         }
     })?;
     Some(lines)
