@@ -200,6 +200,13 @@ impl<'p> Exchange<'p> {
         }
     }
 
+    /// Tells whether the client has said that its last request was the last, and sent all of it: to close is all that is left,
+    /// and nothing is to be expected of the client that would turn the close into a reset.
+    #[must_use]
+    pub fn is_last_of_client(&self) -> bool {
+        self.requests.is_last_of_client()
+    }
+
     /// Tells whether the client's FIN must reach the origin: in a tunnel, and within a request, where it shows the origin
     /// that the request is incomplete. Between requests it stays here, since many origins drop a response at a FIN.
     #[must_use]

@@ -28,7 +28,7 @@ enum State {
     Trailer(HeadScan, Then),
     AwaitAnswer,
     Tunnel,
-    Last,
+    Last(Said),
     Broken(Violation, Place),
     Ended(Place),
 }
@@ -46,7 +46,14 @@ enum Then {
     Head,
     AwaitAnswer,
     Tunnel,
-    Last,
+    Last(Said),
+}
+
+/// Who said that no request follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    ByClient,
+    ByOthers,
 }
 
 /// Where a client's bytes came to an end.
@@ -115,7 +122,7 @@ impl Requests {
                     };
                 }
                 State::Tunnel => return Ok(Verdict::Pass(Run::UntilEof)),
-                State::AwaitAnswer | State::Last | State::Broken(..) | State::Ended(_) => return Ok(Verdict::Wait),
+                State::AwaitAnswer | State::Last(_) | State::Broken(..) | State::Ended(_) => return Ok(Verdict::Wait),
             }
         }
     }
@@ -141,7 +148,7 @@ impl Requests {
         let then = match (asked.upgrade, asked.persists) {
             (Some(_), _) => Then::AwaitAnswer,
             (None, true) => Then::Head,
-            (None, false) => Then::Last,
+            (None, false) => Then::Last(Said::ByClient),
         };
         match framing {
             Framing::Length(length) => self.state = State::Body(Body::Length(length), then),
@@ -155,7 +162,7 @@ impl Requests {
             Then::Head => State::Head(HeadScan::default()),
             Then::AwaitAnswer => State::AwaitAnswer,
             Then::Tunnel => State::Tunnel,
-            Then::Last => State::Last,
+            Then::Last(said) => State::Last(said),
         };
     }
 
@@ -174,7 +181,7 @@ impl Requests {
             | State::Trailer(..)
             | State::AwaitAnswer
             | State::Tunnel
-            | State::Last
+            | State::Last(_)
             | State::Broken(..)
             | State::Ended(_) => {}
         }
@@ -186,7 +193,7 @@ impl Requests {
             State::Body(_, then) | State::Trailer(_, then) => *then = Then::Tunnel,
             State::AwaitAnswer => self.state = State::Tunnel,
             State::Ended(place) => *place = Place::Tunnel,
-            State::Head(_) | State::Tunnel | State::Last | State::Broken(..) => {}
+            State::Head(_) | State::Tunnel | State::Last(_) | State::Broken(..) => {}
         }
     }
 
@@ -201,7 +208,7 @@ impl Requests {
             | State::Body(..)
             | State::Trailer(..)
             | State::Tunnel
-            | State::Last
+            | State::Last(_)
             | State::Broken(..)
             | State::Ended(_) => {}
         }
@@ -211,16 +218,18 @@ impl Requests {
     /// own is the newest, or there are requests behind it already.
     pub(super) fn close(&mut self, is_newest: bool) {
         match &mut self.state {
-            State::Body(_, then) | State::Trailer(_, then) if is_newest => *then = Then::Last,
-            State::Head(_) | State::Body(..) | State::Trailer(..) | State::AwaitAnswer => self.state = State::Last,
-            State::Tunnel | State::Last | State::Broken(..) | State::Ended(_) => {}
+            State::Body(_, then) | State::Trailer(_, then) if is_newest => *then = Then::Last(Said::ByOthers),
+            State::Head(_) | State::Body(..) | State::Trailer(..) | State::AwaitAnswer => {
+                self.state = State::Last(Said::ByOthers);
+            }
+            State::Tunnel | State::Last(_) | State::Broken(..) | State::Ended(_) => {}
         }
     }
 
     /// Takes note of the client's FIN.
     pub(super) fn end(&mut self) {
         match self.state {
-            State::Head(_) | State::AwaitAnswer | State::Last => self.state = State::Ended(Place::Between),
+            State::Head(_) | State::AwaitAnswer | State::Last(_) => self.state = State::Ended(Place::Between),
             State::Body(..) | State::Trailer(..) => self.state = State::Ended(Place::Within),
             State::Tunnel => self.state = State::Ended(Place::Tunnel),
             State::Broken(..) | State::Ended(_) => {}
@@ -229,7 +238,7 @@ impl Requests {
 
     /// Nothing more of the client goes on, since there is nowhere for it to go.
     pub(super) fn abandon(&mut self) {
-        self.state = State::Last;
+        self.state = State::Last(Said::ByOthers);
     }
 
     /// The rule that the client broke, and where.
@@ -247,9 +256,14 @@ impl Requests {
         matches!(self.state, State::Body(..) | State::Trailer(..))
     }
 
+    /// Tells whether the client has said that it sends nothing more, and has sent all of its last request.
+    pub(super) fn is_last_of_client(&self) -> bool {
+        matches!(self.state, State::Last(Said::ByClient))
+    }
+
     /// Tells whether nothing more of the client goes on.
     pub(super) fn is_last(&self) -> bool {
-        matches!(self.state, State::Last)
+        matches!(self.state, State::Last(_))
     }
 
     /// Tells whether a tunnel is open, or will be once the request is whole.

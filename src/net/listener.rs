@@ -76,7 +76,7 @@ pub(crate) enum Accepting {
 impl Accepting {
     pub(crate) async fn accept(&self) -> io::Result<Stream> {
         match self {
-            Self::Tcp(listener) => Ok(Stream::tcp(listener.accept().await?.0)),
+            Self::Tcp(listener) => Ok(Stream::Tcp(listener.accept().await?.0)),
             Self::Unix(listener, _) => Ok(Stream::Unix(listener.accept().await?.0)),
         }
     }
@@ -101,7 +101,7 @@ impl Backlog {
         let accepted = match &self.0 {
             Listener::Tcp(listener) => listener.accept().and_then(|(stream, _)| {
                 stream.set_nonblocking(true)?;
-                TcpStream::from_std(stream).map(Stream::tcp)
+                TcpStream::from_std(stream).map(Stream::Tcp)
             }),
             Listener::Unix(listener, _) => listener.accept().and_then(|(stream, _)| {
                 stream.set_nonblocking(true)?;
@@ -155,6 +155,8 @@ fn bound_tcp(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     // Connections of a former process that are still closing must not keep us from starting.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(sharing == Sharing::Yes)?;
+    // Accepted connections have it from here: what is relayed was already held back by its sender, if at all.
+    socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     Ok(socket)
@@ -168,4 +170,23 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         dialled.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
     };
     if is_socket && is_refused() { std::fs::remove_file(path) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepted_connections_send_each_write_at_once() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+        let accepted = runtime.block_on(async {
+            let address = "127.0.0.1:0".parse().expect("an address");
+            let listener = Listener::bind(&address, NonZeroUsize::MIN).expect("a free port").pop().expect("one");
+            let address = listener.address().expect("a bound listener has an address").to_string();
+            let accepting = listener.accepting().expect("it is new");
+            let _client = std::net::TcpStream::connect(address).expect("it listens");
+            accepting.accept().await.expect("a client came")
+        });
+        assert!(matches!(accepted, Stream::Tcp(stream) if stream.nodelay().is_ok_and(|nodelay| nodelay)));
+    }
 }

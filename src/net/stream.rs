@@ -19,7 +19,7 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// A TCP connection that sends each write at once: what is relayed was already held back by its sender, if at all.
+    /// A TCP connection of ours that sends each write at once.
     pub(crate) fn tcp(stream: TcpStream) -> Self {
         // It fails for a connection that is dead already, which the first read will tell.
         let _ = stream.set_nodelay(true);
