@@ -16,16 +16,22 @@ const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const MEGABYTES: usize = 1024 * 1024;
 
-/// Both ends of a connection on which one exchange has been had, and what keeps them up.
-fn warm(timeouts: Timeouts) -> (Running, Origin, Peer, Peer) {
-    let listener = Origin::new();
-    let proxy = Running::with(&Rules::default(), listener.address(), timeouts);
+/// A client and its origin connection, on which one exchange has been had.
+fn connect(proxy: &Running, listener: &Origin) -> (Peer, Peer) {
     let mut client = proxy.dial();
     client.send(GET);
     let mut origin = listener.accept();
     origin.expect(GET);
     origin.send(OK);
     client.expect(OK);
+    (client, origin)
+}
+
+/// Both ends of a connection on which one exchange has been had, and what keeps them up.
+fn warm(timeouts: Timeouts) -> (Running, Origin, Peer, Peer) {
+    let listener = Origin::new();
+    let proxy = Running::with(&Rules::default(), listener.address(), timeouts);
+    let (client, origin) = connect(&proxy, &listener);
     (proxy, listener, client, origin)
 }
 
@@ -399,12 +405,7 @@ fn an_upstream_name_is_resolved_and_one_without_an_address_is_a_502() {
         Running::with(&Rules::default(), upstream, patient())
     };
     let proxy = named("localhost");
-    let mut client = proxy.dial();
-    client.send(GET);
-    let mut origin = listener.accept();
-    origin.expect(GET);
-    origin.send(OK);
-    client.expect(OK);
+    connect(&proxy, &listener);
 
     // RFC 6761 §6.4: a name that never resolves.
     let nameless = named("nowhere.invalid");
