@@ -8,23 +8,22 @@
 //! The close is staged: after the last byte the writing side is shut down, and what the client still sends is read and
 //! thrown away for a moment, since a socket closed over unread bytes is reset, and the reset can overtake the reply.
 
-use std::fmt;
+mod ending;
+
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use self::ending::dial_failure;
 use super::deadline::Key;
 use super::handle::Closing;
 use super::relay::{Ends, Relay, Rest};
-use super::reply;
 use super::worker::Worker;
 use crate::http1::exchange::Phase;
-use crate::http1::{Direction, Ending, Exchange, Fault, OriginEnd, Status};
-use crate::net::dial::{is_absent, is_dns_error};
+use crate::http1::{Direction, Ending, Exchange, OriginEnd, Status};
 use crate::net::stream::Stream;
-use crate::ops::log;
 use crate::ops::reason::{Reason, Side as Of};
 
 /// How long the client's bytes are thrown away after our last. A client that sees our FIN ends well before.
@@ -306,134 +305,12 @@ impl Session {
         if phase == Phase::Idle && !self.outbound.is_flushed() { Phase::Response } else { phase }
     }
 
-    fn client_lost(&mut self) -> Stage {
-        if self.phase() != Phase::Idle {
-            self.log(Of::Client, Reason::ConnectionTerminated, &"client_gone", Ending::Close);
-        }
-        self.cut_tunnel();
-        Stage::Gone
-    }
-
-    /// Has the origin see that its tunnel, if there is one, was cut.
-    fn cut_tunnel(&self) {
-        if let Origin::Open { stream, .. } = &self.origin
-            && self.exchange.passes_origin_end()
-        {
-            stream.reset_on_close();
-        }
-    }
-
     /// Drops an origin connection on which no request is waiting. What is still to be written to it is the rest of a
     /// request that was answered early; on another connection it would be taken for a request, so the client goes too.
     fn drop_origin(&mut self) -> Option<Stage> {
         self.origin = Origin::Absent;
         self.outbound.clear(&self.worker.memory);
         (!self.inbound.is_flushed()).then_some(Stage::Flushing)
-    }
-
-    fn time_out(&mut self) -> Stage {
-        let stalled = (Status::GatewayTimeout, Reason::ConnectionWriteTimeout);
-        let (of, (status, reason), detail) = match (&self.origin, self.waited) {
-            (_, None | Some(Phase::Idle)) => return Stage::Gone,
-            (Origin::Dialling(_), _) => {
-                (Of::Origin, (Status::GatewayTimeout, Reason::ConnectionTimeout), "connect_timeout")
-            }
-            (_, Some(Phase::Head)) => (Of::Client, (Status::RequestTimeout, Reason::HttpRequestError), "head_timeout"),
-            (_, Some(Phase::Request | Phase::Response)) if !self.outbound.is_flushed() => {
-                // It would not read a last word either.
-                self.log(Of::Client, Reason::ConnectionWriteTimeout, &"exchange_timeout", Ending::Reset);
-                self.client.reset_on_close();
-                return Stage::Gone;
-            }
-            (_, Some(Phase::Request | Phase::Response)) if !self.inbound.is_flushed() => {
-                (Of::Origin, stalled, "exchange_timeout")
-            }
-            (_, Some(Phase::Request)) => {
-                (Of::Client, (Status::RequestTimeout, Reason::HttpRequestError), "exchange_timeout")
-            }
-            (_, Some(Phase::Response)) => {
-                (Of::Origin, (Status::GatewayTimeout, Reason::HttpResponseTimeout), "exchange_timeout")
-            }
-        };
-        self.end(self.exchange.give_up(status), of, reason, &detail)
-    }
-
-    /// Ends what is under way because the proxy ends.
-    fn cut(&mut self) -> Stage {
-        if self.phase() == Phase::Idle {
-            return Stage::Gone;
-        }
-        self.worker.count_cut();
-        let ending = self.exchange.give_up(Status::GatewayTimeout);
-        self.end(ending, Of::Proxy, Reason::ConnectionTerminated, &"drain_over")
-    }
-
-    fn break_off(&mut self, fault: Fault, of: Of) -> Option<Stage> {
-        let reason = match of {
-            Of::Origin => Reason::of_response(fault.violation),
-            Of::Client | Of::Proxy => Reason::HttpRequestError,
-        };
-        if fault.ending == Ending::DropOrigin {
-            self.log(of, reason, &fault.violation, fault.ending);
-            return self.drop_origin();
-        }
-        Some(self.end(fault.ending, of, reason, &fault.violation))
-    }
-
-    /// Ends the client's connection in the way given.
-    fn end(&mut self, ending: Ending, of: Of, reason: Reason, detail: &dyn fmt::Display) -> Stage {
-        self.cut_tunnel();
-        self.origin = Origin::Absent;
-        let memory = &self.worker.memory;
-        self.inbound.clear(memory);
-        let last = if let Ending::Reply(status) = ending { reply::bytes(status) } else { b"" };
-        self.outbound.close_with(memory, last);
-        self.log(of, reason, detail, ending);
-        if ending == Ending::Reset {
-            self.client.reset_on_close();
-            return Stage::Gone;
-        }
-        Stage::Flushing
-    }
-
-    fn log(&self, of: Of, reason: Reason, detail: &dyn fmt::Display, ending: Ending) {
-        log::bad_end(&self.client, of, reason, detail, ending);
-    }
-
-    /// Writes the last bytes. `Some`: what comes next.
-    fn flush(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
-        self.origin = Origin::Absent;
-        let is_over = self.worker.closing() == Closing::Cut;
-        let before = self.outbound.unwritten();
-        match self.outbound.flush(context, &self.worker.memory, &mut self.client) {
-            Poll::Pending if !is_over && self.outbound.unwritten() < before => {
-                self.worker.deadlines.set(deadline, self.worker.config.timeouts.exchange);
-                None
-            }
-            Poll::Pending if is_over || self.worker.deadlines.has_passed(deadline) => {
-                // For a body that ends with the connection, a plain close would be a lie.
-                self.client.reset_on_close();
-                Some(Stage::Gone)
-            }
-            Poll::Pending => None,
-            Poll::Ready(Err(_)) => Some(Stage::Gone),
-            Poll::Ready(Ok(())) if is_over || self.client_reading == Side::Ended => Some(Stage::Gone),
-            Poll::Ready(Ok(())) if self.is_safely_closed() => Some(Stage::Gone),
-            Poll::Ready(Ok(())) => match self.client.shut_down_write() {
-                Ok(()) => Some(Stage::Lingering),
-                Err(_) => Some(Stage::Gone),
-            },
-        }
-    }
-
-    /// Tells whether a plain close will do: who said that it sends no more, and did not, cannot turn it into a reset.
-    fn is_safely_closed(&self) -> bool {
-        self.exchange.is_last_of_client() && self.inbound.unjudged().is_empty() && !self.client.has_unread()
-    }
-
-    fn linger(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
-        let is_over = self.worker.closing() == Closing::Cut || self.worker.deadlines.has_passed(deadline);
-        self.discard(context).or((is_over || self.client_reading == Side::Ended).then_some(Stage::Gone))
     }
 
     /// Sets the deadline anew where something else is waited for, or something moved. A head's deadline stands from its
@@ -452,19 +329,6 @@ impl Session {
             (_, Phase::Request | Phase::Response) => timeouts.exchange,
         };
         self.worker.deadlines.set(deadline, wait);
-    }
-}
-
-/// What is told of an origin that could not be reached.
-fn dial_failure(error: &io::Error) -> (Status, Reason) {
-    if is_dns_error(error) {
-        (Status::BadGateway, Reason::DnsError)
-    } else if error.kind() == io::ErrorKind::TimedOut {
-        (Status::GatewayTimeout, Reason::ConnectionTimeout)
-    } else if is_absent(error) {
-        (Status::BadGateway, Reason::ConnectionRefused)
-    } else {
-        (Status::BadGateway, Reason::DestinationUnavailable)
     }
 }
 
