@@ -129,11 +129,11 @@ pub(crate) fn variables() -> impl Iterator<Item = String> {
 
 fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageError> {
     let listen = environment.one(flags.listen, "listen");
+    let listen = listen.map_or_else(|| Ok(default_address(8080)), |value| value.parse::<Address>())?;
     let upstream = environment.one(flags.upstream, "upstream");
+    let upstream = upstream.map_or_else(|| Ok(default_address(3000)), |value| value.parse::<Address>())?;
     let (defaults, drain) = (Timeouts::default(), Drain::default());
     let config = Config {
-        listen: listen.map_or_else(|| Ok(default_address(8080)), |value| value.parse::<Address>())?,
-        upstream: upstream.map_or_else(|| Ok(default_address(3000)), |value| value.parse::<Address>())?,
         policy: Policy {
             denylist: denylist(&environment.many(flags.deny, "deny"), &environment.many(flags.keep, "keep"))?,
             upgrades: upgrades(&environment.many(flags.allow_upgrade, "allow-upgrade"))?,
@@ -159,6 +159,7 @@ fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageEr
                 number.map_err(|_| value.complain("it is not a number of 1 or more; right would be: 1000"))
             })
             .transpose()?,
+        ..Config::new(listen, upstream)
     };
     if config.listen == config.upstream && !matches!(config.listen, Address::Tcp { port: 0, .. }) {
         return Err(UsageError(format!(

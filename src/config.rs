@@ -6,6 +6,9 @@ use std::time::Duration;
 use crate::http1::Policy;
 use crate::net::address::Address;
 
+/// The default of [`Config::splice_from`].
+const SPLICE_FROM: u64 = 64 * 1024;
+
 /// All that a proxy must be told.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -24,6 +27,9 @@ pub struct Config {
     /// Clients served at once; beyond it, they wait in the backlog. As many as the open-file limit allows if `None`, and
     /// never more.
     pub max_connections: Option<NonZeroUsize>,
+    /// How many bytes must be left of a body or a chunk for splice(2) to move them; less is copied, which is cheaper. All
+    /// is copied if `None`. The end of a tunnel or of a body until close is taken to be far.
+    pub splice_from: Option<u64>,
 }
 
 impl Config {
@@ -31,7 +37,16 @@ impl Config {
     #[must_use]
     pub fn new(listen: Address, upstream: Address) -> Self {
         let (policy, timeouts, drain) = (Policy::default(), Timeouts::default(), Drain::default());
-        Self { listen, upstream, policy, timeouts, drain, workers: NonZeroUsize::MIN, max_connections: None }
+        Self {
+            listen,
+            upstream,
+            policy,
+            timeouts,
+            drain,
+            workers: NonZeroUsize::MIN,
+            max_connections: None,
+            splice_from: Some(SPLICE_FROM),
+        }
     }
 }
 

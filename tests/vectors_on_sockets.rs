@@ -2,16 +2,18 @@
 //!
 //! A step is taken when all that the steps before it must have brought about has arrived, so that the sides keep the order
 //! of the vector. Vectors in which the origin speaks before the proxy has a reason to dial it cannot be put so, and are left
-//! to `tests/vectors.rs`.
+//! to `tests/vectors.rs`. Each is run twice: all bytes copied, and spliced wherever bytes need no look.
 
 mod support;
 
-use headsnip::config::Timeouts;
 use headsnip::testing::drive::{Driven, drive, policy};
 use headsnip::testing::vector::{self, Vector};
 use headsnip::testing::{End, Step};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use support::{Ended, Origin, Peer, Running, text};
 
 /// In these the origin speaks unasked, on a connection that no request has opened.
@@ -26,17 +28,31 @@ fn main() {
         let text = std::fs::read_to_string(&path).expect("a vector file is text");
         let vectors = vector::parse(&text).expect("vectors can be read");
         let playable = vectors.into_iter().filter(|vector| !WITHOUT_A_DIAL.contains(&vector.name.as_str()));
-        trials.extend(playable.map(|vector| Trial::test(vector.name.clone(), move || play(&vector))));
+        for vector in playable.map(Arc::new) {
+            let (name, copied) = (format!("{}, spliced", vector.name), Arc::clone(&vector));
+            trials.push(Trial::test(copied.name.clone(), move || play(&copied, None)));
+            // From the first byte that needs no look, if it is not read together with one that does.
+            trials.push(Trial::test(name, move || play(&vector, Some(1))));
+        }
     }
-    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    let is_all = conclusion.num_filtered_out == 0 && !conclusion.has_failed();
+    let spliced = SPLICED.load(Ordering::Relaxed);
+    println!("{spliced} bytes were spliced");
+    assert!(!is_all || spliced > 500, "only {spliced} bytes of all vectors were spliced");
+    conclusion.exit();
 }
 
-fn play(vector: &Vector) -> Result<(), Failed> {
+/// Bytes that were spliced in all vectors.
+static SPLICED: AtomicU64 = AtomicU64::new(0);
+
+fn play(vector: &Vector, splice_from: Option<u64>) -> Result<(), Failed> {
     let plan = drive(&policy(&vector.rules).ok_or("the core refuses the options")?, &vector.steps);
     let listener = Origin::new();
-    let proxy = Running::with(&vector.rules, listener.address(), Timeouts::default());
+    let proxy = Running::splicing(&vector.rules, listener.address(), splice_from);
     let mut stage = Stage {
         client: proxy.dial(),
+        pieces: if splice_from.is_some() { Pieces::Few } else { Pieces::Whole },
         listener,
         origin: None,
         dials: 0,
@@ -66,12 +82,39 @@ fn play(vector: &Vector) -> Result<(), Failed> {
         return Err(format!("{} replays were counted, not {replays}", proxy.replays()).into());
     }
     drop(stage);
+    if splice_from.is_none() && proxy.spliced() > 0 {
+        return Err(format!("{} bytes were spliced", proxy.spliced()).into());
+    }
+    SPLICED.fetch_add(proxy.spliced(), Ordering::Relaxed);
     proxy.stop();
     Ok(())
 }
 
+/// How the bytes of a step are sent.
+#[derive(Clone, Copy)]
+enum Pieces {
+    Whole,
+    /// A few at a time, with pauses in which the proxy is likely to read them, so that much stands alone that needs no look.
+    Few,
+}
+
+impl Pieces {
+    fn send(self, peer: &mut Peer, bytes: &[u8]) {
+        let (count, pause) = match self {
+            Self::Whole => (bytes.len().max(1), Duration::ZERO),
+            Self::Few => (4, Duration::from_micros(20)),
+        };
+        for piece in bytes.chunks(count) {
+            // A proxy that has answered may have closed already.
+            let _ = peer.try_send(piece);
+            std::thread::sleep(pause);
+        }
+    }
+}
+
 struct Stage {
     client: Peer,
+    pieces: Pieces,
     listener: Origin,
     /// `None` before the proxy has dialled, and after the origin was reset.
     origin: Option<Peer>,
@@ -86,10 +129,9 @@ struct Stage {
 impl Stage {
     fn take(&mut self, step: &Step, proxy: &Running) {
         match (step, &mut self.origin) {
-            // A proxy that has answered may have closed already.
-            (Step::Client(bytes), _) => drop(self.client.try_send(bytes)),
+            (Step::Client(bytes), _) => self.pieces.send(&mut self.client, bytes),
             (Step::ClientEnd, _) => self.client.finish(),
-            (Step::Origin(bytes), Some(origin)) => drop(origin.try_send(bytes)),
+            (Step::Origin(bytes), Some(origin)) => self.pieces.send(origin, bytes),
             (Step::OriginEnd, Some(origin)) => origin.finish(),
             (Step::OriginReset, origin @ Some(_)) => {
                 if let Some(origin) = origin.take() {

@@ -1,4 +1,4 @@
-//! How many descriptors this process may hold, and so how many clients.
+//! How many descriptors this process may hold, and so how many clients and pipes.
 
 use std::num::NonZeroUsize;
 
@@ -23,12 +23,32 @@ pub(crate) fn raise_open_file_limit() -> Option<u64> {
     }
 }
 
-/// How many clients fit under the limit, each with its origin connection; at least one.
-pub(crate) fn connections_for(limit: Option<u64>, workers: NonZeroUsize) -> usize {
+/// The most pipes of the process. With 64 pages each they are half of the 16,384 that an unprivileged user's pipes may have;
+/// beyond those, a pipe has two.
+const MOST_PIPES: u64 = 128;
+
+/// Descriptors of the process of which one is a pipe's; it has two.
+const FOR_PIPES: u64 = 64;
+
+/// What the descriptors that may be open are enough for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Share {
+    /// Clients, each with its origin connection; at least one.
+    pub(crate) clients: usize,
+    /// Pipes of a worker.
+    pub(crate) pipes: usize,
+}
+
+/// Shares out the descriptors allowed (`None`: there is no limit).
+pub(crate) fn share(limit: Option<u64>, workers: NonZeroUsize) -> Share {
     let workers = u64::try_from(workers.get()).unwrap_or(u64::MAX);
-    let reserved = RESERVED.saturating_add(RESERVED_BY_WORKER.saturating_mul(workers));
-    let clients = limit.map_or(u64::MAX, |limit| limit.saturating_sub(reserved) / 2).max(1);
-    usize::try_from(clients).unwrap_or(usize::MAX)
+    let limit = limit.unwrap_or(u64::MAX);
+    let pipes = (limit / FOR_PIPES / 2).min(MOST_PIPES) / workers;
+    let of_worker = RESERVED_BY_WORKER.saturating_add(pipes * 2);
+    let reserved = RESERVED.saturating_add(of_worker.saturating_mul(workers));
+    let clients = if limit == u64::MAX { limit } else { limit.saturating_sub(reserved) / 2 };
+    let fit = |count| usize::try_from(count).unwrap_or(usize::MAX);
+    Share { clients: fit(clients.max(1)), pipes: fit(pipes) }
 }
 
 #[cfg(test)]
@@ -36,11 +56,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_descriptors_a_client_but_for_the_reserved() {
-        for (limit, clients) in [(Some(0), 1), (Some(27), 1), (Some(28), 2), (Some(64), 20), (Some(1024), 500)] {
-            assert_eq!(connections_for(limit, NonZeroUsize::MIN), clients, "{limit:?}");
+    fn two_descriptors_a_client_and_a_pipe_but_for_the_reserved() {
+        for (limit, workers, clients, pipes) in [
+            (Some(0), 1, 1, 0),
+            (Some(27), 1, 1, 0),
+            (Some(28), 1, 2, 0),
+            (Some(64), 1, 20, 0),
+            (Some(1024), 1, 492, 8),
+            (Some(1024), 8, 457, 1),
+            (Some(1_048_576), 1, 524_148, 128),
+            (None, 4, usize::MAX, 32),
+        ] {
+            let workers = NonZeroUsize::new(workers).expect("a worker at least");
+            assert_eq!(share(limit, workers), Share { clients, pipes }, "{limit:?}, {workers}");
         }
-        assert_eq!(connections_for(None, NonZeroUsize::MIN), usize::MAX);
-        assert_eq!(connections_for(Some(1024), NonZeroUsize::MIN.saturating_add(7)), 465);
     }
 }

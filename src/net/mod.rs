@@ -4,5 +4,6 @@ pub mod address;
 pub(crate) mod descriptors;
 pub(crate) mod dial;
 pub(crate) mod listener;
+pub(crate) mod pipe;
 mod resolve;
 pub(crate) mod stream;

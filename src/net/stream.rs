@@ -3,12 +3,13 @@
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// A connected TCP or Unix-domain stream.
@@ -45,6 +46,30 @@ impl Stream {
         }
     }
 
+    /// Makes a system call that would not wait, when the stream is said to be ready for it, and again when it was not.
+    pub(crate) fn poll_call<T>(
+        &self,
+        context: &mut Context<'_>,
+        interest: Interest,
+        mut call: impl FnMut() -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            ready!(match self {
+                Self::Tcp(stream) if interest.is_readable() => stream.poll_read_ready(context),
+                Self::Tcp(stream) => stream.poll_write_ready(context),
+                Self::Unix(stream) if interest.is_readable() => stream.poll_read_ready(context),
+                Self::Unix(stream) => stream.poll_write_ready(context),
+            })?;
+            let called = match self {
+                Self::Tcp(stream) => stream.try_io(interest, &mut call),
+                Self::Unix(stream) => stream.try_io(interest, &mut call),
+            };
+            if !called.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                return Poll::Ready(called);
+            }
+        }
+    }
+
     /// Tells whether bytes have come that were not read. Asks the kernel: readiness may be a turn behind.
     pub(crate) fn has_unread(&self) -> bool {
         let mut room = [MaybeUninit::uninit()];
@@ -70,6 +95,15 @@ impl Stream {
         if let Self::Tcp(stream) = self {
             // A socket that is already dead cannot be told; it needs no reset either.
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
         }
     }
 }

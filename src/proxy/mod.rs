@@ -2,6 +2,7 @@
 
 mod deadline;
 mod handle;
+mod memory;
 mod relay;
 mod reply;
 mod session;
@@ -34,6 +35,8 @@ pub struct Proxy {
     address: Address,
     workers: Vec<(Runtime, Accepting)>,
     slots: Arc<Semaphore>,
+    /// Of each worker.
+    pipes: usize,
     handle: Handle,
 }
 
@@ -46,11 +49,16 @@ pub struct Counts(Vec<Counters>);
 #[repr(align(128))]
 struct Counters {
     replays: AtomicU64,
+    spliced: AtomicU64,
 }
 
 impl Counters {
     fn count_replay(&self) {
         self.replays.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count_spliced(&self, bytes: u32) {
+        self.spliced.fetch_add(bytes.into(), Ordering::Relaxed);
     }
 }
 
@@ -59,6 +67,12 @@ impl Counts {
     #[must_use]
     pub fn replays(&self) -> u64 {
         self.0.iter().map(|worker| worker.replays.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Bytes that were moved by splice(2), both ways; the others were copied.
+    #[must_use]
+    pub fn spliced(&self) -> u64 {
+        self.0.iter().map(|worker| worker.spliced.load(Ordering::Relaxed)).sum()
     }
 }
 
@@ -89,13 +103,15 @@ impl Proxy {
         let listeners = Listener::bind(&config.listen, config.workers).map_err(listen_error)?;
         let address = listeners.first().map_or(Ok(config.listen.clone()), Listener::address).map_err(listen_error)?;
         let workers: io::Result<Vec<_>> = listeners.into_iter().map(begin).collect();
+        let share = descriptors::share(descriptors::raise_open_file_limit(), config.workers);
         let counts = Counts((0..config.workers.get()).map(|_| Counters::default()).collect());
         Ok(Self {
             config,
             counts: Box::leak(Box::new(counts)),
             address,
             workers: workers.map_err(StartError::Runtime)?,
-            slots: Arc::new(Semaphore::new(max_clients(config).min(Semaphore::MAX_PERMITS))),
+            slots: Arc::new(Semaphore::new(max_clients(config, share.clients).min(Semaphore::MAX_PERMITS))),
+            pipes: share.pipes,
             handle: Handle::new(),
         })
     }
@@ -121,10 +137,10 @@ impl Proxy {
     /// Serves on this thread, and one more for each further worker, until it was told to end and has. `alongside` is polled
     /// on this thread.
     pub fn run(self, alongside: impl Future<Output = ()> + 'static) -> io::Result<Drained> {
-        let Self { config, counts, workers, slots, handle, .. } = self;
+        let Self { config, counts, workers, slots, pipes, handle, .. } = self;
         let mut workers = workers.into_iter().zip(&counts.0).map(|((runtime, listener), counters)| {
             let (slots, orders) = (Arc::clone(&slots), handle.orders());
-            (runtime, listener, orders, move || Worker::new(config, counters, slots))
+            (runtime, listener, orders, move || Worker::new(config, counters, slots, pipes))
         });
         let own = workers.next();
         let others = workers.map(|(runtime, listener, orders, worker)| {
@@ -161,8 +177,7 @@ fn begin(listener: Listener) -> io::Result<(Runtime, Accepting)> {
 }
 
 /// As many clients as were asked for, and as the open-file limit allows.
-fn max_clients(config: &Config) -> usize {
-    let allowed = descriptors::connections_for(descriptors::raise_open_file_limit(), config.workers);
+fn max_clients(config: &Config, allowed: usize) -> usize {
     match config.max_connections.map(NonZeroUsize::get) {
         Some(wanted) if wanted > allowed => {
             log::event(format_args!("{wanted} connections are asked for; the open-file limit allows {allowed}"));

@@ -6,55 +6,23 @@
 //!
 //! Denied lines are cut out in place: the judged bytes before them, a few lines as a rule, move up.
 //!
+//! What needs no look and comes in bulk goes by a pipe instead; see `splice`.
+//!
 //! A request on a connection that has served before is kept until the first byte of its response: the origin may have
 //! closed that connection already, and then the request can be sent once more.
 
-use std::cell::RefCell;
+mod splice;
+
 use std::io;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 
+use super::memory::Memory;
+use super::worker::Worker;
 use crate::http1::{Direction, Exchange, Fault, MAX_REPLAY, Run, Verdict};
+use crate::net::pipe::Pipe;
 use crate::net::stream::Stream;
-
-/// Bytes read at once. Measured on bodies of 1 MiB: more than 64 KiB gains nothing on loopback.
-const SCRATCH: usize = 64 * 1024;
-
-/// Buffers that wait in the pool; more are given back to the allocator.
-const POOLED_BUFFERS: usize = 64;
-
-/// The largest buffer that is pooled, in bytes.
-const POOLED_CAPACITY: usize = SCRATCH;
-
-/// The memory that the sessions of a worker share.
-#[derive(Debug)]
-pub(super) struct Memory {
-    scratch: RefCell<Box<[u8]>>,
-    pool: RefCell<Vec<BytesMut>>,
-}
-
-impl Memory {
-    pub(super) fn new() -> Self {
-        Self { scratch: RefCell::new(vec![0; SCRATCH].into()), pool: RefCell::default() }
-    }
-
-    fn hold(&self, bytes: &[u8]) -> BytesMut {
-        let mut buffer = self.pool.borrow_mut().pop().unwrap_or_default();
-        buffer.extend_from_slice(bytes);
-        buffer
-    }
-
-    fn release(&self, mut buffer: BytesMut) {
-        buffer.clear();
-        // Its capacity does not count what stands before its start; reclaiming tells.
-        let is_pooled = buffer.try_reclaim(1) && !buffer.try_reclaim(POOLED_CAPACITY + 1);
-        let mut pool = self.pool.borrow_mut();
-        if is_pooled && pool.len() < POOLED_BUFFERS {
-            pool.push(buffer);
-        }
-    }
-}
 
 /// Why a direction came to rest.
 #[derive(Debug)]
@@ -91,11 +59,20 @@ pub(super) struct Ends<'a> {
     pub(super) moved: &'a mut bool,
 }
 
-/// The bytes of one direction that are not done with.
+/// The bytes of one direction that are not done with. Those in the pipe, if there is one, go before those held.
 #[derive(Debug, Default)]
 pub(super) struct Relay {
     held: BytesMut,
-    window: Window,
+    /// Of the bytes held, those before this are written, and there because they are kept.
+    start: u32,
+    /// Those before this are judged.
+    judged: u32,
+    /// Whether what is held begins with a request that may have to be sent once more.
+    is_keeping: bool,
+    /// Whether so much came at once that a pipe is worth it.
+    is_bulky: bool,
+    /// Never empty: an empty one is the pool's.
+    pipe: Option<Pipe>,
 }
 
 /// Where bytes stand in a buffer: those from `start` to `judged` are to be written, those behind are to be judged.
@@ -104,33 +81,18 @@ struct Window {
     start: usize,
     judged: usize,
     /// Where the request begins that may have to be sent once more, if there is one.
-    kept: Option<u32>,
+    kept: Option<usize>,
 }
 
 impl Window {
     /// The bytes before this are done with.
     fn low(&self) -> usize {
-        self.kept().map_or(self.start, |kept| kept.min(self.start))
-    }
-
-    fn kept(&self) -> Option<usize> {
-        self.kept.and_then(|kept| usize::try_from(kept).ok())
-    }
-
-    /// The same, where the bytes before `low` are gone.
-    fn without(self, low: usize) -> Self {
-        let kept = self.kept().and_then(|kept| u32::try_from(kept - low).ok());
-        Self { start: self.start - low, judged: self.judged - low, kept }
-    }
-
-    /// Keeps the request that begins with the bytes to be judged next.
-    fn keep(&mut self) {
-        self.kept = u32::try_from(self.judged).ok();
+        self.kept.map_or(self.start, |kept| kept.min(self.start))
     }
 
     /// Keeps no longer what has become too long.
     fn bound(&mut self) {
-        self.kept = self.kept.filter(|_| self.kept().is_some_and(|kept| self.judged - kept <= MAX_REPLAY));
+        self.kept = self.kept.filter(|kept| self.judged - kept <= MAX_REPLAY);
     }
 }
 
@@ -140,16 +102,24 @@ impl Relay {
         &mut self,
         direction: Direction,
         context: &mut Context<'_>,
-        memory: &Memory,
+        worker: &Worker,
         exchange: &mut Exchange<'_>,
         mut ends: Ends<'_>,
     ) -> Rest {
-        let scratch = &mut **memory.scratch.borrow_mut();
+        let memory = &worker.memory;
+        let scratch = &mut *memory.scratch();
         loop {
-            if self.window.start < self.held.len() {
-                let disposed = dispose(direction, context, &mut self.held, &mut self.window, exchange, &mut ends);
-                self.release(memory);
+            if (self.is_bulky || self.pipe.is_some())
+                && let Some(rest) = self.splice(direction, context, worker, exchange, &mut ends)
+            {
+                return rest;
+            }
+            let mut window = self.window();
+            if window.start < self.held.len() {
+                let disposed = dispose(direction, context, &mut self.held, &mut window, exchange, &mut ends);
+                self.settle(memory, window);
                 match disposed {
+                    Disposed::Fully if self.is_bulky && self.held.is_empty() => continue,
                     Disposed::Fully => {}
                     Disposed::UpTo(added) => {
                         self.add(added);
@@ -168,6 +138,7 @@ impl Relay {
                 Poll::Ready(Err(_)) => return Rest::SourceFailed,
             };
             *ends.moved = true;
+            self.is_bulky = count >= splice::bulk(worker.config, scratch.len());
             if !self.held.is_empty() {
                 self.held.extend_from_slice(&scratch[..count]);
                 continue;
@@ -177,7 +148,7 @@ impl Relay {
             let low = window.low();
             if low < count {
                 self.held = memory.hold(&scratch[low..count]);
-                self.window = window.without(low);
+                self.keep(window, low);
             }
             match disposed {
                 Disposed::Fully => {}
@@ -194,34 +165,39 @@ impl Relay {
         memory: &Memory,
         sink: &mut Stream,
     ) -> Poll<io::Result<()>> {
-        let written = write(context, &self.held, &mut self.window, sink);
-        self.release(memory);
+        ready!(self.drain(context, memory, sink))?;
+        let mut window = self.window();
+        let written = write(context, &self.held, &mut window, sink);
+        self.settle(memory, window);
         written
     }
 
     /// Puts bytes of our own behind what is judged.
     fn add(&mut self, bytes: &[u8]) {
-        let unjudged = self.held.split_off(self.window.judged);
+        let unjudged = self.held.split_off(self.judged());
         self.held.extend_from_slice(bytes);
+        self.judged = narrow(self.held.len());
         self.held.extend_from_slice(&unjudged);
-        self.window.judged += bytes.len();
     }
 
     /// Gives up the bytes that are not judged and puts a reply in their place.
     pub(super) fn close_with(&mut self, memory: &Memory, reply: &[u8]) {
-        self.held.truncate(self.window.judged);
+        self.held.truncate(self.judged());
         if self.held.is_empty() && !reply.is_empty() {
             self.held = memory.hold(reply);
         } else {
             self.held.extend_from_slice(reply);
         }
-        self.window.judged = self.held.len();
+        self.judged = narrow(self.held.len());
     }
 
     /// Gives up all bytes.
     pub(super) fn clear(&mut self, memory: &Memory) {
-        self.window = Window::default();
-        memory.release(std::mem::take(&mut self.held));
+        let Self { held, pipe, .. } = std::mem::take(self);
+        memory.release(held);
+        if let Some(pipe) = pipe {
+            memory.release_pipe(pipe);
+        }
     }
 
     /// Tells whether all that was judged is written.
@@ -231,43 +207,68 @@ impl Relay {
 
     /// Bytes that are judged and not yet written.
     pub(super) fn unwritten(&self) -> usize {
-        self.window.judged - self.window.start
+        let piped = self.pipe.as_ref().map_or(0, Pipe::held);
+        piped + widen(self.judged - self.start)
     }
 
     /// The bytes that are not yet judged.
     pub(super) fn unjudged(&self) -> &[u8] {
-        &self.held[self.window.judged..]
+        &self.held[self.judged()..]
     }
 
     /// Tells whether a request is kept that may have to be sent once more.
     pub(super) fn is_keeping(&self) -> bool {
-        self.window.kept.is_some()
+        self.is_keeping
     }
 
     /// Keeps no request any longer.
     pub(super) fn forget(&mut self, memory: &Memory) {
-        self.window.kept = None;
-        self.release(memory);
+        self.settle(memory, Window { kept: None, ..self.window() });
     }
 
     /// Has the request that is kept written once more.
     pub(super) fn rewind(&mut self) {
-        if let Some(kept) = self.window.kept() {
-            self.window.start = kept;
-            self.window.kept = None;
+        if self.is_keeping {
+            self.start = 0;
+            self.is_keeping = false;
         }
     }
 
+    fn judged(&self) -> usize {
+        widen(self.judged)
+    }
+
+    fn window(&self) -> Window {
+        Window { start: widen(self.start), judged: self.judged(), kept: self.is_keeping.then_some(0) }
+    }
+
     /// Gives up the bytes that are done with.
-    fn release(&mut self, memory: &Memory) {
-        let low = self.window.low();
+    fn settle(&mut self, memory: &Memory, window: Window) {
+        let low = window.low();
         if low == self.held.len() {
-            self.clear(memory);
+            (self.start, self.judged, self.is_keeping) = (0, 0, false);
+            memory.release(std::mem::take(&mut self.held));
         } else {
             self.held.advance(low);
-            self.window = self.window.without(low);
+            self.keep(window, low);
         }
     }
+
+    /// Takes note of where the bytes held stand, the first `low` being gone.
+    fn keep(&mut self, window: Window, low: usize) {
+        self.start = narrow(window.start - low);
+        self.judged = narrow(window.judged - low);
+        self.is_keeping = window.kept.is_some();
+    }
+}
+
+/// Positions in what is held, which is never more than a head and what is read at once, fit both types.
+fn narrow(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
+}
+
+fn widen(position: u32) -> usize {
+    usize::try_from(position).unwrap_or(usize::MAX)
 }
 
 /// Judges bytes as far as may be and writes what goes on.
@@ -286,7 +287,7 @@ fn dispose(
         match exchange.judge(direction, &bytes[window.judged..]) {
             Ok(Verdict::Keep(count)) => {
                 if may_keep && exchange.may_replay() {
-                    window.keep();
+                    window.kept = Some(window.judged);
                 }
                 window.judged += count.get().min(left);
             }

@@ -157,7 +157,7 @@ impl Session {
         };
         let source = (*reading == Side::Open).then_some(stream);
         let ends = Ends { source, sink: Some(&mut self.client), moved };
-        let rest = self.outbound.pump(Direction::Outbound, context, &self.worker.memory, &mut self.exchange, ends);
+        let rest = self.outbound.pump(Direction::Outbound, context, &self.worker, &mut self.exchange, ends);
         self.settle_replay();
         match rest {
             Rest::Blocked | Rest::Waiting | Rest::NoSink => None,
@@ -226,7 +226,7 @@ impl Session {
         };
         let source = (self.client_reading == Side::Open).then_some(&mut self.client);
         let ends = Ends { source, sink, moved };
-        let rest = self.inbound.pump(Direction::Inbound, context, &self.worker.memory, &mut self.exchange, ends);
+        let rest = self.inbound.pump(Direction::Inbound, context, &self.worker, &mut self.exchange, ends);
         self.settle_replay();
         match rest {
             Rest::Blocked | Rest::Waiting | Rest::NoSink => {}

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use super::deadline::Deadlines;
 use super::handle::Closing;
-use super::relay::Memory;
+use super::memory::Memory;
 use super::session::Session;
 use super::{Counters, Drained};
 use crate::config::Config;
@@ -53,12 +53,17 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(config: &'static Config, counters: &'static Counters, slots: Arc<Semaphore>) -> Self {
+    pub(super) fn new(
+        config: &'static Config,
+        counters: &'static Counters,
+        slots: Arc<Semaphore>,
+        pipes: usize,
+    ) -> Self {
         Self {
             config,
             counters,
             deadlines: Deadlines::new(config.timeouts.shortest()),
-            memory: Memory::new(),
+            memory: Memory::new(pipes),
             upstream: Upstream::new(&config.upstream),
             waiting: RefCell::default(),
             closing: Cell::default(),

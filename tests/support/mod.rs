@@ -42,9 +42,20 @@ impl Running {
     pub fn on(listen: &str, rules: &Rules, upstream: Address, timeouts: Timeouts) -> Self {
         let policy = policy(rules).expect("the rules are sound");
         let listen = listen.parse().expect("an address");
+        Self::of(Config { policy, timeouts, ..Config::new(listen, upstream) })
+    }
+
+    /// The same, moving bytes by splice wherever so many are to come; never if `None`.
+    pub fn splicing(rules: &Rules, upstream: Address, splice_from: Option<u64>) -> Self {
+        let policy = policy(rules).expect("the rules are sound");
+        let listen = "127.0.0.1:0".parse().expect("an address");
+        Self::of(Config { policy, splice_from, ..Config::new(listen, upstream) })
+    }
+
+    fn of(config: Config) -> Self {
         // A vector's drain is to be seen at once.
         let drain = Drain { delay: Duration::ZERO, timeout: LIMIT };
-        let config = Config { policy, timeouts, drain, ..Config::new(listen, upstream) };
+        let config = Config { drain, ..config };
         let proxy = Proxy::bind(config).expect("a free port");
         let address = proxy.address().clone();
         let (handle, counts) = (proxy.handle(), proxy.counts());
@@ -67,6 +78,11 @@ impl Running {
     /// How many requests were sent once more.
     pub fn replays(&self) -> u64 {
         self.counts.replays()
+    }
+
+    /// How many bytes were moved by splice.
+    pub fn spliced(&self) -> u64 {
+        self.counts.spliced()
     }
 
     /// Stops the proxy and waits for its thread.
@@ -156,15 +172,17 @@ impl Peer {
 
     /// Sends until nothing was taken for a while, at most that many bytes; tells how many were.
     pub fn send_until_blocked(&mut self, most: usize) -> usize {
-        self.stream.set_write_timeout(Some(Duration::from_millis(500))).expect("a time limit");
-        let block = body(64 * 1024);
+        self.send_until_blocked_by(&body(most))
+    }
+
+    /// Sends of these bytes until nothing was taken for a while; tells how many were.
+    pub fn send_until_blocked_by(&mut self, bytes: &[u8]) -> usize {
+        self.stream.set_write_timeout(Some(Duration::from_millis(200))).expect("a time limit");
         let mut taken = 0;
-        while taken < most {
-            match self.stream.write(&block) {
-                Ok(count) => taken += count,
-                Err(_) => break,
-            }
+        while let Ok(count @ 1..) = self.stream.write(&bytes[taken..]) {
+            taken += count;
         }
+        self.stream.set_write_timeout(Some(LIMIT)).expect("a time limit");
         taken
     }
 
@@ -310,5 +328,10 @@ pub fn text(bytes: &[u8]) -> String {
 
 /// Bytes that are a function of their offset, so that loss, swap and repetition show.
 pub fn body(length: usize) -> Vec<u8> {
-    (0_u64..).flat_map(|block| block.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes()).take(length).collect()
+    let mut body = Vec::with_capacity(length + 8);
+    for block in (0_u64..).take(length.div_ceil(8)) {
+        body.extend_from_slice(&block.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes());
+    }
+    body.truncate(length);
+    body
 }
