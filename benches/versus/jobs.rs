@@ -21,15 +21,41 @@ pub(crate) enum Kind {
     Events,
 }
 
-/// Bytes of a body by the path that asks for it; the framing is that of its name.
-pub(crate) const PATHS: [(&str, usize); 6] = [
-    ("/small", SMALL.len()),
-    ("/64k", 64 << 10),
-    ("/1m", 1 << 20),
-    ("/chunked-64k-by-4k", 64 << 10),
-    ("/chunked-4m-by-64k", 4 << 20),
-    ("/events", 0),
+/// What the origin answers, by path: a small answer, events, or a body of that length, by chunks of that length.
+pub(crate) const PATHS: [&str; 16] = [
+    "/small",
+    "/events",
+    "/64k",
+    "/96k",
+    "/128k",
+    "/192k",
+    "/256k",
+    "/512k",
+    "/1m",
+    "/4m",
+    "/64k-by-4k",
+    "/4m-by-64k",
+    "/4m-by-128k",
+    "/4m-by-256k",
+    "/4m-by-512k",
+    "/4m-by-1m",
 ];
+
+/// The length of the body at a path, and of its chunks if it is chunked.
+pub(crate) fn shape(path: &str) -> (usize, Option<usize>) {
+    match path.trim_start_matches('/').split_once("-by-") {
+        _ if path == "/small" => (SMALL.len(), None),
+        _ if path == "/events" => (0, None),
+        Some((length, chunk)) => (size(length), Some(size(chunk))),
+        None => (size(path.trim_start_matches('/')), None),
+    }
+}
+
+/// A number with `k` or `m` behind it.
+fn size(text: &str) -> usize {
+    let (number, unit) = text.split_at(text.len() - 1);
+    number.parse::<usize>().expect("a number") << if unit == "m" { 20 } else { 10 }
+}
 
 /// What a small API answers.
 pub(crate) const SMALL: &str =
@@ -40,6 +66,12 @@ pub(crate) const EVENT_PAUSE: std::time::Duration = std::time::Duration::from_mi
 
 /// Bytes of an event, its time of sending among them.
 pub(crate) const EVENT: usize = 64;
+
+/// Bodies and chunks of ever greater length, to see where splice is cheaper than a copy.
+pub(crate) fn curve() -> Vec<Job> {
+    let lengths = PATHS.into_iter().filter(|path| shape(path).0 >= 64 << 10 && *path != "/64k-by-4k");
+    lengths.map(|path| get(path, 8, path)).collect()
+}
 
 pub(crate) fn all() -> Vec<Job> {
     vec![
@@ -53,8 +85,8 @@ pub(crate) fn all() -> Vec<Job> {
         },
         get("64 KiB bodies", 16, "/64k"),
         get("1 MiB bodies", 8, "/1m"),
-        get("chunked, 64 KiB by 4 KiB", 16, "/chunked-64k-by-4k"),
-        get("chunked, 4 MiB by 64 KiB", 4, "/chunked-4m-by-64k"),
+        get("chunked, 64 KiB by 4 KiB", 16, "/64k-by-4k"),
+        get("chunked, 4 MiB by 64 KiB", 4, "/4m-by-64k"),
         Job { kind: Kind::Events, ..get("200 event streams", 200, "/events") },
         upload("uploads of 16 KiB", 16, 16 << 10),
         upload("uploads of 1 MiB", 8, 1 << 20),
@@ -62,8 +94,7 @@ pub(crate) fn all() -> Vec<Job> {
 }
 
 fn get(name: &'static str, connections: usize, path: &str) -> Job {
-    let body = PATHS.iter().find(|(known, _)| *known == path).map_or(0, |(_, body)| *body);
-    Job { name, connections, request: request("GET", path, "", 0), body, kind: Kind::KeepAlive }
+    Job { name, connections, request: request("GET", path, "", 0), body: shape(path).0, kind: Kind::KeepAlive }
 }
 
 fn upload(name: &'static str, connections: usize, length: usize) -> Job {

@@ -3,6 +3,8 @@
 //! `cargo bench --bench versus` prints a table, and writes it and a chart to `target/versus`. The proxies have the first core
 //! for themselves, the clients and the origin the second. Rounds go round all of them, so that drift hits all alike; figures
 //! are medians of the rounds. `VERSUS_ROUNDS`, `VERSUS_SECONDS`, `VERSUS_PROXIES` and `VERSUS_JOBS` (comma lists) choose less.
+//! With `VERSUS_CURVE=1` the jobs are bodies and chunks of many lengths, and beside headsnip as it is stand one that copies all
+//! and one that splices whatever it can.
 
 mod figures;
 mod jobs;
@@ -17,8 +19,10 @@ use std::error::Error;
 use std::time::Duration;
 
 use figures::Figures;
+use headsnip::config::Config;
+use headsnip::proxy::Proxy;
 use jobs::Job;
-use proxies::Proxy;
+use proxies::Peer;
 
 /// Which core the proxies have, and which the clients and the origin.
 const PROXY_CORE: &str = "0";
@@ -32,6 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["origin", address] => origin::run(address),
         ["relay", listen, upstream] => relay::run(listen, upstream),
+        ["headsnip", listen, upstream, splice_from] => embedded(listen, upstream, splice_from),
         [] => versus(),
         other => Err(format!("these arguments mean nothing here: {other:?}").into()),
     }
@@ -42,10 +47,13 @@ fn versus() -> Result<(), Box<dyn Error>> {
     let duration = Duration::from_secs_f32(setting("VERSUS_SECONDS", "1").parse()?);
     proxies::pin(std::process::id(), OTHER_CORE)?;
     let origin = proxies::Origin::start()?;
+    let is_curve = setting("VERSUS_CURVE", "") == "1";
     let wanted = setting("VERSUS_PROXIES", "");
-    let proxies = proxies::start_all(&origin, |name| is_wanted(&wanted, name))?;
+    let recipes = if is_curve { proxies::CURVE } else { proxies::ALL };
+    let proxies = proxies::start(recipes, &origin, |name| is_wanted(&wanted, name))?;
     let wanted = setting("VERSUS_JOBS", "");
-    let jobs: Vec<Job> = jobs::all().into_iter().filter(|job| is_wanted(&wanted, job.name)).collect();
+    let jobs = if is_curve { jobs::curve() } else { jobs::all() };
+    let jobs: Vec<Job> = jobs.into_iter().filter(|job| is_wanted(&wanted, job.name)).collect();
     let mut measured = Measured::new();
     for round in 0..=rounds {
         for (at, job) in jobs.iter().enumerate() {
@@ -64,8 +72,15 @@ fn versus() -> Result<(), Box<dyn Error>> {
     report::write(&jobs, &proxies, &measured, &idle)
 }
 
+/// headsnip from the library, with another threshold for splice: a number of bytes, or none at all.
+fn embedded(listen: &str, upstream: &str, splice_from: &str) -> Result<(), Box<dyn Error>> {
+    let config = Config { splice_from: splice_from.parse().ok(), ..Config::new(listen.parse()?, upstream.parse()?) };
+    Proxy::bind(config)?.run(std::future::pending())?;
+    Ok(())
+}
+
 /// One job, once, through one proxy.
-fn measure(job: &Job, proxy: &Proxy, duration: Duration) -> Result<Figures, Box<dyn Error>> {
+fn measure(job: &Job, proxy: &Peer, duration: Duration) -> Result<Figures, Box<dyn Error>> {
     let before = proxy.processor_time()?;
     let done = load::run(job, proxy.address, duration)?;
     let spent = proxy.processor_time()?.saturating_sub(before);

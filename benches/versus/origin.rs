@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Events, Interest, Poll, Token};
 
-use super::jobs::{EVENT, EVENT_PAUSE, PATHS, SMALL, content};
+use super::jobs::{EVENT, EVENT_PAUSE, PATHS, SMALL, content, shape};
 use super::load::now;
 
 const TCP: Token = Token(0);
@@ -78,17 +78,18 @@ fn accept(tcp: &TcpListener, unix: &UnixListener, at: Token) -> std::io::Result<
 
 /// The whole response to each path.
 fn answers() -> HashMap<&'static str, Vec<u8>> {
-    PATHS.iter().map(|(path, length)| (*path, answer(path, *length))).collect()
+    PATHS.into_iter().map(|path| (path, answer(path))).collect()
 }
 
-fn answer(path: &str, length: usize) -> Vec<u8> {
+fn answer(path: &str) -> Vec<u8> {
+    let (length, chunk) = shape(path);
     let head = "HTTP/1.1 200 OK\r\ndate: Mon, 23 Nov 2026 10:00:00 GMT\r\nserver: uvicorn\r\ncontent-type: application/json\r\n";
     let body = if path == "/small" { SMALL.as_bytes().to_vec() } else { content(length) };
-    let chunk = match path {
-        "/chunked-64k-by-4k" => 4 << 10,
-        "/chunked-4m-by-64k" => 64 << 10,
-        "/events" => return format!("{head}transfer-encoding: chunked\r\n\r\n").into_bytes(),
-        _ => return [format!("{head}content-length: {length}\r\n\r\n").as_bytes(), &body].concat(),
+    if path == "/events" {
+        return format!("{head}transfer-encoding: chunked\r\n\r\n").into_bytes();
+    }
+    let Some(chunk) = chunk else {
+        return [format!("{head}content-length: {length}\r\n\r\n").as_bytes(), &body].concat();
     };
     let mut answer = format!("{head}transfer-encoding: chunked\r\n\r\n").into_bytes();
     for part in body.chunks(chunk) {
@@ -183,7 +184,7 @@ impl Connection {
         let Some(end) = self.head.windows(4).position(|four| four == b"\r\n\r\n") else { return };
         let head = String::from_utf8_lossy(&self.head[..end]).to_ascii_lowercase();
         let path = head.split(' ').nth(1).unwrap_or_default();
-        self.path = PATHS.iter().map(|(known, _)| *known).find(|known| *known == path);
+        self.path = PATHS.into_iter().find(|known| *known == path);
         let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.trim().parse().ok());
         self.body_left = length.unwrap_or(0) - (self.head.len() - end - 4);
         self.is_closing = head.contains("connection: close");

@@ -30,14 +30,14 @@ impl Drop for Process {
 }
 
 #[derive(Debug)]
-pub(crate) struct Proxy {
+pub(crate) struct Peer {
     pub(crate) name: &'static str,
     pub(crate) version: String,
     pub(crate) address: SocketAddr,
     process: Process,
 }
 
-impl Proxy {
+impl Peer {
     /// The time that all its threads have had, those of its children too.
     pub(crate) fn processor_time(&self) -> Result<Duration, Box<dyn Error>> {
         let mut spent = Duration::ZERO;
@@ -100,7 +100,10 @@ impl Origin {
 type Recipe = fn(SocketAddr, &Origin) -> Started;
 type Started = Result<(PathBuf, Vec<String>), Box<dyn Error>>;
 
-const RECIPES: [(&str, &str, Recipe); 9] = [
+type Named = (&'static str, &'static str, Recipe);
+
+/// The proxies by name, what has each say its version, and how it is started.
+pub(crate) const ALL: &[Named] = &[
     ("relay", "", relay),
     ("headsnip", "--version", headsnip),
     ("headsnip, unix upstream", "--version", headsnip_unix),
@@ -112,10 +115,23 @@ const RECIPES: [(&str, &str, Recipe); 9] = [
     ("caddy", "version", caddy),
 ];
 
+/// Those that show where splice is cheaper than a copy.
+pub(crate) const CURVE: &[Named] = &[
+    ("relay", "", relay),
+    ("headsnip", "--version", headsnip),
+    ("headsnip, copying", "", |listen, origin| embedded(listen, origin, "never")),
+    ("headsnip, splicing from 32 KiB", "", |listen, origin| embedded(listen, origin, "32768")),
+    ("headsnip, splicing from 128 KiB", "", |listen, origin| embedded(listen, origin, "131072")),
+];
+
 /// Starts those that are wanted and installed; names the others.
-pub(crate) fn start_all(origin: &Origin, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Proxy>, Box<dyn Error>> {
+pub(crate) fn start(
+    recipes: &[Named],
+    origin: &Origin,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<Peer>, Box<dyn Error>> {
     let mut proxies = Vec::new();
-    for (name, version, recipe) in RECIPES.into_iter().filter(|(name, ..)| is_wanted(name)) {
+    for (name, version, recipe) in recipes.iter().copied().filter(|(name, ..)| is_wanted(name)) {
         let address = free_address()?;
         let (program, arguments) = recipe(address, origin)?;
         let mut command = on_core(if name.contains("workers") { "0,1" } else { PROXY_CORE }, &program);
@@ -128,13 +144,13 @@ pub(crate) fn start_all(origin: &Origin, is_wanted: impl Fn(&str) -> bool) -> Re
         }
         let process = Process(command.args(arguments).stdout(Stdio::null()).stderr(log).spawn()?);
         await_listening(address).map_err(|error| format!("{name}: {error}"))?;
-        proxies.push(Proxy { name, version: version_of(&program, version), address, process });
+        proxies.push(Peer { name, version: version_of(&program, version), address, process });
     }
     Ok(proxies)
 }
 
 /// What one more idle client costs, in bytes.
-pub(crate) fn idle_cost(proxy: &Proxy) -> Result<f64, Box<dyn Error>> {
+pub(crate) fn idle_cost(proxy: &Peer) -> Result<f64, Box<dyn Error>> {
     use std::io::{Read, Write};
     let connect = || -> Result<TcpStream, Box<dyn Error>> {
         let mut stream = TcpStream::connect(proxy.address)?;
@@ -218,6 +234,11 @@ fn strings(arguments: &[&str]) -> Vec<String> {
 
 fn relay(listen: SocketAddr, origin: &Origin) -> Started {
     Ok((std::env::current_exe()?, vec!["relay".into(), listen.to_string(), origin.tcp.to_string()]))
+}
+
+fn embedded(listen: SocketAddr, origin: &Origin, splice_from: &str) -> Started {
+    let arguments = ["headsnip", &listen.to_string(), &origin.tcp.to_string(), splice_from];
+    Ok((std::env::current_exe()?, strings(&arguments)))
 }
 
 fn headsnip(listen: SocketAddr, origin: &Origin) -> Started {

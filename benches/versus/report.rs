@@ -8,10 +8,10 @@ use std::path::Path;
 use super::Measured;
 use super::figures::{Figures, median, median_of};
 use super::jobs::Job;
-use super::proxies::Proxy;
+use super::proxies::Peer;
 
 /// Prints the table and writes it and the chart.
-pub(crate) fn write(jobs: &[Job], proxies: &[Proxy], measured: &Measured, idle: &[f64]) -> Result<(), Box<dyn Error>> {
+pub(crate) fn write(jobs: &[Job], proxies: &[Peer], measured: &Measured, idle: &[f64]) -> Result<(), Box<dyn Error>> {
     let mut text = String::new();
     let versions = proxies
         .iter()
