@@ -2,7 +2,7 @@
 //!
 //! Names are compared whole, in any ASCII case; an underscore is not a dash. An entry is an exact name, a prefix
 //! (`x-amz-*`), or the preset `@owasp`. What is kept wins over what is denied. Names that carry framing or the connection
-//! itself cannot be denied. Asking costs no allocation: most names are turned away by their length alone.
+//! itself cannot be denied. Asking costs no allocation: most names are turned away by their length and first letter.
 
 use std::fmt;
 
@@ -79,8 +79,8 @@ struct Names {
     exact: Vec<Box<str>>,
     /// Lower case, without the star.
     prefixes: Vec<Box<str>>,
-    /// A bit for each length that an exact name has; lengths from 63 on share the last bit.
-    lengths: u64,
+    /// The marks of the exact names, a bit each.
+    marks: u64,
 }
 
 impl Names {
@@ -90,7 +90,7 @@ impl Names {
         let (names, name) = if let Some(prefix) = name.strip_suffix('*') {
             (&mut self.prefixes, prefix)
         } else {
-            self.lengths |= length_bit(name.len());
+            self.marks |= mark(name.as_bytes());
             (&mut self.exact, name.as_str())
         };
         if !names.iter().any(|known| **known == *name) {
@@ -99,14 +99,15 @@ impl Names {
     }
 
     fn contain(&self, name: &[u8]) -> bool {
-        (self.lengths & length_bit(name.len()) != 0
-            && self.exact.iter().any(|exact| exact.as_bytes().eq_ignore_ascii_case(name)))
+        (self.marks & mark(name) != 0 && self.exact.iter().any(|exact| exact.as_bytes().eq_ignore_ascii_case(name)))
             || self.prefixes.iter().any(|prefix| starts_with(name, prefix.as_bytes()))
     }
 }
 
-fn length_bit(length: usize) -> u64 {
-    1 << length.min(63)
+/// One bit by a name's length and first letter, in any case: what turns most names away.
+fn mark(name: &[u8]) -> u64 {
+    let letter = name.first().map_or(0, |first| usize::from(first & 0x1f));
+    1 << ((name.len() + 7 * letter) % 64)
 }
 
 fn starts_with(name: &[u8], prefix: &[u8]) -> bool {

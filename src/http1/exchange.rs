@@ -98,7 +98,7 @@ impl<'p> Exchange<'p> {
         if self.responses.progress() == Progress::Finished && self.requests.is_within() && !shown.is_empty() {
             return Err(Fault { violation: Violation::UnsolicitedBytes, ending: Ending::Close });
         }
-        match self.responses.judge(self.policy, self.unanswered.front(), shown) {
+        match self.responses.judge(self.policy, &self.unanswered, shown) {
             Ok((verdict, event)) => {
                 self.note(event);
                 Ok(verdict)
@@ -340,7 +340,7 @@ impl Unanswered {
         usize::from(self.count)
     }
 
-    fn front(&self) -> Option<Asked> {
+    pub(super) fn front(&self) -> Option<Asked> {
         let oldest = if self.is_empty() { None } else { self.ring[usize::from(self.first)] };
         oldest.map(|asked| Asked { is_last: self.is_draining && self.len() == 1, ..asked })
     }

@@ -10,6 +10,7 @@
 
 use std::mem::MaybeUninit;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 
 use httparse::{EMPTY_HEADER, Header};
 use memchr::memchr;
@@ -17,7 +18,7 @@ use memchr::memchr;
 use super::denylist::Denylist;
 use super::error::Violation;
 use super::framing::{Fields, gives_way_to_close};
-use super::scan::{HeadScan, Section, is_token_byte};
+use super::scan::{HeadScan, Section, is_token_byte, widen};
 use super::{MAX_FIELD_LINES, Policy, Verdict, keep};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,15 +60,18 @@ pub(super) struct ResponseHead {
     pub(super) fields: Fields,
 }
 
-/// The lines of a judged head or trailer section that are not yet disposed of.
+/// The lines of a judged head or trailer section that are not yet disposed of: some that are kept, some that are denied, then
+/// others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct JudgedLines {
     /// Bytes left of the section; 0 < left until the last verdict.
-    left: usize,
-    /// Of those, the bytes before the first line that may have to go (all, where none has).
-    clean: usize,
-    /// Denied lines among those left.
-    denied: u16,
+    left: u32,
+    /// Of those, the bytes that are kept for sure (all, where no line may have to go).
+    kept: u32,
+    /// The bytes behind those that are denied for sure.
+    denied: u32,
+    /// Denied lines among the others.
+    others: u16,
     closing: Closing,
 }
 
@@ -86,44 +90,69 @@ const CLOSE_LINE: &[u8] = b"Connection: close\r\n";
 
 impl JudgedLines {
     fn clean(length: usize) -> Self {
-        Self { left: length, clean: length, denied: 0, closing: Closing::Unsaid }
+        let length = narrow(length);
+        Self { left: length, kept: length, denied: 0, others: 0, closing: Closing::Unsaid }
     }
 
-    /// Takes note of a denied line that starts there; shown in order, and before any is disposed of.
-    fn deny(&mut self, start: usize) {
+    /// Takes note of a denied line; shown in order, and before any is disposed of.
+    fn deny(&mut self, line: &Range<usize>) {
+        let (start, length) = (narrow(line.start), narrow(line.len()));
         if self.denied == 0 {
-            self.clean = start;
+            (self.kept, self.denied) = (start, length);
+        } else if self.others == 0 && self.kept + self.denied == start {
+            self.denied += length;
+        } else {
+            self.others += 1;
         }
-        self.denied += 1;
     }
 
     /// Says what becomes of the next lines, and whether they were the last.
     pub(super) fn judge(&mut self, denylist: &Denylist, shown: &[u8]) -> Verdict {
-        let mut shown = shown.get(..self.left).unwrap_or(shown);
+        if self.closing != Closing::Unsaid {
+            return self.judge_closing(denylist, shown);
+        }
+        let shown = shown.get(..widen(self.left)).unwrap_or(shown);
+        let (verdict, lines) = match (widen(self.kept).min(shown.len()), widen(self.denied).min(shown.len())) {
+            (0, 0) => judge_lines(shown, |name, _| denylist.denies(name)),
+            (0, denied) => (NonZeroUsize::new(denied).map_or(Verdict::NeedMore, Verdict::Drop), 0),
+            (kept, _) => (keep(kept), 0),
+        };
+        match verdict {
+            Verdict::Keep(n) => {
+                self.left -= narrow(n.get());
+                self.kept = self.kept.saturating_sub(narrow(n.get()));
+            }
+            Verdict::Drop(n) => {
+                self.left -= narrow(n.get());
+                self.denied = self.denied.saturating_sub(narrow(n.get()));
+                self.others = self.others.saturating_sub(lines);
+                if self.denied == 0 && self.others == 0 {
+                    // What is left need not be looked at again.
+                    self.kept = self.left;
+                }
+            }
+            Verdict::NeedMore | Verdict::Wait | Verdict::Add(_) | Verdict::Pass(_) => {}
+        }
+        verdict
+    }
+
+    /// The same, where [`CLOSE_LINE`] is to go out.
+    fn judge_closing(&mut self, denylist: &Denylist, shown: &[u8]) -> Verdict {
+        let mut shown = shown.get(..widen(self.left)).unwrap_or(shown);
         if self.closing == Closing::Due {
-            if self.left == EMPTY_LINE.len() {
+            if widen(self.left) == EMPTY_LINE.len() {
                 self.closing = Closing::Said;
                 return Verdict::Add(CLOSE_LINE);
             }
-            shown = shown.get(..self.left - EMPTY_LINE.len()).unwrap_or(shown);
+            shown = shown.get(..widen(self.left) - EMPTY_LINE.len()).unwrap_or(shown);
         }
-        let verdict = match self.clean {
-            0 => judge_lines(shown, |name, rest| {
-                denylist.denies(name) || self.closing == Closing::Due && gives_way_to_close(name, rest)
-            }),
-            clean => keep(clean.min(shown.len())),
+        let verdict = match widen(self.kept).min(shown.len()) {
+            0 => judge_lines(shown, |name, rest| denylist.denies(name) || gives_way_to_close(name, rest)).0,
+            kept => keep(kept),
         };
         if let Verdict::Keep(n) | Verdict::Drop(n) = verdict {
-            self.left -= n.get();
-            self.clean = self.clean.saturating_sub(n.get());
-        }
-        if let (Verdict::Drop(n), Closing::Unsaid) = (verdict, self.closing) {
-            let lines = memchr::memchr_iter(b'\n', shown.get(..n.get()).unwrap_or(shown)).count();
-            self.denied = self.denied.saturating_sub(u16::try_from(lines).unwrap_or(u16::MAX));
-            if self.denied == 0 {
-                // What is left need not be looked at again.
-                self.clean = self.left;
-            }
+            self.left -= narrow(n.get());
+            self.kept = self.kept.saturating_sub(narrow(n.get()));
         }
         verdict
     }
@@ -131,8 +160,8 @@ impl JudgedLines {
     /// Has the head, shown whole, say that the connection closes after its message.
     pub(super) fn close(&mut self, shown: &[u8]) {
         self.closing = Closing::Due;
-        let status_line = memchr(b'\n', shown).map_or(0, |end| end + 1);
-        self.clean = self.clean.min(status_line);
+        // Any field line may have to give way.
+        self.kept = narrow(memchr(b'\n', shown).map_or(0, |end| end + 1));
     }
 
     pub(super) fn is_done(self) -> bool {
@@ -141,21 +170,27 @@ impl JudgedLines {
 
     /// Withholds the whole section.
     pub(super) fn withhold(&mut self) -> Verdict {
-        NonZeroUsize::new(self.left).map_or(Verdict::NeedMore, Verdict::Drop)
+        NonZeroUsize::new(self.left()).map_or(Verdict::NeedMore, Verdict::Drop)
     }
 
     /// Bytes of the section not yet disposed of.
     pub(super) fn left(self) -> usize {
-        self.left
+        widen(self.left)
     }
+}
+
+/// Positions are below [`MAX_HEAD_CEILING`](super::MAX_HEAD_CEILING), which fits both types.
+fn narrow(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 /// The line that ends a section.
 const EMPTY_LINE: &[u8] = b"\r\n";
 
-/// The first lines shown that share a fate: kept, or dropped as `is_dropped` says of a name and what follows its colon.
-fn judge_lines(shown: &[u8], is_dropped: impl Fn(&[u8], &[u8]) -> bool) -> Verdict {
-    let mut end = 0;
+/// The first lines shown that share a fate, and how many they are: kept, or dropped as `is_dropped` says of a name and what
+/// follows its colon.
+fn judge_lines(shown: &[u8], is_dropped: impl Fn(&[u8], &[u8]) -> bool) -> (Verdict, u16) {
+    let (mut end, mut lines) = (0, 0);
     let mut fate = None;
     while let Some(length) = memchr(b'\n', &shown[end..]) {
         let line = &shown[end..=end + length];
@@ -165,11 +200,13 @@ fn judge_lines(shown: &[u8], is_dropped: impl Fn(&[u8], &[u8]) -> bool) -> Verdi
             break;
         }
         end += line.len();
+        lines += 1;
     }
-    match (keep(end), fate) {
+    let verdict = match (keep(end), fate) {
         (Verdict::Keep(n), Some(true)) => Verdict::Drop(n),
         (verdict, _) => verdict,
-    }
+    };
+    (verdict, lines)
 }
 
 /// Reads a request head. `None`: not whole yet.
@@ -286,11 +323,11 @@ fn parse_response(policy: &Policy, bytes: &[u8]) -> Parsed<ResponseHead> {
     };
     let mut fields = Fields::default();
     let mut lines = JudgedLines::clean(length);
-    walk_lines(bytes, length, head.headers, |start, header| {
+    walk_lines(bytes, length, head.headers, |line, header| {
         let name = header.name.as_bytes();
         fields.see(policy, name, header.value);
         if policy.denylist.denies(name) {
-            lines.deny(start);
+            lines.deny(&line);
         }
     })?;
     let status = head.code.filter(|code| *code >= 100)?;
@@ -306,31 +343,38 @@ fn parse_trailer(policy: &Policy, bytes: &[u8]) -> Parsed<JudgedLines> {
         return None;
     };
     let mut lines = JudgedLines::clean(length);
-    walk_lines(bytes, length, headers, |start, header| {
+    walk_lines(bytes, length, headers, |line, header| {
         if policy.denylist.denies(header.name.as_bytes()) {
-            lines.deny(start);
+            lines.deny(&line);
         }
     })?;
     Some(lines)
 }
 
-/// Shows each field line and where it starts. `None`: a line did not end in CRLF.
+/// Shows each field line and where it is. `None`: a line did not end in CRLF.
 fn walk_lines<'a>(
     bytes: &'a [u8],
     length: usize,
     headers: &[Header<'a>],
-    mut see: impl FnMut(usize, &Header<'a>),
+    mut see: impl FnMut(Range<usize>, &Header<'a>),
 ) -> Option<()> {
-    let ends_in_crlf = |end: usize| end == 0 || bytes.get(..end).is_some_and(|line| line.ends_with(b"\r\n"));
-    for header in headers {
-        let start = header.name.as_ptr().addr() - bytes.as_ptr().addr();
-        if !ends_in_crlf(start) {
+    let ends_in_crlf = |end: usize| bytes.get(..end).is_some_and(|line| line.ends_with(EMPTY_LINE));
+    let start_of = |header: &Header<'a>| header.name.as_ptr().addr() - bytes.as_ptr().addr();
+    let mut start = headers.first().map_or(length - EMPTY_LINE.len(), start_of);
+    // The start-line; a trailer section has none.
+    if start > 0 && !ends_in_crlf(start) {
+        return None;
+    }
+    for (index, header) in headers.iter().enumerate() {
+        let end = headers.get(index + 1).map_or(length - EMPTY_LINE.len(), start_of);
+        if !ends_in_crlf(end) {
             return None;
         }
-        see(start, header);
+        see(start..end, header);
+        start = end;
     }
-    // The empty line, and the end of the line before it.
-    (ends_in_crlf(length) && ends_in_crlf(length - 2)).then_some(())
+    // The empty line.
+    ends_in_crlf(length).then_some(())
 }
 
 fn version(minor: u8) -> Version {

@@ -9,7 +9,7 @@
 
 use super::chunked::{Chunked, Piece};
 use super::error::Violation;
-use super::exchange::Asked;
+use super::exchange::{Asked, Unanswered};
 use super::framing::{Framing, response_framing};
 use super::head::{self, JudgedLines, ResponseHead, Version};
 use super::scan::HeadScan;
@@ -91,11 +91,11 @@ impl Responses {
         Self { state: State::Head(HeadScan::default()), interim: 0 }
     }
 
-    /// Judges bytes of the response to `asked`.
+    /// Judges bytes of the response to the oldest request unanswered.
     pub(super) fn judge(
         &mut self,
         policy: &Policy,
-        asked: Option<Asked>,
+        unanswered: &Unanswered,
         shown: &[u8],
     ) -> Result<(Verdict, Event), Violation> {
         let none = |verdict| Ok((verdict, Event::None));
@@ -105,11 +105,11 @@ impl Responses {
                 // Whatever the origin adds is not waited for and goes nowhere.
                 State::Finished => return none(Verdict::Wait),
                 State::Head(scan) => {
-                    let asked = asked.ok_or(Violation::UnsolicitedBytes)?;
+                    let asked = unanswered.front().ok_or(Violation::UnsolicitedBytes)?;
                     let Some(head) = head::response(scan, policy, shown)? else {
                         return none(Verdict::NeedMore);
                     };
-                    return self.head(policy, asked, head, shown);
+                    return self.head(policy, asked, head, unanswered, shown);
                 }
                 State::Lines(lines, then) => {
                     let then = *then;
@@ -141,6 +141,7 @@ impl Responses {
         policy: &Policy,
         asked: Asked,
         head: ResponseHead,
+        unanswered: &Unanswered,
         shown: &[u8],
     ) -> Result<(Verdict, Event), Violation> {
         let ResponseHead { mut lines, status, version, fields } = head;
@@ -184,7 +185,7 @@ impl Responses {
             lines.close(shown);
         }
         self.state = State::Lines(lines, then);
-        let (verdict, event) = self.judge(policy, Some(asked), shown)?;
+        let (verdict, event) = self.judge(policy, unanswered, shown)?;
         let event = match (then, event) {
             (Then::Head, event) => event,
             (Then::Tunnel, _) => Event::Switched,

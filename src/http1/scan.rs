@@ -108,7 +108,7 @@ impl HeadScan {
 }
 
 /// Positions are below [`MAX_HEAD_CEILING`](super::MAX_HEAD_CEILING), which fits both types.
-fn widen(position: u32) -> usize {
+pub(super) fn widen(position: u32) -> usize {
     usize::try_from(position).unwrap_or(usize::MAX)
 }
 

@@ -47,6 +47,11 @@ impl Key {
     }
 }
 
+/// In 64 bits, enough for 500 years: each request divides by it.
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 impl Deadlines {
     /// A table for time limits of which the shortest is given.
     pub(super) fn new(shortest: Duration) -> Self {
@@ -75,8 +80,8 @@ impl Deadlines {
     pub(super) fn set(&self, key: Key, wait: Duration) {
         if let Some(slot) = self.table.borrow_mut().get_mut(key.index()) {
             // The tick under way may be nearly over, so it does not count.
-            let ticks = wait.as_nanos().div_ceil(self.tick.as_nanos());
-            slot.at = self.now.get().saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX)).saturating_add(1);
+            let ticks = nanoseconds(wait).div_ceil(nanoseconds(self.tick));
+            slot.at = self.now.get().saturating_add(ticks).saturating_add(1);
         }
     }
 

@@ -281,7 +281,11 @@ fn dispose(
     ends: &mut Ends<'_>,
 ) -> Disposed {
     let disposed = loop {
+        // With nothing at hand, what comes next may be read, though it may be held until its turn.
         let left = bytes.len() - window.judged;
+        if left == 0 {
+            break Disposed::Fully;
+        }
         // With a connection at hand and nothing under way, that connection has served before.
         let may_keep = direction == Direction::Inbound && ends.sink.is_some() && exchange.is_unoccupied();
         match exchange.judge(direction, &bytes[window.judged..]) {
@@ -298,7 +302,6 @@ fn dispose(
                 window.judged += count;
             }
             Ok(Verdict::Add(added)) => return Disposed::UpTo(added),
-            Ok(Verdict::Pass(_)) if left == 0 => break Disposed::Fully,
             Ok(Verdict::Pass(run)) => {
                 let count = match run {
                     Run::Exactly(count) => usize::try_from(count.get()).unwrap_or(usize::MAX).min(left),
@@ -308,8 +311,6 @@ fn dispose(
                 exchange.passed(direction, u64::try_from(count).unwrap_or(u64::MAX));
             }
             Ok(Verdict::NeedMore) => break Disposed::Fully,
-            // With nothing at hand, what comes next may be read, and held until its turn.
-            Ok(Verdict::Wait) if left == 0 => break Disposed::Fully,
             Ok(Verdict::Wait) => break Disposed::Stopped(Rest::Waiting),
             Err(fault) => break Disposed::Stopped(Rest::Broken(fault)),
         }
