@@ -6,6 +6,7 @@
 //! With `VERSUS_CURVE=1` the jobs are bodies and chunks of many lengths, and beside headsnip as it is stand one that copies all
 //! and one that splices whatever it can.
 
+mod chart;
 mod figures;
 mod jobs;
 mod load;
@@ -23,6 +24,7 @@ use headsnip::config::Config;
 use headsnip::proxy::Proxy;
 use jobs::Job;
 use proxies::Peer;
+use report::Report;
 
 /// Which core the proxies have, and which the clients and the origin.
 const PROXY_CORE: &str = "0";
@@ -69,7 +71,7 @@ fn versus() -> Result<(), Box<dyn Error>> {
         eprintln!("round {round} of {rounds}");
     }
     let idle = proxies.iter().map(|proxy| proxies::idle_cost(proxy)).collect::<Result<Vec<_>, _>>()?;
-    report::write(&jobs, &proxies, &measured, &idle)
+    Report { jobs: &jobs, proxies: &proxies, measured: &measured, idle: &idle }.write()
 }
 
 /// headsnip from the library, with another threshold for splice: a number of bytes, or none at all.
