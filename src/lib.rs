@@ -31,7 +31,7 @@
 //! 6. **Method first.** A request is in the queue before a byte of its head goes on.
 //! 7. **Order of sides does not matter.** Any interleaving of reads on the two sockets gives the same two outputs, unless the
 //!    origin speaks before it is asked or says that it closes.
-//! 8. **Splice equals copy.** (Bodies go by copy for now.)
+//! 8. **Splice equals copy.** Same bytes, same end; only an empty pipe is filled.
 //! 9. **No panic** on any input.
 //! 10. **In doubt, close.**
 
