@@ -360,13 +360,14 @@ fn walk_lines<'a>(
 ) -> Option<()> {
     let ends_in_crlf = |end: usize| bytes.get(..end).is_some_and(|line| line.ends_with(EMPTY_LINE));
     let start_of = |header: &Header<'a>| header.name.as_ptr().addr() - bytes.as_ptr().addr();
-    let mut start = headers.first().map_or(length - EMPTY_LINE.len(), start_of);
+    let end_of_lines = length.checked_sub(EMPTY_LINE.len())?;
+    let mut start = headers.first().map_or(end_of_lines, start_of);
     // The start-line; a trailer section has none.
     if start > 0 && !ends_in_crlf(start) {
         return None;
     }
     for (index, header) in headers.iter().enumerate() {
-        let end = headers.get(index + 1).map_or(length - EMPTY_LINE.len(), start_of);
+        let end = headers.get(index + 1).map_or(end_of_lines, start_of);
         if !ends_in_crlf(end) {
             return None;
         }
