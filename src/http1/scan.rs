@@ -37,18 +37,18 @@ enum Place {
 }
 
 impl HeadScan {
-    /// Walks on to the end of the section and tells where that is, or the first rule broken.
+    /// Walks on to the end of the section and tells where that is, or the first rule broken; that again when asked again.
     pub(super) fn walk(&mut self, section: Section, limit: usize, shown: &[u8]) -> Result<Option<usize>, Violation> {
         let within = shown.get(..limit).unwrap_or(shown);
         while let Some(&byte) = within.get(self.walked()) {
             self.walk_byte(section, within, byte)?;
+            let is_end = byte == b'\n' && self.walk_line(section, &within[self.line()..self.walked() - 1])?;
             self.walked += 1;
             if byte == b'\n' {
-                let line = &within[self.line()..self.walked() - 2];
                 self.line = self.walked;
-                if self.walk_line(section, line)? {
-                    return Ok(Some(self.walked()));
-                }
+            }
+            if is_end {
+                return Ok(Some(self.walked()));
             }
         }
         if shown.len() < limit { Ok(None) } else { Err(Violation::HeadTooLong) }
@@ -77,12 +77,14 @@ impl HeadScan {
         let seen = match (self.place, section) {
             (Place::Start, Section::Request) if line.is_empty() => return Ok(false),
             (Place::Start, Section::Request) => {
+                request_line(line)?;
                 self.place = Place::Fields(0);
-                return request_line(line).map(|()| false);
+                return Ok(false);
             }
             (Place::Start, Section::Response) => {
+                status_line(line)?;
                 self.place = Place::Fields(0);
-                return status_line(line).map(|()| false);
+                return Ok(false);
             }
             (Place::Start, Section::Trailer) => 0,
             (Place::Fields(seen), _) => seen,

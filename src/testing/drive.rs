@@ -174,7 +174,13 @@ impl Drive<'_> {
         };
         let before = out.len();
         let may_keep = direction == Direction::Inbound && self.is_connected && self.exchange.is_unoccupied();
-        match self.exchange.judge(direction, held)? {
+        let judged = self.exchange.judge(direction, held);
+        if let Err(fault) = judged
+            && fault.ending != Ending::DropOrigin
+        {
+            assert_eq!(self.exchange.judge(direction, held), judged, "a fault is told again");
+        }
+        match judged? {
             Verdict::Keep(count) => {
                 if may_keep && self.exchange.may_replay() {
                     self.kept = Some(before);
