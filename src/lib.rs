@@ -14,7 +14,8 @@
 //! - [`net`]: addresses, listeners, connections. Knows no HTTP.
 //! - [`proxy`]: joins the two; a worker accepts, a session serves one client, a relay moves one direction's bytes.
 //! - [`ops`]: what an operator sees.
-//! - `testing`: the invariants as functions over bytes, and a slow, plain model that shares no code with the core.
+//! - `testing`: the invariants as functions over bytes, a slow, plain model that shares no code with the core, and
+//!   connections in memory for the session.
 //!
 //! # The invariants
 //!

@@ -11,7 +11,7 @@ const ALLOWED: [(&str, &[&str]); 8] = [
     ("config.rs", &["http1", "net"]),
     ("ops", &["http1"]),
     ("proxy", &["config", "http1", "net", "ops", "proxy"]),
-    ("testing", &["http1", "testing"]),
+    ("testing", &["config", "http1", "net", "proxy", "testing"]),
     ("cli.rs", &["config", "http1", "net"]),
     ("main.rs", &["config", "ops", "proxy"]),
 ];

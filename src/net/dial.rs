@@ -11,10 +11,18 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::address::Address;
 use super::resolve::{Name, Unresolved};
-use super::stream::Stream;
+use super::stream::{Stream, Transport};
 
 /// The pause before another try where no descriptor is left: some client is about to leave, as likely as not.
 const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(50);
+
+/// Whence a session has its connections to the origin.
+pub(crate) trait Dial: 'static {
+    type Stream: Transport;
+
+    /// Connects. That it ends in time is the caller's to see to.
+    async fn dial(&self, limit: Duration) -> io::Result<Self::Stream>;
+}
 
 /// Where the origin is.
 #[derive(Debug)]
@@ -34,10 +42,13 @@ impl Upstream {
             Address::Unix(path) => Self::Unix(path.clone()),
         }
     }
+}
 
-    /// Connects. Of a name's addresses each has its share of the time limit; that all of it ends in time is the caller's
-    /// to see to. Must be called within a `LocalSet`.
-    pub(crate) async fn dial(&self, limit: Duration) -> io::Result<Stream> {
+impl Dial for Upstream {
+    type Stream = Stream;
+
+    /// Of a name's addresses each has its share of the time limit. Must be called within a `LocalSet`.
+    async fn dial(&self, limit: Duration) -> io::Result<Stream> {
         loop {
             let dialled = match self {
                 Self::Number(address) => TcpStream::connect(address).await.map(Stream::tcp),

@@ -1,4 +1,6 @@
 //! A connection, whatever carries it.
+//!
+//! Sessions know a connection by the trait [`Transport`] alone, so that a test can hand them one that is only memory.
 
 use std::fmt;
 use std::io;
@@ -11,6 +13,26 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+/// What a session does with a connection.
+pub(crate) trait Transport: fmt::Display {
+    /// Reads what is there into the room given, and tells how much; 0 is the end.
+    fn poll_read(&mut self, context: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>>;
+
+    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
+
+    /// Tells whether bytes have come that were not read. Asks the kernel: readiness may be a turn behind.
+    fn has_unread(&self) -> bool;
+
+    /// Sends FIN. What was written before it arrives before it.
+    fn shut_down_write(&self) -> io::Result<()>;
+
+    /// Makes the coming close a reset, which no one takes for the end of a message.
+    fn reset_on_close(&self);
+
+    /// The connection itself, if the kernel can splice it.
+    fn in_kernel(&self) -> Option<&Stream>;
+}
 
 /// A connected TCP or Unix-domain stream.
 #[derive(Debug)]
@@ -25,25 +47,6 @@ impl Stream {
         // It fails for a connection that is dead already, which the first read will tell.
         let _ = stream.set_nodelay(true);
         Self::Tcp(stream)
-    }
-
-    /// Reads what is there into the room given, and tells how much; 0 is the end.
-    ///
-    /// By `poll_read`, which takes a short read for "no more": the next call then asks the reactor, not the kernel.
-    pub(crate) fn poll_read(&mut self, context: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(room);
-        let polled = match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(context, &mut buffer),
-            Self::Unix(stream) => Pin::new(stream).poll_read(context, &mut buffer),
-        };
-        polled.map_ok(|()| buffer.filled().len())
-    }
-
-    pub(crate) fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
     }
 
     /// Makes a system call that would not wait, when the stream is said to be ready for it, and again when it was not.
@@ -69,9 +72,27 @@ impl Stream {
             }
         }
     }
+}
 
-    /// Tells whether bytes have come that were not read. Asks the kernel: readiness may be a turn behind.
-    pub(crate) fn has_unread(&self) -> bool {
+impl Transport for Stream {
+    /// By `poll_read`, which takes a short read for "no more": the next call then asks the reactor, not the kernel.
+    fn poll_read(&mut self, context: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(room);
+        let polled = match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(context, &mut buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(context, &mut buffer),
+        };
+        polled.map_ok(|()| buffer.filled().len())
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn has_unread(&self) -> bool {
         let mut room = [MaybeUninit::uninit()];
         let peeked = match self {
             Self::Tcp(stream) => SockRef::from(stream).peek(&mut room),
@@ -80,8 +101,7 @@ impl Stream {
         peeked.is_ok_and(|count| count > 0)
     }
 
-    /// Sends FIN. What was written before it arrives before it.
-    pub(crate) fn shut_down_write(&self) -> io::Result<()> {
+    fn shut_down_write(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => SockRef::from(stream),
             Self::Unix(stream) => SockRef::from(stream),
@@ -89,13 +109,16 @@ impl Stream {
         .shutdown(std::net::Shutdown::Write)
     }
 
-    /// Makes the coming close a reset, which no one takes for the end of a message. On a Unix-domain socket, which has no
-    /// resets, a plain close is all there is.
-    pub(crate) fn reset_on_close(&self) {
+    /// On a Unix-domain socket, which has no resets, a plain close is all there is.
+    fn reset_on_close(&self) {
         if let Self::Tcp(stream) = self {
             // A socket that is already dead cannot be told; it needs no reset either.
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }
+    }
+
+    fn in_kernel(&self) -> Option<&Stream> {
+        Some(self)
     }
 }
 

@@ -19,7 +19,7 @@ const SHORTEST_TICK: Duration = Duration::from_millis(5);
 
 /// The deadlines of a worker's connections.
 #[derive(Debug)]
-pub(super) struct Deadlines {
+pub(crate) struct Deadlines {
     tick: Duration,
     now: Cell<u64>,
     table: RefCell<Slab<Slot>>,
@@ -101,12 +101,17 @@ impl Deadlines {
                 self.first_came.notified().await;
             }
             tokio::time::sleep(self.tick).await;
-            let now = self.now.get() + 1;
-            self.now.set(now);
-            for (_, slot) in self.table.borrow().iter() {
-                if slot.at <= now {
-                    slot.waker.wake_by_ref();
-                }
+            self.tick();
+        }
+    }
+
+    /// A tick is over: wakes everyone who is late.
+    pub(crate) fn tick(&self) {
+        let now = self.now.get() + 1;
+        self.now.set(now);
+        for (_, slot) in self.table.borrow().iter() {
+            if slot.at <= now {
+                slot.waker.wake_by_ref();
             }
         }
     }

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 /// How far a proxy has been told to end; it never goes back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Closing {
+pub(crate) enum Closing {
     #[default]
     No,
     /// Every client may have the response that is due, an idle one another.

@@ -1,12 +1,12 @@
 //! Joins the core to the kernel: a worker accepts clients, a session serves one, a relay moves one direction's bytes.
 
-mod deadline;
-mod handle;
+pub(crate) mod deadline;
+pub(crate) mod handle;
 mod memory;
 mod relay;
 mod reply;
-mod session;
-mod worker;
+pub(crate) mod session;
+pub(crate) mod worker;
 
 use std::fmt;
 use std::io;
@@ -24,6 +24,7 @@ use self::worker::Worker;
 use crate::config::Config;
 use crate::net::address::Address;
 use crate::net::descriptors;
+use crate::net::dial::Upstream;
 use crate::net::listener::{Accepting, Listener};
 use crate::ops::log;
 
@@ -47,7 +48,7 @@ pub struct Counts(Vec<Counters>);
 /// What a worker counts. On cache lines of its own (processors fetch two of 64 bytes): workers share nothing.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Counters {
+pub(crate) struct Counters {
     replays: AtomicU64,
     spliced: AtomicU64,
 }
@@ -55,6 +56,10 @@ struct Counters {
 impl Counters {
     fn count_replay(&self) {
         self.replays.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn replays(&self) -> u64 {
+        self.replays.load(Ordering::Relaxed)
     }
 
     fn count_spliced(&self, bytes: u32) {
@@ -66,7 +71,7 @@ impl Counts {
     /// Requests that went once more, because a connection that had served before was closed under them.
     #[must_use]
     pub fn replays(&self) -> u64 {
-        self.0.iter().map(|worker| worker.replays.load(Ordering::Relaxed)).sum()
+        self.0.iter().map(Counters::replays).sum()
     }
 
     /// Bytes that were moved by splice(2), both ways; the others were copied.
@@ -140,7 +145,9 @@ impl Proxy {
         let Self { config, counts, workers, slots, pipes, handle, .. } = self;
         let mut workers = workers.into_iter().zip(&counts.0).map(|((runtime, listener), counters)| {
             let (slots, orders) = (Arc::clone(&slots), handle.orders());
-            (runtime, listener, orders, move || Worker::new(config, counters, slots, pipes))
+            (runtime, listener, orders, move || {
+                Worker::new(config, counters, slots, pipes, Upstream::new(&config.upstream))
+            })
         });
         let own = workers.next();
         let others = workers.map(|(runtime, listener, orders, worker)| {

@@ -21,8 +21,9 @@ use bytes::{Buf, BytesMut};
 use super::memory::Memory;
 use super::worker::Worker;
 use crate::http1::{Direction, Exchange, Fault, MAX_REPLAY, Run, Verdict};
+use crate::net::dial::Dial;
 use crate::net::pipe::Pipe;
-use crate::net::stream::Stream;
+use crate::net::stream::Transport;
 
 /// Why a direction came to rest.
 #[derive(Debug)]
@@ -50,11 +51,11 @@ enum Disposed {
 }
 
 /// The two ends of a direction.
-pub(super) struct Ends<'a> {
+pub(super) struct Ends<'a, S> {
     /// `None`: it has ended.
-    pub(super) source: Option<&'a mut Stream>,
+    pub(super) source: Option<&'a mut S>,
     /// `None`: there is none yet.
-    pub(super) sink: Option<&'a mut Stream>,
+    pub(super) sink: Option<&'a mut S>,
     /// Set when a byte is read or written.
     pub(super) moved: &'a mut bool,
 }
@@ -98,13 +99,13 @@ impl Window {
 
 impl Relay {
     /// Moves what can be moved, until a socket or the other direction must move first.
-    pub(super) fn pump(
+    pub(super) fn pump<D: Dial>(
         &mut self,
         direction: Direction,
         context: &mut Context<'_>,
-        worker: &Worker,
+        worker: &Worker<D>,
         exchange: &mut Exchange<'_>,
-        mut ends: Ends<'_>,
+        mut ends: Ends<'_, D::Stream>,
     ) -> Rest {
         let memory = &worker.memory;
         let scratch = &mut *memory.scratch();
@@ -163,7 +164,7 @@ impl Relay {
         &mut self,
         context: &mut Context<'_>,
         memory: &Memory,
-        sink: &mut Stream,
+        sink: &mut impl Transport,
     ) -> Poll<io::Result<()>> {
         ready!(self.drain(context, memory, sink))?;
         let mut window = self.window();
@@ -278,7 +279,7 @@ fn dispose(
     bytes: &mut [u8],
     window: &mut Window,
     exchange: &mut Exchange<'_>,
-    ends: &mut Ends<'_>,
+    ends: &mut Ends<'_, impl Transport>,
 ) -> Disposed {
     let disposed = loop {
         // With nothing at hand, what comes next may be read, though it may be held until its turn.
@@ -317,7 +318,7 @@ fn dispose(
     };
     window.bound();
     if window.start < window.judged {
-        let Some(sink) = &mut ends.sink else {
+        let Some(sink) = ends.sink.as_deref_mut() else {
             return Disposed::Stopped(Rest::NoSink);
         };
         let before = window.start;
@@ -333,7 +334,12 @@ fn dispose(
 }
 
 /// Writes all that is judged.
-fn write(context: &mut Context<'_>, bytes: &[u8], window: &mut Window, sink: &mut Stream) -> Poll<io::Result<()>> {
+fn write(
+    context: &mut Context<'_>,
+    bytes: &[u8],
+    window: &mut Window,
+    sink: &mut impl Transport,
+) -> Poll<io::Result<()>> {
     while window.start < window.judged {
         match sink.poll_write(context, &bytes[window.start..window.judged]) {
             Poll::Pending => return Poll::Pending,

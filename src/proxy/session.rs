@@ -23,18 +23,19 @@ use super::relay::{Ends, Relay, Rest};
 use super::worker::Worker;
 use crate::http1::exchange::Phase;
 use crate::http1::{Direction, Ending, Exchange, OriginEnd, Status};
-use crate::net::stream::Stream;
+use crate::net::dial::Dial;
+use crate::net::stream::Transport;
 use crate::ops::reason::{Reason, Side as Of};
 
 /// How long the client's bytes are thrown away after our last. A client that sees our FIN ends well before.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// The state of one client connection.
-pub(super) struct Session {
-    worker: Rc<Worker>,
-    client: Stream,
+pub(crate) struct Session<D: Dial> {
+    worker: Rc<Worker<D>>,
+    client: D::Stream,
     client_reading: Side,
-    origin: Origin,
+    origin: Origin<D::Stream>,
     exchange: Exchange<'static>,
     inbound: Relay,
     outbound: Relay,
@@ -58,10 +59,10 @@ enum Stage {
     Gone,
 }
 
-enum Origin {
+enum Origin<S> {
     Absent,
-    Dialling(Pin<Box<dyn Future<Output = io::Result<Stream>>>>),
-    Open { stream: Stream, reading: Side, writing: Writing },
+    Dialling(Pin<Box<dyn Future<Output = io::Result<S>>>>),
+    Open { stream: S, reading: Side, writing: Writing },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +75,8 @@ enum Writing {
     Refused(OriginEnd),
 }
 
-impl Session {
-    pub(super) fn new(worker: Rc<Worker>, client: Stream) -> Self {
+impl<D: Dial> Session<D> {
+    pub(crate) fn new(worker: Rc<Worker<D>>, client: D::Stream) -> Self {
         let exchange = Exchange::new(&worker.config.policy);
         worker.join();
         Self {
@@ -332,7 +333,10 @@ impl Session {
     }
 }
 
-impl Future for Session {
+impl<D: Dial> Future for Session<D>
+where
+    D::Stream: Unpin,
+{
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
@@ -358,7 +362,7 @@ impl Future for Session {
     }
 }
 
-impl Drop for Session {
+impl<D: Dial> Drop for Session<D> {
     fn drop(&mut self) {
         // Ended from outside, as at the end of the process: a clean end to an undelimited body would be a lie.
         let is_cut = match self.stage {

@@ -18,7 +18,7 @@ use super::memory::Memory;
 use super::session::Session;
 use super::{Counters, Drained};
 use crate::config::Config;
-use crate::net::dial::{Upstream, is_absent};
+use crate::net::dial::{Dial, Upstream, is_absent};
 use crate::net::listener::{Accepting, Backlog, MOST_WAITING};
 use crate::net::stream::Stream;
 use crate::ops::log;
@@ -31,12 +31,12 @@ const PROBE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the sessions of a worker share.
 #[derive(Debug)]
-pub(super) struct Worker {
+pub(crate) struct Worker<D> {
     pub(super) config: &'static Config,
     pub(super) counters: &'static Counters,
-    pub(super) deadlines: Deadlines,
+    pub(crate) deadlines: Deadlines,
     pub(super) memory: Memory,
-    pub(super) upstream: Upstream,
+    pub(crate) upstream: D,
     /// A client that was accepted and waits for a slot: another worker took the last one.
     waiting: RefCell<Option<Stream>>,
     closing: Cell<Closing>,
@@ -52,19 +52,20 @@ pub(super) struct Worker {
     left: Notify,
 }
 
-impl Worker {
-    pub(super) fn new(
+impl<D: Dial> Worker<D> {
+    pub(crate) fn new(
         config: &'static Config,
         counters: &'static Counters,
         slots: Arc<Semaphore>,
         pipes: usize,
+        upstream: D,
     ) -> Self {
         Self {
             config,
             counters,
             deadlines: Deadlines::new(config.timeouts.shortest()),
             memory: Memory::new(pipes),
-            upstream: Upstream::new(&config.upstream),
+            upstream,
             waiting: RefCell::default(),
             closing: Cell::default(),
             origin_is_gone: Cell::default(),
@@ -105,6 +106,14 @@ impl Worker {
         self.cut.set(self.cut.get() + 1);
     }
 
+    /// Has every session look how far the worker is told to end.
+    pub(crate) fn close(&self, closing: Closing) {
+        self.closing.set(closing.max(self.closing.get()));
+        self.deadlines.wake_all();
+    }
+}
+
+impl Worker<Upstream> {
     /// Waits for a slot, which the session gives back. The semaphore is never closed.
     async fn take_slot(&self) {
         if let Ok(slot) = self.slots.acquire().await {
@@ -115,12 +124,6 @@ impl Worker {
     /// Serves a client in a slot taken for it.
     fn serve(self: &Rc<Self>, client: Stream) {
         drop(spawn_local(Session::new(Rc::clone(self), client)));
-    }
-
-    /// Has every session look how far the worker is told to end.
-    fn close(&self, closing: Closing) {
-        self.closing.set(closing.max(self.closing.get()));
-        self.deadlines.wake_all();
     }
 
     async fn accept(self: &Rc<Self>, listener: &Accepting) -> Infallible {
@@ -239,7 +242,7 @@ impl Worker {
 
 /// Serves, with another task alongside, until the orders and the clients have it end.
 pub(super) async fn serve(
-    worker: Worker,
+    worker: Worker<Upstream>,
     listener: Accepting,
     orders: watch::Receiver<Closing>,
     alongside: impl Future<Output = ()> + 'static,

@@ -29,6 +29,9 @@ pub struct Driven {
     pub replayed: Vec<Range<usize>>,
     /// Which of the client's bytes are a line of our own.
     pub added: Vec<Range<usize>>,
+    /// Up to and with each step: whether the origin has spoken before it was asked. What comes of that depends on which side is
+    /// looked at first.
+    pub early: Vec<bool>,
 }
 
 /// The core's policy for the rules; `None` where the core would refuse them.
@@ -57,8 +60,10 @@ pub fn drive(policy: &Policy, steps: &[Step]) -> Driven {
         kept: None,
         replayed: Vec::new(),
         added: Vec::new(),
+        is_early: false,
     };
     let (mut sent, mut received, mut dials, mut ends, mut told) = (vec![], vec![], vec![], vec![], vec![]);
+    let mut early = vec![];
     for step in steps {
         let before = drive.outcome.to_client.len();
         if matches!(drive.outcome.end, End::Open | End::OriginDropped) {
@@ -68,10 +73,11 @@ pub fn drive(policy: &Policy, steps: &[Step]) -> Driven {
         received.push(drive.outcome.to_origin.len());
         dials.push(drive.dials);
         ends.push(drive.outcome.end.clone());
+        early.push(drive.is_early);
         told.push(drive.is_connected && drive.exchange.passes_client_end());
     }
     let Drive { outcome, violation, replayed, added, .. } = drive;
-    Driven { outcome, violation, sent, received, dials, ends, told, replayed, added }
+    Driven { outcome, violation, sent, received, dials, ends, told, replayed, added, early }
 }
 
 /// The steps with their bytes cut after each of the positions given (in the bytes of all steps), in rising order.
@@ -113,6 +119,7 @@ struct Drive<'p> {
     kept: Option<usize>,
     replayed: Vec<Range<usize>>,
     added: Vec<Range<usize>>,
+    is_early: bool,
 }
 
 impl Drive<'_> {
@@ -155,7 +162,11 @@ impl Drive<'_> {
     /// Judges what the origin sent. Requests that waited for a part of it go on before the next part is judged.
     fn judge_outbound(&mut self) -> Result<(), Fault> {
         while self.judge_once(Direction::Outbound)? {
-            self.judge(Direction::Inbound)?;
+            let before = self.outcome.to_origin.len();
+            let judged = self.judge(Direction::Inbound);
+            let has_moved = judged.is_err() || self.outcome.to_origin.len() > before;
+            self.is_early |= has_moved && !self.outbound.is_empty();
+            judged?;
         }
         Ok(())
     }

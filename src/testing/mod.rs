@@ -3,6 +3,7 @@
 pub mod drive;
 pub mod model;
 pub mod property;
+pub mod session;
 pub mod vector;
 
 /// One thing that happens at the proxy's two sockets, in this order.

@@ -93,7 +93,7 @@ pub fn rewriting_twice_changes_nothing(policy: &Policy, steps: &[Step], whole: &
     Ok(())
 }
 
-fn equal<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Result<(), String> {
+pub(super) fn equal<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Result<(), String> {
     if found == expected { Ok(()) } else { Err(format!("{what}:\n   found {found:?}\nexpected {expected:?}")) }
 }
 
@@ -101,20 +101,34 @@ fn equal<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) ->
 #[must_use]
 pub fn steps(input: &[u8]) -> Vec<Step> {
     let mut steps = Vec::new();
-    for (index, part) in input.split(|byte| *byte == MARK).enumerate() {
-        match (index, part) {
-            (_, []) => {}
-            (0, bytes) => steps.push(Step::Client(bytes.to_vec())),
-            (_, [b'O', ..]) => steps.push(Step::OriginEnd),
-            (_, [b'C', ..]) => steps.push(Step::ClientEnd),
-            (_, [b'R', ..]) => steps.push(Step::OriginReset),
-            (_, [b'D', ..]) => steps.push(Step::Drain),
-            (_, [b'o', bytes @ ..]) => steps.push(Step::Origin(bytes.to_vec())),
-            (_, _) if steps.contains(&Step::ClientEnd) => {}
-            (_, [_, bytes @ ..]) => steps.push(Step::Client(bytes.to_vec())),
+    for (letter, bytes) in parts(input) {
+        let step = step(letter, bytes);
+        if !matches!(step, Step::Client(_)) || !steps.contains(&Step::ClientEnd) {
+            steps.push(step);
         }
     }
     steps
+}
+
+/// The parts of a corpus file: the letter of each, and its bytes.
+pub(super) fn parts(input: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    input.split(|byte| *byte == MARK).enumerate().filter_map(|(index, part)| match (index, part) {
+        (_, []) => None,
+        (0, bytes) => Some((b'c', bytes)),
+        (_, [letter, bytes @ ..]) => Some((*letter, bytes)),
+    })
+}
+
+/// The step of that letter.
+pub(super) fn step(letter: u8, bytes: &[u8]) -> Step {
+    match letter {
+        b'o' => Step::Origin(bytes.to_vec()),
+        b'C' => Step::ClientEnd,
+        b'O' => Step::OriginEnd,
+        b'R' => Step::OriginReset,
+        b'D' => Step::Drain,
+        _ => Step::Client(bytes.to_vec()),
+    }
 }
 
 /// Writes steps as a corpus file. A mark within their bytes is lost.

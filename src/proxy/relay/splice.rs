@@ -8,8 +8,9 @@ use bytes::BytesMut;
 use super::{Ends, Relay, Rest, narrow};
 use crate::config::Config;
 use crate::http1::{Direction, Exchange, Run, Verdict};
+use crate::net::dial::Dial;
 use crate::net::pipe::{Pipe, is_refusal};
-use crate::net::stream::Stream;
+use crate::net::stream::Transport;
 use crate::proxy::memory::Memory;
 use crate::proxy::worker::Worker;
 
@@ -23,15 +24,15 @@ pub(super) fn bulk(config: &Config, room: usize) -> usize {
 
 impl Relay {
     /// Moves bytes by the pipe while that is worth it. `None`: what comes next is to be read.
-    pub(super) fn splice(
+    pub(super) fn splice<D: Dial>(
         &mut self,
         direction: Direction,
         context: &mut Context<'_>,
-        worker: &Worker,
+        worker: &Worker<D>,
         exchange: &mut Exchange<'_>,
-        ends: &mut Ends<'_>,
+        ends: &mut Ends<'_, D::Stream>,
     ) -> Option<Rest> {
-        let sink = ends.sink.as_mut()?;
+        let sink = ends.sink.as_deref_mut()?;
         loop {
             let before = self.unwritten();
             let drained = self.drain(context, &worker.memory, sink);
@@ -44,7 +45,7 @@ impl Relay {
             if !self.is_bulky || !self.held.is_empty() {
                 return None;
             }
-            let source = ends.source.as_mut()?;
+            let source = ends.source.as_ref()?.in_kernel()?;
             let most = match exchange.judge(direction, &[]) {
                 Ok(Verdict::Pass(Run::Exactly(left))) => left.get(),
                 Ok(Verdict::Pass(Run::UntilEof)) => u64::MAX,
@@ -75,8 +76,13 @@ impl Relay {
     }
 
     /// Moves what is in the pipe to the sink and gives the pipe back. What the kernel will not move so is held.
-    pub(super) fn drain(&mut self, context: &mut Context<'_>, memory: &Memory, sink: &Stream) -> Poll<io::Result<()>> {
-        let Some(mut pipe) = self.pipe.take() else {
+    pub(super) fn drain(
+        &mut self,
+        context: &mut Context<'_>,
+        memory: &Memory,
+        sink: &impl Transport,
+    ) -> Poll<io::Result<()>> {
+        let (Some(mut pipe), Some(sink)) = (self.pipe.take(), sink.in_kernel()) else {
             return Poll::Ready(Ok(()));
         };
         let mut drained = pipe.poll_drain(context, sink);

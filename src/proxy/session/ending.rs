@@ -7,14 +7,15 @@ use std::task::{Context, Poll};
 use super::{Of, Origin, Session, Side, Stage};
 use crate::http1::exchange::Phase;
 use crate::http1::{Ending, Fault, Status};
-use crate::net::dial::{is_absent, is_dns_error};
+use crate::net::dial::{Dial, is_absent, is_dns_error};
+use crate::net::stream::Transport;
 use crate::ops::log;
 use crate::ops::reason::Reason;
 use crate::proxy::deadline::Key;
 use crate::proxy::handle::Closing;
 use crate::proxy::reply;
 
-impl Session {
+impl<D: Dial> Session<D> {
     pub(super) fn client_lost(&mut self) -> Stage {
         if self.phase() != Phase::Idle {
             self.log(Of::Client, Reason::ConnectionTerminated, &"client_gone", Ending::Close);

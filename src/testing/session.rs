@@ -1,0 +1,200 @@
+//! Drives the real session code over connections that are only memory.
+//!
+//! A corpus file is read as that of an exchange is, with more letters: `n`, and a number: both sides give and take at
+//! most so many bytes at once; `b`: every other write is put off for a moment; `h`: what comes is judged while the other side takes
+//! nothing, and then it takes again; `w` and `W`, `v` and `V`: the client, the origin take
+//! nothing, and take again; `X`: the client is reset; `F`: the origin is gone for who writes to it; `f`, `p` and `P`: dials
+//! fail, hang, and work again; `T`: time passes, more than any limit; `I` and `K`: the proxy is told to end, idle clients
+//! at once, and everything at once.
+
+mod bench;
+mod wire;
+
+use std::collections::BTreeSet;
+
+use self::bench::{Bench, CONFIG, COUNTERS, rules};
+use self::wire::{Far, Side};
+use super::property;
+use super::{End, Rules, Step, drive, model};
+use crate::proxy::handle::Closing;
+
+/// What happens to a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Event {
+    Step(Step),
+    AtMost(usize),
+    Stutter,
+    Hold,
+    ClientFull(bool),
+    OriginFull(bool),
+    ClientReset,
+    OriginRefuses,
+    DialsFail,
+    DialsHang,
+    DialsWork,
+    TimePasses,
+    Close(Closing),
+}
+
+fn events(input: &[u8]) -> Vec<Event> {
+    let mut events = Vec::new();
+    let mut has_ended = false;
+    for (letter, bytes) in property::parts(input) {
+        let event = match letter {
+            b'n' => {
+                Event::AtMost(std::str::from_utf8(bytes).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1))
+            }
+            b'b' => Event::Stutter,
+            b'h' => Event::Hold,
+            b'w' | b'W' => Event::ClientFull(letter == b'w'),
+            b'v' | b'V' => Event::OriginFull(letter == b'v'),
+            b'X' => Event::ClientReset,
+            b'F' => Event::OriginRefuses,
+            b'f' => Event::DialsFail,
+            b'p' => Event::DialsHang,
+            b'P' => Event::DialsWork,
+            b'T' => Event::TimePasses,
+            b'I' => Event::Close(Closing::Dismiss),
+            b'K' => Event::Close(Closing::Cut),
+            _ => Event::Step(property::step(letter, bytes)),
+        };
+        if has_ended && matches!(event, Event::Step(Step::Client(_) | Step::ClientEnd)) {
+            continue;
+        }
+        has_ended |= matches!(event, Event::ClientReset | Event::Step(Step::ClientEnd));
+        events.push(event);
+    }
+    events
+}
+
+/// Our own reply, by the contract.
+fn reply(status: u16) -> Vec<u8> {
+    let reason = match status {
+        400 => "Bad Request",
+        408 => "Request Timeout",
+        431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        504 => "Gateway Timeout",
+        _ => "HTTP Version Not Supported",
+    };
+    format!("HTTP/1.1 {status} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").into_bytes()
+}
+
+/// All replies of ours.
+const REPLIES: [u16; 7] = [400, 408, 431, 501, 502, 504, 505];
+
+/// Holds for the real session, whatever the connections do: no byte is lost or invented, nothing is stuck, and no
+/// cut message ends cleanly. With nothing but small and late reads and writes, it does what the core alone would do.
+///
+/// # Panics
+///
+/// If that is broken.
+pub fn session(input: &[u8]) {
+    let events = events(input);
+    let is_plain = |event: &Event| matches!(event, Event::Step(_) | Event::AtMost(_) | Event::Stutter | Event::Hold);
+    let compared = if events.iter().all(is_plain) { as_the_core(&events) } else { Ok(()) };
+    let broken = compared.and_then(|()| in_trouble(&events)).err();
+    assert!(broken.is_none(), "{}", broken.unwrap_or_default());
+}
+
+/// Each step is over before the next begins. Ends where the origin speaks before it is asked.
+fn as_the_core(events: &[Event]) -> Result<(), String> {
+    // What the origin cannot say, for want of a connection, is no step.
+    let mut trial = Bench::new();
+    let happened: Vec<_> = events.iter().filter(|event| trial.run(event)).collect();
+    trial.finish();
+    let step = |event: &&Event| if let Event::Step(step) = event { Some(step.clone()) } else { None };
+    let steps: Vec<_> = happened.iter().filter_map(step).collect();
+    let driven = drive::drive(&CONFIG.policy, &steps);
+    let mut bench = Bench::new();
+    let mut count = 0;
+    for event in happened {
+        bench.run(event);
+        if matches!(event, Event::Step(_)) {
+            if driven.early[count] {
+                break;
+            }
+            bench.compare(&driven, count).map_err(|error| format!("step {count}, {event:?}: {error}"))?;
+            count += 1;
+        }
+    }
+    bench.finish();
+    Ok(())
+}
+
+fn in_trouble(events: &[Event]) -> Result<(), String> {
+    let before = COUNTERS.with(|counters| counters.replays());
+    let mut bench = Bench::new();
+    for event in events {
+        bench.run(event);
+    }
+    bench.finish();
+    let replays = COUNTERS.with(|counters| counters.replays()) - before;
+    let origins = bench.worker.upstream.origins.borrow();
+    let received: Vec<_> = origins.iter().map(|far| far.borrow().received.clone()).collect();
+    let mut inbound = inbound(&bench.from_client, &received, replays);
+    if inbound.is_empty() {
+        return Err(format!("the origin's bytes are not the client's: {received:?}"));
+    }
+    // What the origin says may answer requests that have not reached it yet.
+    let windows = bench.from_client.windows(4).enumerate();
+    inbound.extend(windows.filter(|(_, bytes)| *bytes == b"\r\n\r\n").map(|(at, _)| at + 4));
+    let client = bench.client.borrow();
+    let has_finished = origins.last().is_some_and(|far| far.borrow().has_finished_and_was_read());
+    let mut held = inbound.iter().map(|end| outbound(&bench.from_client[..*end], &client, has_finished));
+    held.clone().find(Result::is_ok).or_else(|| held.next()).unwrap_or(Ok(()))
+}
+
+/// How much of the client's bytes may have gone to origin connections that received these, of which some requests were sent
+/// once more, at most so many: a dial for one may fail.
+fn inbound(from_client: &[u8], received: &[Vec<u8>], replays: u64) -> BTreeSet<usize> {
+    let idempotent = ["GET ", "HEAD ", "OPTIONS ", "TRACE ", "PUT ", "DELETE "];
+    let may_be_replayed = |start: &usize| {
+        let request = from_client[*start..].trim_ascii_start();
+        idempotent.iter().any(|method| request.starts_with(method.as_bytes()))
+    };
+    let mut places = BTreeSet::from([(0, replays)]);
+    for bytes in received {
+        let goes = |start: &usize| from_client[*start..].starts_with(bytes);
+        let next = places.iter().flat_map(|&(at, replays)| {
+            let on = goes(&at).then_some((at + bytes.len(), replays));
+            let starts = (0..at).filter(move |_| replays > 0).filter(may_be_replayed).filter(goes);
+            on.into_iter().chain(starts.map(move |start| ((start + bytes.len()).max(at), replays - 1)))
+        });
+        places = next.collect();
+    }
+    places.into_iter().map(|(at, _)| at).collect()
+}
+
+/// What the client was sent is what an origin that leaks nothing would have sent, and its end is no lie.
+fn outbound(inbound: &[u8], client: &Far, origin_has_finished: bool) -> Result<(), String> {
+    // A line of ours may have made a head longer than the limit.
+    let rules = Rules { max_head: rules().max_head + 64, ..rules() };
+    let steps =
+        [Step::Client(inbound.to_vec()), Step::Origin(client.received.clone()), Step::ClientEnd, Step::OriginEnd];
+    let before_end = model::outcome(&rules, &steps[..3]);
+    let Some(rest) = client.received.strip_prefix(&*before_end.to_client) else {
+        return Err(format!("the client's bytes would not pass as they are: {:?}", client.received));
+    };
+    let is_whole = rest.is_empty() || REPLIES.iter().any(|status| rest == reply(*status));
+    if client.seen != Side::Reset && client.sending != Side::Reset && !is_whole {
+        return Err(format!(
+            "the client's bytes end with a piece of a head: {:?}\n inbound {:?}\n model {:?} {:?}",
+            String::from_utf8_lossy(rest),
+            String::from_utf8_lossy(inbound),
+            before_end.end,
+            String::from_utf8_lossy(&before_end.to_client)
+        ));
+    }
+    let ends_with_the_connection =
+        before_end.end == End::Open && model::outcome(&rules, &steps).end == End::Closed && rest.is_empty();
+    if ends_with_the_connection
+        && client.seen == Side::Finished
+        && client.sending != Side::Reset
+        && !origin_has_finished
+    {
+        return Err("a message that ends with the connection was cut, and ended cleanly".to_owned());
+    }
+    Ok(())
+}
