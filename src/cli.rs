@@ -8,11 +8,11 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::config::{Config, Drain, Timeouts};
+use crate::http1::denylist::DenylistError;
+use crate::http1::{Denylist, MAX_HEAD_CEILING, MAX_UPGRADES, Policy, Upgrades};
+use crate::net::address::Address;
 use argh::FromArgs;
-use headsnip::config::{Config, Drain, Timeouts};
-use headsnip::http1::denylist::DenylistError;
-use headsnip::http1::{Denylist, MAX_HEAD_CEILING, MAX_UPGRADES, Policy, Upgrades};
-use headsnip::net::address::Address;
 
 /// The name that usage texts begin with.
 const NAME: &str = "headsnip";
@@ -86,7 +86,7 @@ struct Flags {
 
 /// What the command line asks for.
 #[derive(Debug)]
-pub(crate) enum Command {
+pub enum Command {
     /// Serve.
     Run(Box<Config>),
     /// Print this and end.
@@ -95,7 +95,7 @@ pub(crate) enum Command {
 
 /// A complaint about the command line or the environment, in whole sentences.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct UsageError(String);
+pub struct UsageError(String);
 
 impl fmt::Display for UsageError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -104,7 +104,7 @@ impl fmt::Display for UsageError {
 }
 
 /// Reads arguments (without the program's name) and the environment.
-pub(crate) fn parse(arguments: &[String], environment: impl Fn(&str) -> Option<String>) -> Result<Command, UsageError> {
+pub fn parse(arguments: &[String], environment: impl Fn(&str) -> Option<String>) -> Result<Command, UsageError> {
     let arguments = split_equals_signs(arguments);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let flags = match Flags::from_args(&[NAME], &arguments) {
@@ -119,7 +119,7 @@ pub(crate) fn parse(arguments: &[String], environment: impl Fn(&str) -> Option<S
 }
 
 /// The names of all environment variables that mean something.
-pub(crate) fn variables() -> impl Iterator<Item = String> {
+pub fn variables() -> impl Iterator<Item = String> {
     let addresses = ["listen", "upstream"];
     let rules = ["deny", "keep", "allow-upgrade"];
     let limits = ["workers", "max-connections", "max-head"];

@@ -36,6 +36,8 @@
 //! 9. **No panic** on any input.
 //! 10. **In doubt, close.**
 
+#[doc(hidden)]
+pub mod cli;
 pub mod config;
 pub mod http1;
 pub mod net;

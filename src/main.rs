@@ -1,13 +1,11 @@
 //! headsnip: flags, then a proxy, then an exit code.
 
-mod cli;
-
 use std::cell::Cell;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use cli::Command;
+use headsnip::cli::{self, Command};
 use headsnip::config::{Config, Drain};
 use headsnip::ops::log;
 use headsnip::proxy::{Drained, Handle, Proxy};

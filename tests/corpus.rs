@@ -2,30 +2,77 @@
 
 use std::path::Path;
 
-use headsnip::testing::{property, session};
+use headsnip::testing::{operator, property, session};
 
-/// The corpora that a property must hold for, and how many files there are at least.
-fn replay(targets: &[&str], least: usize, property: fn(&[u8])) {
-    let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
-    let mut files = 0;
-    for target in targets {
-        for entry in std::fs::read_dir(corpora.join(target)).expect("the corpus is there") {
-            let path = entry.expect("an entry").path();
-            let input = std::fs::read(&path).expect("a corpus file can be read");
-            let checked = std::panic::catch_unwind(|| property(&input));
-            assert!(checked.is_ok(), "{}", path.display());
-            files += 1;
-        }
+/// Puts the files of a corpus through a property. There are at least so many.
+fn replay(target: &str, least: usize, property: fn(&[u8])) {
+    let files = corpus(target);
+    assert!(files.len() >= least, "only {} files", files.len());
+    for (name, input) in files {
+        let checked = std::panic::catch_unwind(|| property(&input));
+        assert!(checked.is_ok(), "{target}/{name}");
     }
-    assert!(files >= least, "only {files} files");
+}
+
+/// The files of a corpus and their names.
+fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let entries = std::fs::read_dir(folder).expect("the corpus is there");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let read = |path: &Path| std::fs::read(path).expect("a corpus file can be read");
+    let name = |path: &Path| path.file_name().expect("a name").to_string_lossy().into_owned();
+    paths.map(|path| (name(&path), read(&path))).collect()
 }
 
 #[test]
 fn the_corpus_of_exchange_holds() {
-    replay(&["exchange"], 50, property::exchange);
+    replay("exchange", 150, property::exchange);
 }
 
 #[test]
 fn the_corpus_of_session_holds() {
-    replay(&["exchange", "session"], 100, session::session);
+    replay("session", 20, session::session);
+    replay("exchange", 150, session::session);
+}
+
+#[test]
+fn the_corpus_of_response_holds() {
+    replay("response", 400, property::response);
+}
+
+#[test]
+fn the_corpus_of_request_holds() {
+    replay("request", 400, property::request);
+}
+
+#[test]
+fn the_corpus_of_chunked_holds() {
+    replay("chunked", 300, property::chunked);
+}
+
+#[test]
+fn the_corpus_of_denylist_holds() {
+    replay("denylist", 100, operator::denylist);
+}
+
+#[test]
+fn the_corpus_of_command_line_holds() {
+    replay("command_line", 100, operator::command_line);
+}
+
+/// Published techniques by which two parsers are brought to disagree: whatever else becomes of them, none goes on as
+/// if nothing were wrong.
+#[test]
+fn every_technique_of_smuggling_is_refused() {
+    let named = |target, prefix: &'static str| {
+        let files = corpus(target).into_iter().filter(move |(name, _)| name.starts_with(prefix)).collect::<Vec<_>>();
+        assert!(files.len() > 100, "only {} files {prefix}*", files.len());
+        files
+    };
+    for (name, input) in named("request", "smuggling-") {
+        assert!(property::request_is_refused(&input), "request/{name}");
+    }
+    for (name, input) in named("response", "desync-") {
+        assert!(property::response_is_refused(&input), "response/{name}");
+    }
 }

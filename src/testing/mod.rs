@@ -2,6 +2,7 @@
 
 pub mod drive;
 pub mod model;
+pub mod operator;
 pub mod property;
 pub mod session;
 pub mod vector;

@@ -26,6 +26,105 @@ pub fn exchange(input: &[u8]) {
     assert!(broken.is_none(), "{}", broken.unwrap_or_default());
 }
 
+/// The same for a response to requests of all kinds. The first line names them: `GET`, `HEAD`, `POST`, `websocket`, `h2c`, and
+/// with `/1.0` behind it, one of that version; what follows is the origin's. The fuzz target `response`.
+///
+/// # Panics
+///
+/// If one is broken.
+pub fn response(input: &[u8]) {
+    let steps = response_steps(input);
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+    let usual = Rules { max_head: 512, ..Rules::default() };
+    let more = Rules {
+        deny: names(&["server", "x-powered-by", "x-*", "via"]),
+        keep: names(&["x-k*", "server"]),
+        allow_upgrade: names(&["websocket", "h2c-not"]),
+        ..usual.clone()
+    };
+    let broken = [usual, more].iter().find_map(|rules| holds(rules, &steps).err());
+    assert!(broken.is_none(), "{}", broken.unwrap_or_default());
+}
+
+/// Tells whether the core refuses an input of the target `response`, before a byte that nobody asked for is reached.
+#[must_use]
+pub fn response_is_refused(input: &[u8]) -> bool {
+    is_refused(&response_steps(input)[..2])
+}
+
+fn response_steps(input: &[u8]) -> [Step; 3] {
+    let line = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
+    let (line, bytes) = (&input[..line], input.get(line + 1..).unwrap_or_default());
+    let words = line.split(|byte| *byte == b' ').take(20);
+    let requests = words.flat_map(|word| {
+        let (word, version) = word.strip_suffix(b"/1.0").map_or((word, "1.1"), |word| (word, "1.0"));
+        let (method, field) = match word {
+            b"HEAD" => ("HEAD", ""),
+            b"POST" => ("POST", "Content-Length: 0\r\n"),
+            b"websocket" => ("GET", "Connection: Upgrade\r\nUpgrade: websocket\r\n"),
+            b"h2c" => ("GET", "Connection: Upgrade\r\nUpgrade: h2c\r\n"),
+            _ => ("GET", ""),
+        };
+        format!("{method} / HTTP/{version}\r\nHost: a\r\n{field}\r\n").into_bytes()
+    });
+    [Step::Client(requests.collect()), Step::Origin(bytes.to_vec()), Step::OriginEnd]
+}
+
+/// The same for any bytes of a client, each request of which is answered. The fuzz target `request`.
+///
+/// # Panics
+///
+/// If one is broken.
+pub fn request(input: &[u8]) {
+    let broken = holds(&Rules { max_head: 512, ..Rules::default() }, &request_steps(input)).err();
+    assert!(broken.is_none(), "{}", broken.unwrap_or_default());
+}
+
+/// Tells whether the core refuses an input of the target `request`.
+#[must_use]
+pub fn request_is_refused(input: &[u8]) -> bool {
+    is_refused(&request_steps(input)[..1])
+}
+
+fn is_refused(steps: &[Step]) -> bool {
+    let driven = drive(&Policy::default(), steps);
+    driven.outcome.end != End::OriginDropped && driven.violation.is_some()
+}
+
+fn request_steps(input: &[u8]) -> [Step; 3] {
+    let answers = b"HTTP/1.1 200 OK\r\nServer: a\r\nContent-Length: 2\r\n\r\nok".repeat(40);
+    [Step::Client(input.to_vec()), Step::Origin(answers), Step::ClientEnd]
+}
+
+/// The same for the chunked coding of both directions; and both take the same bytes of it, and find the same fault. The
+/// fuzz target `chunked`.
+///
+/// # Panics
+///
+/// If one is broken.
+pub fn chunked(input: &[u8]) {
+    let asked = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let post = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let rules = Rules { max_head: 512, ..Rules::default() };
+    let response = [Step::Client(asked.to_vec()), Step::Origin([answer, input].concat())];
+    let request = [Step::Client([post, input].concat())];
+    // With nothing denied, both directions let the same bytes pass.
+    let clean = Rules { keep: rules.deny.clone(), ..rules.clone() };
+    let checked = holds(&rules, &response).and_then(|_| {
+        let (response, request) = (holds(&clean, &response)?, holds(&clean, &request)?);
+        let (out, inward) = (&response.outcome.to_client[answer.len()..], &request.outcome.to_origin[post.len()..]);
+        if response.outcome.end == End::OriginDropped {
+            // What follows is another message's.
+            return equal("the bytes of the body", &inward.get(..out.len()), &Some(out));
+        }
+        equal("the bytes that pass", &inward, &out)?;
+        equal("the fault", &request.violation, &response.violation)
+    });
+    let broken = checked.err();
+    assert!(broken.is_none(), "{}", broken.unwrap_or_default());
+}
+
 /// Holds all invariants that can be told from the steps alone.
 pub fn holds(rules: &Rules, steps: &[Step]) -> Result<Driven, String> {
     let policy = policy(rules).ok_or("the core refuses the rules")?;
