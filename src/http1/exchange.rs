@@ -226,6 +226,12 @@ impl<'p> Exchange<'p> {
         self.unanswered.is_empty() && self.responses.progress() == Progress::Before
     }
 
+    /// How many requests were sent on and are not yet answered in full.
+    #[must_use]
+    pub fn unanswered(&self) -> usize {
+        self.unanswered.len()
+    }
+
     /// What the client is doing, given its bytes that are not yet disposed of.
     #[must_use]
     pub fn phase(&self, held: &[u8]) -> Phase {

@@ -27,6 +27,8 @@ pub struct Driven {
     pub told: Vec<bool>,
     /// Which of the origin's bytes are a request sent once more.
     pub replayed: Vec<Range<usize>>,
+    /// Where request heads begin in the bytes that went to the origin.
+    pub heads: Vec<usize>,
     /// Which of the client's bytes are a line of our own.
     pub added: Vec<Range<usize>>,
     /// Up to and with each step: whether the origin has spoken before it was asked. What comes of that depends on which side is
@@ -59,6 +61,7 @@ pub fn drive(policy: &Policy, steps: &[Step]) -> Driven {
         dials: 0,
         kept: None,
         replayed: Vec::new(),
+        heads: Vec::new(),
         added: Vec::new(),
         is_early: false,
     };
@@ -76,8 +79,8 @@ pub fn drive(policy: &Policy, steps: &[Step]) -> Driven {
         early.push(drive.is_early);
         told.push(drive.is_connected && drive.exchange.passes_client_end());
     }
-    let Drive { outcome, violation, replayed, added, .. } = drive;
-    Driven { outcome, violation, sent, received, dials, ends, told, replayed, added, early }
+    let Drive { outcome, violation, replayed, heads, added, .. } = drive;
+    Driven { outcome, violation, sent, received, dials, ends, told, replayed, heads, added, early }
 }
 
 /// The steps with their bytes cut after each of the positions given (in the bytes of all steps), in rising order.
@@ -118,6 +121,7 @@ struct Drive<'p> {
     /// Where, of the origin's bytes, the request began that may have to be sent once more.
     kept: Option<usize>,
     replayed: Vec<Range<usize>>,
+    heads: Vec<usize>,
     added: Vec<Range<usize>>,
     is_early: bool,
 }
@@ -185,6 +189,7 @@ impl Drive<'_> {
         };
         let before = out.len();
         let may_keep = direction == Direction::Inbound && self.is_connected && self.exchange.is_unoccupied();
+        let unanswered = self.exchange.unanswered();
         let judged = self.exchange.judge(direction, held);
         if let Err(fault) = judged
             && fault.ending != Ending::DropOrigin
@@ -195,6 +200,9 @@ impl Drive<'_> {
             Verdict::Keep(count) => {
                 if may_keep && self.exchange.may_replay() {
                     self.kept = Some(before);
+                }
+                if direction == Direction::Inbound && self.exchange.unanswered() > unanswered {
+                    self.heads.push(before);
                 }
                 out.extend(held.drain(..count.get()));
             }

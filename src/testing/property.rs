@@ -52,7 +52,9 @@ pub fn response_is_refused(input: &[u8]) -> bool {
     is_refused(&response_steps(input)[..2])
 }
 
-fn response_steps(input: &[u8]) -> [Step; 3] {
+/// The steps of an input of the target `response`: the requests, the origin's bytes, and its end.
+#[must_use]
+pub fn response_steps(input: &[u8]) -> [Step; 3] {
     let line = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
     let (line, bytes) = (&input[..line], input.get(line + 1..).unwrap_or_default());
     let words = line.split(|byte| *byte == b' ').take(20);
@@ -91,7 +93,9 @@ fn is_refused(steps: &[Step]) -> bool {
     driven.outcome.end != End::OriginDropped && driven.violation.is_some()
 }
 
-fn request_steps(input: &[u8]) -> [Step; 3] {
+/// The steps of an input of the target `request`: the client's bytes, answers, and its end.
+#[must_use]
+pub fn request_steps(input: &[u8]) -> [Step; 3] {
     let answers = b"HTTP/1.1 200 OK\r\nServer: a\r\nContent-Length: 2\r\n\r\nok".repeat(40);
     [Step::Client(input.to_vec()), Step::Origin(answers), Step::ClientEnd]
 }
