@@ -135,9 +135,12 @@ impl Chunked {
 
     fn step_size(&mut self, digits: u8, byte: u8) -> Result<Place, Violation> {
         if let Some(digit) = char::from(byte).to_digit(16) {
+            if digits == MAX_SIZE_DIGITS {
+                return Err(Violation::ChunkSizeTooLarge);
+            }
             // After 15 digits the size is below 2^60, so this cannot overflow.
-            let size = (self.size << 4) | u64::from(digit);
-            if digits == MAX_SIZE_DIGITS || size > MAX_LENGTH {
+            let size = self.size * 16 + u64::from(digit);
+            if size > MAX_LENGTH {
                 return Err(Violation::ChunkSizeTooLarge);
             }
             self.size = size;
