@@ -186,7 +186,20 @@ impl std::error::Error for DenylistError {}
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+
+    #[test]
+    fn most_names_are_turned_away_by_their_mark() {
+        let common = "date content-type content-length connection cache-control etag vary set-cookie location age via \
+                      accept-ranges last-modified expires transfer-encoding content-encoding keep-alive x-request-id";
+        let marks = Denylist::default().denied.marks;
+        let looked_at = |name: &&str| marks & mark(name.as_bytes()) != 0;
+        assert!(common.split(' ').filter(looked_at).count() <= 1);
+        let different: HashSet<u64> = common.split(' ').map(|name| mark(name.as_bytes())).collect();
+        assert!(different.len() > 12, "{different:?}");
+    }
 
     #[test]
     fn names_compare_whole_and_in_any_case() {
