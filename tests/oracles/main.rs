@@ -20,6 +20,7 @@ mod setup;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use headsnip::http1::Policy;
 use headsnip::testing::drive::{Driven, drive};
@@ -32,10 +33,17 @@ use setup::{Needs, Setup};
 
 fn main() -> ExitCode {
     let must_run = std::env::var("CI").is_ok_and(|value| value == "true");
+    let setup = match Setup::new() {
+        Ok(setup) => Arc::new(setup),
+        Err(error) => {
+            eprintln!("oracles: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let trial = |oracle: Oracle, target: &'static str, check: fn(&mut Reader, &[u8]) -> Result<(), String>| {
+        let setup = Arc::clone(&setup);
         let test = move || {
-            let setup = Setup::new()?;
-            if let Some(reason) = setup.missing(oracle.needs()).map(str::to_owned) {
+            if let Some(reason) = setup.missing(oracle.needs()) {
                 eprintln!(
                     "oracles: {reason}; this test {}",
                     if must_run { "fails, as CI=true wants it" } else { "is skipped" }
