@@ -116,3 +116,75 @@ impl Deadlines {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use tokio::time::{advance, timeout};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Count {
+        fn is(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    fn place(deadlines: &Deadlines) -> (Key, Arc<Count>) {
+        let count = Arc::<Count>::default();
+        (deadlines.join(Arc::clone(&count).into()), count)
+    }
+
+    #[test]
+    fn who_is_late_is_woken_at_every_tick() {
+        let deadlines = Deadlines::new(Duration::from_millis(80));
+        assert_eq!(deadlines.tick, Duration::from_millis(10));
+        let ((late, late_count), (_, never_count)) = (place(&deadlines), place(&deadlines));
+        deadlines.set(late, Duration::from_millis(21));
+        for passed in [false, false, false, true, true] {
+            deadlines.tick();
+            assert_eq!(deadlines.has_passed(late), passed);
+        }
+        assert_eq!((late_count.is(), never_count.is()), (2, 0));
+        deadlines.wake_all();
+        assert_eq!((late_count.is(), never_count.is()), (3, 1));
+        deadlines.leave(late);
+        deadlines.tick();
+        deadlines.wake_all();
+        assert_eq!((late_count.is(), never_count.is()), (3, 2));
+        assert!(!deadlines.has_passed(late));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_table_is_swept_while_it_is_not_empty() {
+        let deadlines = Deadlines::new(Duration::from_millis(80));
+        let sweeping = async {
+            advance(Duration::from_secs(1)).await;
+            let (key, count) = place(&deadlines);
+            deadlines.set(key, Duration::from_millis(10));
+            tokio::time::sleep(Duration::from_millis(15)).await;
+            assert_eq!(count.is(), 0, "it is woken no sooner");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            assert_eq!(count.is(), 1);
+        };
+        let ended = timeout(Duration::from_secs(9), async {
+            tokio::select! {
+                () = sweeping => {}
+                () = deadlines.sweep() => {}
+            }
+        });
+        ended.await.expect("it ends in time");
+    }
+}

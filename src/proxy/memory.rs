@@ -97,6 +97,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn buffers_are_used_again_unless_they_are_large_or_many() {
+        let memory = Memory::new(0);
+        let held = |memory: &Memory| memory.buffers.borrow().len();
+        let buffer = memory.hold(b"a few bytes");
+        let place = buffer.as_ptr();
+        memory.release(buffer);
+        assert_eq!(held(&memory), 1);
+        let buffer = memory.hold(b"others");
+        assert_eq!((buffer.as_ptr(), &*buffer, held(&memory)), (place, &b"others"[..], 0));
+        memory.release(BytesMut::new());
+        memory.release(BytesMut::with_capacity(POOLED_CAPACITY + 1));
+        assert_eq!(held(&memory), 0);
+        for _ in 0..=POOLED_BUFFERS {
+            memory.release(BytesMut::with_capacity(POOLED_CAPACITY));
+        }
+        assert_eq!(held(&memory), POOLED_BUFFERS);
+    }
+
+    #[test]
     fn pipes_are_bounded_and_lent_again() {
         let memory = Memory::new(2);
         let (one, two) = (memory.pipe().expect("a pipe"), memory.pipe().expect("a pipe"));
