@@ -43,7 +43,7 @@ fn judge(exchange: &mut Exchange<'_>, direction: Direction, mut shown: &[u8]) ->
                 kept += count.get();
                 count.get()
             }
-            Verdict::Drop(count) => count.get(),
+            Verdict::Drop(count) | Verdict::Withhold(count) => count.get(),
             Verdict::Pass(Run::Exactly(most)) => {
                 let count = usize::try_from(most.get()).unwrap_or(usize::MAX).min(shown.len());
                 exchange.passed(direction, u64::try_from(count).expect("64 bits are enough"));

@@ -65,10 +65,31 @@ impl Denylist {
         self.denied.contain(name) && !self.kept.contain(name)
     }
 
+    /// Which of [`entries`](Self::entries) each of these field lines is withheld by, counted from 0, if by any.
+    pub fn entries_of(&self, lines: &[u8]) -> impl Iterator<Item = Option<usize>> {
+        let lines = lines.split_inclusive(|byte| *byte == b'\n');
+        lines.map(|line| self.entry_of(line.split(|byte| *byte == b':').next().unwrap_or_default()))
+    }
+
+    fn entry_of(&self, name: &[u8]) -> Option<usize> {
+        if self.kept.contain(name) {
+            return None;
+        }
+        let exact = self.exact_entries().position(|exact| exact.as_bytes().eq_ignore_ascii_case(name));
+        exact.or_else(|| {
+            let prefix = self.denied.prefixes.iter().position(|prefix| starts_with(name, prefix.as_bytes()))?;
+            Some(self.exact_entries().count() + prefix)
+        })
+    }
+
+    /// The exact names less those that are kept.
+    fn exact_entries(&self) -> impl Iterator<Item = &str> {
+        self.denied.exact.iter().map(|name| &**name).filter(|name| !self.kept.contain(name.as_bytes()))
+    }
+
     /// What is denied, as an operator would write it: names and prefixes less those that are kept.
     pub fn entries(&self) -> impl Iterator<Item = String> {
-        let exact =
-            self.denied.exact.iter().filter(|name| !self.kept.contain(name.as_bytes())).map(ToString::to_string);
+        let exact = self.exact_entries().map(ToString::to_string);
         exact.chain(self.denied.prefixes.iter().map(|prefix| format!("{prefix}*")))
     }
 }
@@ -221,7 +242,11 @@ mod tests {
         for name in ["x-amz", "ax-amz-1", "x-amz-request-id", "x-amz-key", "server", "vi", "via2"] {
             assert!(!list.denies(name.as_bytes()), "{name}");
         }
-        assert_eq!(list.entries().collect::<Vec<_>>(), ["x-powered-by", "via", "x-amz-*"]);
+        let entries: Vec<_> = list.entries().collect();
+        assert_eq!(entries, ["x-powered-by", "via", "x-amz-*"]);
+        let lines = b"VIA: 1.1 a:b\r\nX-Amz-Id: 1\r\nX-Amz-Key: 1\r\nServer: a\r\nX-Powered-By:\r\nvia";
+        let removed_by: Vec<_> = list.entries_of(lines).map(|entry| entry.map(|place| &*entries[place])).collect();
+        assert_eq!(removed_by, [Some("via"), Some("x-amz-*"), None, None, Some("x-powered-by"), Some("via")]);
     }
 
     #[test]

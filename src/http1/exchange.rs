@@ -232,6 +232,12 @@ impl<'p> Exchange<'p> {
         self.unanswered.len()
     }
 
+    /// The status of a response head that was judged and goes on, 1xx too: told once, right after the verdict on its first
+    /// lines.
+    pub fn take_status(&mut self) -> Option<u16> {
+        self.responses.take_status()
+    }
+
     /// What the client is doing, given its bytes that are not yet disposed of.
     #[must_use]
     pub fn phase(&self, held: &[u8]) -> Phase {

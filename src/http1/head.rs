@@ -113,7 +113,7 @@ impl JudgedLines {
         }
         let shown = shown.get(..widen(self.left)).unwrap_or(shown);
         let (verdict, lines) = match (widen(self.kept).min(shown.len()), widen(self.denied).min(shown.len())) {
-            (0, 0) => judge_lines(shown, |name, _| denylist.denies(name)),
+            (0, 0) => judge_lines(shown, |name, _| Fate::of(denylist, name)),
             (0, denied) => (NonZeroUsize::new(denied).map_or(Verdict::NeedMore, Verdict::Drop), 0),
             (kept, _) => (keep(kept), 0),
         };
@@ -131,7 +131,7 @@ impl JudgedLines {
                     self.kept = self.left;
                 }
             }
-            Verdict::NeedMore | Verdict::Wait | Verdict::Add(_) | Verdict::Pass(_) => {}
+            Verdict::NeedMore | Verdict::Wait | Verdict::Add(_) | Verdict::Withhold(_) | Verdict::Pass(_) => {}
         }
         verdict
     }
@@ -147,10 +147,16 @@ impl JudgedLines {
             shown = shown.get(..widen(self.left) - EMPTY_LINE.len()).unwrap_or(shown);
         }
         let verdict = match widen(self.kept).min(shown.len()) {
-            0 => judge_lines(shown, |name, rest| denylist.denies(name) || gives_way_to_close(name, rest)).0,
+            0 => {
+                let fate = |name: &_, rest: &_| match Fate::of(denylist, name) {
+                    Fate::Kept if gives_way_to_close(name, rest) => Fate::GivesWay,
+                    fate @ (Fate::Kept | Fate::Denied | Fate::GivesWay) => fate,
+                };
+                judge_lines(shown, fate).0
+            }
             kept => keep(kept),
         };
-        if let Verdict::Keep(n) | Verdict::Drop(n) = verdict {
+        if let Verdict::Keep(n) | Verdict::Drop(n) | Verdict::Withhold(n) = verdict {
             self.left -= narrow(n.get());
             self.kept = self.kept.saturating_sub(narrow(n.get()));
         }
@@ -170,7 +176,7 @@ impl JudgedLines {
 
     /// Withholds the whole section.
     pub(super) fn withhold(&mut self) -> Verdict {
-        NonZeroUsize::new(self.left()).map_or(Verdict::NeedMore, Verdict::Drop)
+        NonZeroUsize::new(self.left()).map_or(Verdict::NeedMore, Verdict::Withhold)
     }
 
     /// Bytes of the section not yet disposed of.
@@ -187,23 +193,38 @@ fn narrow(length: usize) -> u32 {
 /// The line that ends a section.
 const EMPTY_LINE: &[u8] = b"\r\n";
 
-/// The first lines shown that share a fate, and how many they are: kept, or dropped as `is_dropped` says of a name and what
-/// follows its colon.
-fn judge_lines(shown: &[u8], is_dropped: impl Fn(&[u8], &[u8]) -> bool) -> (Verdict, u16) {
+/// What becomes of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Kept,
+    Denied,
+    /// It would belie the line added.
+    GivesWay,
+}
+
+impl Fate {
+    fn of(denylist: &Denylist, name: &[u8]) -> Self {
+        if denylist.denies(name) { Self::Denied } else { Self::Kept }
+    }
+}
+
+/// The first lines shown that share a fate, which is told by a name and what follows its colon, and how many they are.
+fn judge_lines(shown: &[u8], fate_of: impl Fn(&[u8], &[u8]) -> Fate) -> (Verdict, u16) {
     let (mut end, mut lines) = (0, 0);
-    let mut fate = None;
+    let mut shared = None;
     while let Some(length) = memchr(b'\n', &shown[end..]) {
         let line = &shown[end..=end + length];
         let (name, rest) = memchr(b':', line).map_or((&line[..0], line), |colon| (&line[..colon], &line[colon + 1..]));
-        let dropped = is_dropped(name, rest);
-        if *fate.get_or_insert(dropped) != dropped {
+        let fate = fate_of(name, rest);
+        if *shared.get_or_insert(fate) != fate {
             break;
         }
         end += line.len();
         lines += 1;
     }
-    let verdict = match (keep(end), fate) {
-        (Verdict::Keep(n), Some(true)) => Verdict::Drop(n),
+    let verdict = match (keep(end), shared) {
+        (Verdict::Keep(n), Some(Fate::Denied)) => Verdict::Drop(n),
+        (Verdict::Keep(n), Some(Fate::GivesWay)) => Verdict::Withhold(n),
         (verdict, _) => verdict,
     };
     (verdict, lines)

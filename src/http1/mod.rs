@@ -67,8 +67,11 @@ pub enum Verdict {
     Add(&'static [u8]),
     /// The first n bytes shown go on as they are.
     Keep(NonZeroUsize),
-    /// The first n bytes shown are withheld: denied field lines, or a 1xx that an HTTP/1.0 client cannot take.
+    /// The first n bytes shown are denied field lines, each whole: they are withheld.
     Drop(NonZeroUsize),
+    /// The first n bytes shown are not for this client, whatever is denied: a 1xx that an HTTP/1.0 client cannot take, or
+    /// lines that the one added belies.
+    Withhold(NonZeroUsize),
     /// Bytes that need no look: move up to that many, by whatever way, and tell how many by `passed`.
     Pass(Run),
 }

@@ -20,6 +20,8 @@ pub(super) struct Responses {
     state: State,
     /// 1xx responses to the request that is being answered; ≤ [`MAX_INTERIM`].
     interim: u8,
+    /// Of a head judged and not yet asked for; 100 ≤ status ≤ 999.
+    status: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +90,7 @@ pub(super) enum Progress {
 
 impl Responses {
     pub(super) fn new() -> Self {
-        Self { state: State::Head(HeadScan::default()), interim: 0 }
+        Self { state: State::Head(HeadScan::default()), interim: 0, status: None }
     }
 
     /// Judges bytes of the response to the oldest request unanswered.
@@ -184,6 +186,7 @@ impl Responses {
         if closes_for_us && !fields.close {
             lines.close(shown);
         }
+        self.status = Some(status);
         self.state = State::Lines(lines, then);
         let (verdict, event) = self.judge(policy, unanswered, shown)?;
         let event = match (then, event) {
@@ -263,6 +266,11 @@ impl Responses {
     /// Tells whether no byte of a response to the request at the front was judged, nor of a 1xx before it.
     pub(super) fn is_untouched(&self) -> bool {
         self.interim == 0 && matches!(self.state, State::Head(scan) if scan == HeadScan::default())
+    }
+
+    /// The status of a head that goes on, told once.
+    pub(super) fn take_status(&mut self) -> Option<u16> {
+        self.status.take()
     }
 
     pub(super) fn is_tunnel(&self) -> bool {

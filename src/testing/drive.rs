@@ -52,6 +52,7 @@ pub fn policy(rules: &Rules) -> Option<Policy> {
 pub fn drive(policy: &Policy, steps: &[Step]) -> Driven {
     let mut drive = Drive {
         exchange: Exchange::new(policy),
+        denylist: &policy.denylist,
         inbound: Vec::new(),
         outbound: Vec::new(),
         outcome: Outcome { to_origin: Vec::new(), to_client: Vec::new(), end: End::Open },
@@ -108,6 +109,7 @@ pub fn cut(steps: &[Step], positions: &[usize]) -> Vec<Step> {
 
 struct Drive<'p> {
     exchange: Exchange<'p>,
+    denylist: &'p Denylist,
     /// The client's bytes not yet disposed of.
     inbound: Vec<u8>,
     /// The origin's bytes not yet disposed of.
@@ -210,7 +212,12 @@ impl Drive<'_> {
                 self.added.push(before..before + bytes.len());
                 out.extend(bytes);
             }
-            Verdict::Drop(count) => drop(held.drain(..count.get())),
+            Verdict::Drop(count) => {
+                let lines: Vec<u8> = held.drain(..count.get()).collect();
+                let are_denied = self.denylist.entries_of(&lines).all(|entry| entry.is_some());
+                assert!(are_denied && lines.ends_with(b"\n"), "only denied lines are dropped, whole");
+            }
+            Verdict::Withhold(count) => drop(held.drain(..count.get())),
             Verdict::NeedMore | Verdict::Wait => return Ok(false),
             Verdict::Pass(_) if held.is_empty() => return Ok(false),
             Verdict::Pass(run) => {
