@@ -1,96 +1,52 @@
-//! Flags and environment variables, made into a [`Config`].
+//! Flags and environment variables, made into a [`Config`]; and what else the command line can ask for.
 //!
 //! Every flag has an environment variable of its name (`--head-timeout`, `HEADSNIP_HEAD_TIMEOUT`); the flag wins. All values are
 //! checked before anything is bound, and a complaint names where the value came from.
 
+mod flags;
+mod manual;
+mod value;
+
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::str::FromStr;
 use std::time::Duration;
 
+use argh::{ArgsInfo, FromArgs};
+use argh_complete::Generator;
+
+use self::flags::{Flags, Subcommand};
+use self::value::{Environment, Size, Time, Value};
 use crate::config::{Config, Drain, Timeouts};
 use crate::http1::denylist::DenylistError;
-use crate::http1::{Denylist, MAX_HEAD_CEILING, MAX_UPGRADES, Policy, Upgrades};
+use crate::http1::{Denylist, MAX_UPGRADES, Policy, Upgrades};
 use crate::net::address::Address;
-use argh::FromArgs;
+use crate::ops::healthcheck::{Check, Question};
+use crate::ops::log::Format;
+use crate::ops::probe::{Probe, Report, Target};
 
 /// The name that usage texts begin with.
 const NAME: &str = "headsnip";
 
-/// The smallest `--max-head` in bytes: below it, ordinary requests would be refused.
-const MAX_HEAD_FLOOR: usize = 256;
-
 /// The most `--workers`: more than the largest machines have cores, each with buffers of its own.
 const MAX_WORKERS: usize = 512;
 
-/// Relays HTTP/1.1 to one application server and removes Server, X-Powered-By and other denied field lines from every
-/// response head. Every other byte goes through unchanged.
-#[derive(FromArgs)]
-#[argh(
-    example = "In front of an application on port 3000:\n  {command_name} --listen 0.0.0.0:8080 --upstream 127.0.0.1:3000",
-    example = "Remove more, keep one:\n  {command_name} --deny '@owasp,via,x-amz-*' --keep x-amz-request-id",
-    note = "Each flag has an environment variable: --head-timeout is HEADSNIP_HEAD_TIMEOUT. A flag wins.
-An ADDR is host:port, [v6]:port or unix:/path. NAMES is a comma list of field names, prefix* or the preset
-@owasp; the flag may be repeated. A TIME is 500ms, 30s, 5m or 1h; a SIZE is 512B, 64KiB or 1MiB.",
-    error_code(0, "drained or helped"),
-    error_code(1, "could not start or run"),
-    error_code(2, "wrong usage")
-)]
-struct Flags {
-    /// where clients connect (127.0.0.1:8080)
-    #[argh(option, arg_name = "ADDR")]
-    listen: Option<String>,
-    /// the application server; a name is resolved again as connections are dialled (127.0.0.1:3000)
-    #[argh(option, arg_name = "ADDR")]
-    upstream: Option<String>,
-    /// field names to remove beside server and x-powered-by
-    #[argh(option, arg_name = "NAMES")]
-    deny: Vec<String>,
-    /// field names to leave in place though they are denied
-    #[argh(option, arg_name = "NAMES")]
-    keep: Vec<String>,
-    /// protocols that a connection may be switched to (websocket)
-    #[argh(option, arg_name = "NAMES")]
-    allow_upgrade: Vec<String>,
-    /// threads, each with its own listener; auto: as many as it may use cores (1)
-    #[argh(option, arg_name = "N")]
-    workers: Option<String>,
-    /// clients served at once; beyond it, they wait (from the open-file limit)
-    #[argh(option, arg_name = "N")]
-    max_connections: Option<String>,
-    /// the longest request or response head (64KiB)
-    #[argh(option, arg_name = "SIZE")]
-    max_head: Option<String>,
-    /// how long to wait for a connection to the upstream (5s)
-    #[argh(option, arg_name = "TIME")]
-    connect_timeout: Option<String>,
-    /// from a request's first byte to the end of its head (30s)
-    #[argh(option, arg_name = "TIME")]
-    head_timeout: Option<String>,
-    /// how long a client may be silent between requests (75s)
-    #[argh(option, arg_name = "TIME")]
-    idle_timeout: Option<String>,
-    /// how long nothing may move within an exchange or a tunnel (300s)
-    #[argh(option, arg_name = "TIME")]
-    exchange_timeout: Option<String>,
-    /// after SIGTERM, how long new connections are still taken (2s)
-    #[argh(option, arg_name = "TIME")]
-    drain_delay: Option<String>,
-    /// after that, how long open exchanges may take to end (25s)
-    #[argh(option, arg_name = "TIME")]
-    drain_timeout: Option<String>,
-    /// print the version and end
-    #[argh(switch)]
-    version: bool,
-}
+/// How long `healthcheck` waits.
+const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long `probe` waits for each answer.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Command {
-    /// Serve.
-    Run(Box<Config>),
+    /// Serve, and log so.
+    Run(Box<Config>, Format),
     /// Print this and end.
     Print(String),
+    /// Ask another headsnip how it is.
+    Healthcheck(Question),
+    /// Tell what a server discloses.
+    Probe(Probe),
 }
 
 /// A complaint about the command line or the environment, in whole sentences.
@@ -107,7 +63,7 @@ impl fmt::Display for UsageError {
 pub fn parse(arguments: &[String], environment: impl Fn(&str) -> Option<String>) -> Result<Command, UsageError> {
     let arguments = split_equals_signs(arguments);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let flags = match Flags::from_args(&[NAME], &arguments) {
+    let mut flags = match Flags::from_args(&[NAME], &arguments) {
         Ok(flags) => flags,
         Err(exit) if exit.status.is_ok() => return Ok(Command::Print(exit.output)),
         Err(exit) => return Err(UsageError(exit.output.trim_end().to_owned())),
@@ -115,16 +71,71 @@ pub fn parse(arguments: &[String], environment: impl Fn(&str) -> Option<String>)
     if flags.version {
         return Ok(Command::Print(format!("{NAME} {}\n", env!("CARGO_PKG_VERSION"))));
     }
-    config(flags, &Environment(&environment)).map(|config| Command::Run(Box::new(config)))
+    let environment = Environment(&environment);
+    let Some(subcommand) = flags.subcommand.take() else {
+        return serve(flags, &environment);
+    };
+    if let Some(flag) = arguments.first().filter(|argument| argument.starts_with('-')) {
+        return Err(UsageError(format!("{flag}: it is for serving; the flags of a subcommand stand behind its name")));
+    }
+    match subcommand {
+        Subcommand::Healthcheck(flags) => healthcheck(flags, &environment).map(Command::Healthcheck),
+        Subcommand::Probe(flags) => probe(flags).map(Command::Probe),
+        Subcommand::Completions(flags) => completions(&flags.shell).map(Command::Print),
+        Subcommand::Man(flags::Man {}) => Ok(Command::Print(manual::page(&Flags::get_args_info()))),
+    }
 }
 
 /// The names of all environment variables that mean something.
 pub fn variables() -> impl Iterator<Item = String> {
-    let addresses = ["listen", "upstream"];
-    let rules = ["deny", "keep", "allow-upgrade"];
-    let limits = ["workers", "max-connections", "max-head"];
-    let times = ["connect-timeout", "head-timeout", "idle-timeout", "exchange-timeout", "drain-delay", "drain-timeout"];
-    addresses.into_iter().chain(rules).chain(limits).chain(times).map(variable)
+    flags::settings().map(variable)
+}
+
+fn serve(mut flags: Flags, environment: &Environment<'_>) -> Result<Command, UsageError> {
+    let format = match environment.one(flags.log_format.take(), "log-format") {
+        None => Format::default(),
+        Some(value) => match &*value.text {
+            "text" => Format::Text,
+            "json" => Format::Json,
+            _ => return Err(value.complain("there is no such format; right would be: text or json")),
+        },
+    };
+    config(flags, environment).map(|config| Command::Run(Box::new(config), format))
+}
+
+fn healthcheck(flags: flags::Healthcheck, environment: &Environment<'_>) -> Result<Question, UsageError> {
+    let admin = environment.one(flags.admin, "admin").ok_or_else(|| {
+        UsageError(
+            "healthcheck asks the admin listener: name it by --admin or HEADSNIP_ADMIN, as the one that serves".into(),
+        )
+    })?;
+    let timeout = flags.timeout.map(|text| Value { text, origin: "--timeout".into() });
+    Ok(Question {
+        admin: admin.parse::<Address>()?,
+        check: if flags.ready { Check::Ready } else { Check::Alive },
+        timeout: wait(timeout, HEALTHCHECK_TIMEOUT)?,
+    })
+}
+
+fn probe(flags: flags::Probe) -> Result<Probe, UsageError> {
+    let timeout = flags.timeout.map(|text| Value { text, origin: "--timeout".into() });
+    let url = Value { text: flags.url, origin: "probe".into() };
+    Ok(Probe {
+        target: url.parse::<Target>()?,
+        timeout: wait(timeout, PROBE_TIMEOUT)?,
+        report: if flags.json { Report::Json } else { Report::Table },
+    })
+}
+
+fn completions(shell: &str) -> Result<String, UsageError> {
+    let info = Flags::get_args_info();
+    match shell {
+        "bash" => Ok(argh_complete::bash::Bash::generate(NAME, &info)),
+        "zsh" => Ok(argh_complete::zsh::Zsh::generate(NAME, &info)),
+        "fish" => Ok(argh_complete::fish::Fish::generate(NAME, &info)),
+        "nushell" => Ok(argh_complete::nushell::Nushell::generate(NAME, &info)),
+        _ => Err(UsageError(format!("completions \"{shell}\": right would be: bash, zsh, fish or nushell"))),
+    }
 }
 
 fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageError> {
@@ -132,8 +143,10 @@ fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageEr
     let listen = listen.map_or_else(|| Ok(default_address(8080)), |value| value.parse::<Address>())?;
     let upstream = environment.one(flags.upstream, "upstream");
     let upstream = upstream.map_or_else(|| Ok(default_address(3000)), |value| value.parse::<Address>())?;
+    let admin = environment.one(flags.admin, "admin").map(|value| value.parse::<Address>()).transpose()?;
     let (defaults, drain) = (Timeouts::default(), Drain::default());
     let config = Config {
+        admin,
         policy: Policy {
             denylist: denylist(&environment.many(flags.deny, "deny"), &environment.many(flags.keep, "keep"))?,
             upgrades: upgrades(&environment.many(flags.allow_upgrade, "allow-upgrade"))?,
@@ -159,18 +172,32 @@ fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageEr
                 number.map_err(|_| value.complain("it is not a number of 1 or more; right would be: 1000"))
             })
             .transpose()?,
+        access_log: environment.switch(flags.access_log, "access-log")?,
+        dry_run: environment.switch(flags.dry_run, "dry-run")?,
         ..Config::new(listen, upstream)
     };
-    if config.listen == config.upstream && !matches!(config.listen, Address::Tcp { port: 0, .. }) {
+    check_addresses(&config).map(|()| config)
+}
+
+/// Each address is for one thing.
+fn check_addresses(config: &Config) -> Result<(), UsageError> {
+    let is_chosen_by_kernel = |address: &Address| matches!(address, Address::Tcp { port: 0, .. });
+    if config.listen == config.upstream && !is_chosen_by_kernel(&config.listen) {
         return Err(UsageError(format!(
             "--listen and --upstream are both {}: headsnip would relay to itself. --upstream is where the application server listens.",
             config.listen
         )));
     }
-    if matches!(config.upstream, Address::Tcp { port: 0, .. }) {
+    if is_chosen_by_kernel(&config.upstream) {
         return Err(UsageError(format!("--upstream \"{}\": nothing listens on port 0", config.upstream)));
     }
-    Ok(config)
+    let admin = config.admin.as_ref().filter(|admin| !is_chosen_by_kernel(admin));
+    if let Some(taken) = admin.filter(|admin| [&config.listen, &config.upstream].contains(admin)) {
+        return Err(UsageError(format!(
+            "--admin is {taken}, which is --listen or --upstream too: clients must not reach it. Choose a port of its own."
+        )));
+    }
+    Ok(())
 }
 
 fn default_address(port: u16) -> Address {
@@ -231,46 +258,6 @@ fn pause(value: Option<Value>, default: Duration) -> Result<Duration, UsageError
     value.map_or(Ok(default), |value| value.parse::<Time>().map(|time| time.0))
 }
 
-/// A value and where it came from.
-struct Value {
-    text: String,
-    /// As the user wrote it: a flag or a variable.
-    origin: String,
-}
-
-impl Value {
-    fn parse<T: FromStr>(&self) -> Result<T, UsageError>
-    where
-        T::Err: fmt::Display,
-    {
-        self.text.parse().map_err(|error: T::Err| self.complain(&error))
-    }
-
-    fn complain(&self, problem: impl fmt::Display) -> UsageError {
-        UsageError(format!("{} \"{}\": {problem}", self.origin, self.text))
-    }
-}
-
-struct Environment<'a>(&'a dyn Fn(&str) -> Option<String>);
-
-impl Environment<'_> {
-    fn one(&self, flag: Option<String>, name: &str) -> Option<Value> {
-        let from_flag = flag.map(|text| Value { text, origin: format!("--{name}") });
-        from_flag.or_else(|| (self.0)(&variable(name)).map(|text| Value { text, origin: variable(name) }))
-    }
-
-    /// The members of all comma lists given.
-    fn many(&self, flags: Vec<String>, name: &str) -> Vec<Value> {
-        let (lists, origin) = if flags.is_empty() {
-            ((self.0)(&variable(name)).into_iter().collect(), variable(name))
-        } else {
-            (flags, format!("--{name}"))
-        };
-        let members = lists.iter().flat_map(|list| list.split(',')).map(str::trim);
-        members.map(|member| Value { text: member.to_owned(), origin: origin.clone() }).collect()
-    }
-}
-
 /// The environment variable of a flag.
 fn variable(flag: &str) -> String {
     format!("HEADSNIP_{}", flag.to_ascii_uppercase().replace('-', "_"))
@@ -285,57 +272,6 @@ fn split_equals_signs(arguments: &[String]) -> Vec<String> {
     arguments.iter().flat_map(split).collect()
 }
 
-/// A number and the unit behind it.
-fn number_and_unit(text: &str) -> (&str, &str) {
-    text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Time(Duration);
-
-impl FromStr for Time {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let malformed = "it is not a time; right would be: 500ms, 30s, 5m or 1h";
-        let (number, unit) = number_and_unit(text);
-        let number: u32 = number.parse().map_err(|_| malformed)?;
-        let unit = match unit {
-            "ms" => Duration::from_millis(1),
-            "s" => Duration::from_secs(1),
-            "m" => Duration::from_secs(60),
-            "h" => Duration::from_secs(3600),
-            "" => return Err("there is no unit; right would be: 500ms, 30s, 5m or 1h"),
-            _ => return Err(malformed),
-        };
-        unit.checked_mul(number).map(Self).ok_or(malformed)
-    }
-}
-
-/// A `--max-head` in bytes.
-#[derive(Debug, PartialEq, Eq)]
-struct Size(usize);
-
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (number, unit) = number_and_unit(text);
-        let unit = match unit {
-            "B" => Some(1),
-            "KiB" => Some(1024),
-            "MiB" => Some(1024 * 1024),
-            _ => None,
-        };
-        let bytes = number.parse::<usize>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
-        match bytes {
-            Some(bytes) if (MAX_HEAD_FLOOR..=MAX_HEAD_CEILING).contains(&bytes) => Ok(Self(bytes)),
-            Some(_) => Err("it is out of range; right would be: 256B to 1MiB".to_owned()),
-            None => Err("it is not a size; right would be: 512B, 64KiB or 1MiB".to_owned()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -344,8 +280,8 @@ mod tests {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let lookup = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string());
         match parse(&arguments, lookup) {
-            Ok(Command::Run(config)) => Ok(*config),
-            Ok(Command::Print(text)) => panic!("printed {text:?}"),
+            Ok(Command::Run(config, _)) => Ok(*config),
+            Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error.0),
         }
     }

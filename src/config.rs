@@ -16,6 +16,8 @@ pub struct Config {
     pub listen: Address,
     /// The application server.
     pub upstream: Address,
+    /// Where `/livez`, `/readyz` and `/metrics` are told; nowhere if `None`.
+    pub admin: Option<Address>,
     /// What is withheld, and the limits of heads.
     pub policy: Policy,
     /// How long is waited for what.
@@ -30,6 +32,10 @@ pub struct Config {
     /// How many bytes must be left of a body or a chunk for splice(2) to move them; less is copied, which is cheaper. All
     /// is copied if `None`. The end of a tunnel or of a body until close is taken to be far.
     pub splice_from: Option<u64>,
+    /// Whether a line is written for each exchange.
+    pub access_log: bool,
+    /// Whether denied lines are only counted.
+    pub dry_run: bool,
 }
 
 impl Config {
@@ -40,12 +46,15 @@ impl Config {
         Self {
             listen,
             upstream,
+            admin: None,
             policy,
             timeouts,
             drain,
             workers: NonZeroUsize::MIN,
             max_connections: None,
             splice_from: Some(SPLICE_FROM),
+            access_log: false,
+            dry_run: false,
         }
     }
 }

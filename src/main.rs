@@ -1,4 +1,4 @@
-//! headsnip: flags, then a proxy, then an exit code.
+//! headsnip: flags, then a proxy or a question, then an exit code.
 
 use std::cell::Cell;
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Could not start or run.
+/// Could not start or run; not healthy; something is disclosed.
 const FAILED: u8 = 1;
 /// Wrong usage.
 const USAGE: u8 = 2;
@@ -31,24 +31,39 @@ fn obey() -> ExitCode {
         return complain(USAGE, "an argument is not UTF-8 text");
     };
     match cli::parse(&arguments, |name| std::env::var(name).ok()) {
-        Ok(Command::Run(config)) => run(*config),
-        // A closed pipe is the reader's choice.
-        Ok(Command::Print(text)) => {
-            io::stdout().write_all(text.as_bytes()).map_or(ExitCode::SUCCESS, |()| ExitCode::SUCCESS)
+        Ok(Command::Run(config, format)) => {
+            log::set_format(format);
+            run(*config)
         }
+        Ok(Command::Print(text)) => print(&text, ExitCode::SUCCESS),
+        Ok(Command::Healthcheck(question)) => match question.ask() {
+            Ok(line) => print(&format!("{line}\n"), ExitCode::SUCCESS),
+            Err(line) => complain(FAILED, line),
+        },
+        Ok(Command::Probe(probe)) => match probe.run() {
+            Ok(findings) => {
+                let code = if findings.is_disclosing() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS };
+                print(&findings.told(probe.report), code)
+            }
+            Err(line) => complain(FAILED, line),
+        },
         Err(error) => complain(USAGE, error),
     }
 }
 
 fn run(config: Config) -> ExitCode {
     warn_of_unknown_variables();
-    let (upstream, drain) = (config.upstream.clone(), config.drain);
+    let (upstream, drain, is_dry_run) = (config.upstream.clone(), config.drain, config.dry_run);
     let denied = config.policy.denylist.entries().collect::<Vec<_>>().join(", ");
     let proxy = match Proxy::bind(config) {
         Ok(proxy) => proxy,
         Err(error) => return complain(FAILED, error),
     };
-    log::event(format_args!("listening on {}, upstream {upstream}, removing {denied}", proxy.address()));
+    let verb = if is_dry_run { "a dry run, looking for" } else { "removing" };
+    log::event(format_args!("listening on {}, upstream {upstream}, {verb} {denied}", proxy.address()));
+    if let Some(admin) = proxy.admin_address() {
+        log::event(format_args!("admin on {admin}"));
+    }
     let failed = Rc::new(Cell::new(false));
     let (listening, has_failed) = (listen_to_signals(proxy.handle(), drain), Rc::clone(&failed));
     let handle = proxy.handle();
@@ -102,9 +117,15 @@ fn warn_of_unknown_variables() {
     for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
         let unknown = name.strip_prefix("HEADSNIP_").is_some_and(|rest| !is_kubernetes(rest));
         if unknown && !cli::variables().any(|known| known == name) {
-            log::event(format_args!("the environment variable {name} means nothing to headsnip: a typo?"));
+            log::warning(format_args!("the environment variable {name} means nothing to headsnip: a typo?"));
         }
     }
+}
+
+fn print(text: &str, code: ExitCode) -> ExitCode {
+    // A closed pipe is the reader's choice.
+    let _ = io::stdout().write_all(text.as_bytes());
+    code
 }
 
 fn complain(code: u8, problem: impl std::fmt::Display) -> ExitCode {

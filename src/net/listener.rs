@@ -11,7 +11,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::address::Address;
-use super::stream::Stream;
+use super::stream::{Peer, Stream};
 
 /// Connections that the kernel completes before they are accepted. The kernel lowers it to `net.core.somaxconn`.
 pub(crate) const MOST_WAITING: i32 = 4096;
@@ -74,10 +74,12 @@ pub(crate) enum Accepting {
 }
 
 impl Accepting {
-    pub(crate) async fn accept(&self) -> io::Result<Stream> {
+    pub(crate) async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match self {
-            Self::Tcp(listener) => Ok(Stream::Tcp(listener.accept().await?.0)),
-            Self::Unix(listener, _) => Ok(Stream::Unix(listener.accept().await?.0)),
+            Self::Tcp(listener) => {
+                listener.accept().await.map(|(stream, address)| (Stream::Tcp(stream), Peer(Some(address))))
+            }
+            Self::Unix(listener, _) => listener.accept().await.map(|(stream, _)| (Stream::Unix(stream), Peer(None))),
         }
     }
 
@@ -97,15 +99,15 @@ pub(crate) struct Backlog(Listener);
 
 impl Backlog {
     /// The next connection; `None`: no more wait. Must be called within a runtime.
-    pub(crate) fn next(&self) -> io::Result<Option<Stream>> {
+    pub(crate) fn next(&self) -> io::Result<Option<(Stream, Peer)>> {
         let accepted = match &self.0 {
-            Listener::Tcp(listener) => listener.accept().and_then(|(stream, _)| {
+            Listener::Tcp(listener) => listener.accept().and_then(|(stream, address)| {
                 stream.set_nonblocking(true)?;
-                TcpStream::from_std(stream).map(Stream::Tcp)
+                TcpStream::from_std(stream).map(|stream| (Stream::Tcp(stream), Peer(Some(address))))
             }),
             Listener::Unix(listener, _) => listener.accept().and_then(|(stream, _)| {
                 stream.set_nonblocking(true)?;
-                UnixStream::from_std(stream).map(Stream::Unix)
+                UnixStream::from_std(stream).map(|stream| (Stream::Unix(stream), Peer(None)))
             }),
         };
         match accepted {
@@ -187,6 +189,6 @@ mod tests {
             let _client = std::net::TcpStream::connect(address).expect("it listens");
             accepting.accept().await.expect("a client came")
         });
-        assert!(matches!(accepted, Stream::Tcp(stream) if stream.nodelay().is_ok_and(|nodelay| nodelay)));
+        assert!(matches!(accepted.0, Stream::Tcp(stream) if stream.nodelay().is_ok_and(|nodelay| nodelay)));
     }
 }

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -15,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// What a session does with a connection.
-pub(crate) trait Transport: fmt::Display {
+pub(crate) trait Transport {
     /// Reads what is there into the room given, and tells how much; 0 is the end.
     fn poll_read(&mut self, context: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>>;
 
@@ -132,14 +133,15 @@ impl AsFd for Stream {
 }
 
 /// The other side, for a log line.
-impl fmt::Display for Stream {
+/// Who is at the far end of a connection, as it was when that was made: a dead one does not tell. `None` for a socket file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) Option<SocketAddr>);
+
+impl fmt::Display for Peer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(stream) => match stream.peer_addr() {
-                Ok(address) => address.fmt(formatter),
-                Err(_) => formatter.write_str("unknown"),
-            },
-            Self::Unix(_) => formatter.write_str("unix"),
+        match &self.0 {
+            Some(address) => address.fmt(formatter),
+            None => formatter.write_str("unix"),
         }
     }
 }

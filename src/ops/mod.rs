@@ -1,4 +1,13 @@
 //! What an operator sees.
 
+pub(crate) mod access;
+pub(crate) mod admin;
+mod client;
+pub(crate) mod counters;
+#[doc(hidden)]
+pub mod healthcheck;
 pub mod log;
+mod metrics;
+#[doc(hidden)]
+pub mod probe;
 pub(crate) mod reason;

@@ -34,7 +34,18 @@ pub(crate) enum Reason {
 }
 
 impl Side {
-    const fn name(self) -> &'static str {
+    pub(crate) const ALL: [Self; 3] = [Self::Client, Self::Origin, Self::Proxy];
+
+    /// Its place among all.
+    pub(super) fn index(self) -> usize {
+        match self {
+            Self::Client => 0,
+            Self::Origin => 1,
+            Self::Proxy => 2,
+        }
+    }
+
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Client => "client",
             Self::Origin => "origin",
@@ -44,7 +55,28 @@ impl Side {
 }
 
 impl Reason {
-    const fn name(self) -> &'static str {
+    pub(crate) const ALL: [Self; 13] = [
+        Self::DnsError,
+        Self::DestinationUnavailable,
+        Self::ConnectionRefused,
+        Self::ConnectionTerminated,
+        Self::ConnectionTimeout,
+        Self::ConnectionWriteTimeout,
+        Self::HttpRequestError,
+        Self::HttpResponseIncomplete,
+        Self::HttpResponseHeaderSectionSize,
+        Self::HttpResponseTransferCoding,
+        Self::HttpResponseTimeout,
+        Self::HttpUpgradeFailed,
+        Self::HttpProtocolError,
+    ];
+
+    /// Its place among all.
+    pub(super) fn index(self) -> usize {
+        Self::ALL.iter().position(|reason| *reason == self).unwrap_or_default()
+    }
+
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::DnsError => "dns_error",
             Self::DestinationUnavailable => "destination_unavailable",
@@ -111,5 +143,16 @@ impl fmt::Display for Side {
 impl fmt::Display for Reason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_its_place_among_all() {
+        assert!(Side::ALL.iter().enumerate().all(|(place, side)| side.index() == place));
+        assert!(Reason::ALL.iter().enumerate().all(|(place, reason)| reason.index() == place));
     }
 }

@@ -4,16 +4,20 @@ use std::cell::{Cell, RefCell, RefMut};
 
 use bytes::BytesMut;
 
+use super::followed::Notes;
 use crate::net::pipe::Pipe;
 
 /// Bytes read at once. Measured on bodies of 1 MiB: more than 64 KiB gains nothing on loopback.
 const SCRATCH: usize = 64 * 1024;
 
-/// Buffers that wait in the pool; more are given back to the allocator.
+/// Buffers, and notes, that wait in the pool; more are given back to the allocator.
 const POOLED_BUFFERS: usize = 64;
 
 /// The largest buffer that is pooled, in bytes.
 const POOLED_CAPACITY: usize = SCRATCH;
+
+/// Notes as connections hold them: most hold none.
+pub(super) type Pooled = Box<Notes>;
 
 /// The memory and the pipes that the sessions of a worker share.
 #[derive(Debug)]
@@ -21,6 +25,7 @@ pub(super) struct Memory {
     scratch: RefCell<Box<[u8]>>,
     buffers: RefCell<Vec<BytesMut>>,
     pipes: RefCell<Vec<Pipe>>,
+    notes: RefCell<Vec<Pooled>>,
     /// How many pipes may still be opened.
     unopened: Cell<usize>,
     /// Whether they are of use here.
@@ -34,6 +39,7 @@ impl Memory {
             scratch: RefCell::new(vec![0; SCRATCH].into()),
             buffers: RefCell::default(),
             pipes: RefCell::default(),
+            notes: RefCell::default(),
             unopened: Cell::new(pipes),
             has_pipes: Cell::new(true),
         }
@@ -59,6 +65,20 @@ impl Memory {
         let mut buffers = self.buffers.borrow_mut();
         if is_pooled && buffers.len() < POOLED_BUFFERS {
             buffers.push(buffer);
+        }
+    }
+
+    /// Empty notes.
+    #[expect(clippy::unnecessary_box_returns, reason = "it goes into a session as it is")]
+    pub(super) fn notes(&self) -> Pooled {
+        self.notes.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes notes back that are empty.
+    pub(super) fn release_notes(&self, empty: Pooled) {
+        let mut notes = self.notes.borrow_mut();
+        if notes.len() < POOLED_BUFFERS {
+            notes.push(empty);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Joins the core to the kernel: a worker accepts clients, a session serves one, a relay moves one direction's bytes.
 
 pub(crate) mod deadline;
+mod followed;
 pub(crate) mod handle;
 mod memory;
 mod relay;
@@ -13,19 +14,22 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::ops::AddAssign;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
+use self::handle::Closing;
 pub use self::handle::Handle;
 use self::worker::Worker;
 use crate::config::Config;
+use crate::http1::Direction;
 use crate::net::address::Address;
 use crate::net::descriptors;
 use crate::net::dial::Upstream;
 use crate::net::listener::{Accepting, Listener};
+use crate::ops::admin::{Admin, Sources};
+use crate::ops::counters::{Counters, Path};
 use crate::ops::log;
 
 /// A proxy that listens.
@@ -34,6 +38,7 @@ pub struct Proxy {
     config: &'static Config,
     counts: &'static Counts,
     address: Address,
+    admin: Option<(Listener, Address)>,
     workers: Vec<(Runtime, Accepting)>,
     slots: Arc<Semaphore>,
     /// Of each worker.
@@ -45,39 +50,18 @@ pub struct Proxy {
 #[derive(Debug)]
 pub struct Counts(Vec<Counters>);
 
-/// What a worker counts. On cache lines of its own (processors fetch two of 64 bytes): workers share nothing.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub(crate) struct Counters {
-    replays: AtomicU64,
-    spliced: AtomicU64,
-}
-
-impl Counters {
-    fn count_replay(&self) {
-        self.replays.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn replays(&self) -> u64 {
-        self.replays.load(Ordering::Relaxed)
-    }
-
-    fn count_spliced(&self, bytes: u32) {
-        self.spliced.fetch_add(bytes.into(), Ordering::Relaxed);
-    }
-}
-
 impl Counts {
     /// Requests that went once more, because a connection that had served before was closed under them.
     #[must_use]
     pub fn replays(&self) -> u64 {
-        self.0.iter().map(Counters::replays).sum()
+        self.0.iter().map(|worker| worker.replays.value()).sum()
     }
 
     /// Bytes that were moved by splice(2), both ways; the others were copied.
     #[must_use]
     pub fn spliced(&self) -> u64 {
-        self.0.iter().map(|worker| worker.spliced.load(Ordering::Relaxed)).sum()
+        let spliced = |worker: &Counters, direction| worker.bytes(direction, Path::Splice).value();
+        self.0.iter().map(|worker| spliced(worker, Direction::Inbound) + spliced(worker, Direction::Outbound)).sum()
     }
 }
 
@@ -97,6 +81,8 @@ pub enum StartError {
     Runtime(io::Error),
     /// The address could not be listened on.
     Listen(Address, io::Error),
+    /// The admin address could not be listened on.
+    Admin(Address, io::Error),
 }
 
 impl Proxy {
@@ -107,13 +93,16 @@ impl Proxy {
         let listen_error = |error| StartError::Listen(config.listen.clone(), error);
         let listeners = Listener::bind(&config.listen, config.workers).map_err(listen_error)?;
         let address = listeners.first().map_or(Ok(config.listen.clone()), Listener::address).map_err(listen_error)?;
+        let admin =
+            config.admin.as_ref().map(|address| bind_admin(address).map_err(|e| StartError::Admin(address.clone(), e)));
         let workers: io::Result<Vec<_>> = listeners.into_iter().map(begin).collect();
         let share = descriptors::share(descriptors::raise_open_file_limit(), config.workers);
-        let counts = Counts((0..config.workers.get()).map(|_| Counters::default()).collect());
+        let counts = Counts((0..config.workers.get()).map(|_| Counters::new(&config.policy.denylist)).collect());
         Ok(Self {
             config,
             counts: Box::leak(Box::new(counts)),
             address,
+            admin: admin.transpose()?,
             workers: workers.map_err(StartError::Runtime)?,
             slots: Arc::new(Semaphore::new(max_clients(config, share.clients).min(Semaphore::MAX_PERMITS))),
             pipes: share.pipes,
@@ -125,6 +114,12 @@ impl Proxy {
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Where the admin listener is, if there is one, with the port that the kernel chose.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<&Address> {
+        self.admin.as_ref().map(|(_, address)| address)
     }
 
     /// What tells it to end.
@@ -142,7 +137,9 @@ impl Proxy {
     /// Serves on this thread, and one more for each further worker, until it was told to end and has. `alongside` is polled
     /// on this thread.
     pub fn run(self, alongside: impl Future<Output = ()> + 'static) -> io::Result<Drained> {
-        let Self { config, counts, workers, slots, pipes, handle, .. } = self;
+        let Self { config, counts, admin, workers, slots, pipes, handle, .. } = self;
+        // It answers until all clients are gone.
+        let _admin = admin.map(|(listener, _)| Admin::start(listener, sources(config, counts, &handle))).transpose()?;
         let mut workers = workers.into_iter().zip(&counts.0).map(|((runtime, listener), counters)| {
             let (slots, orders) = (Arc::clone(&slots), handle.orders());
             (runtime, listener, orders, move || {
@@ -173,6 +170,25 @@ impl AddAssign for Drained {
     }
 }
 
+fn bind_admin(address: &Address) -> io::Result<(Listener, Address)> {
+    let mut listeners = Listener::bind(address, NonZeroUsize::MIN)?;
+    let listener = listeners.pop().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let address = listener.address()?;
+    Ok((listener, address))
+}
+
+/// What the admin listener tells.
+fn sources(config: &'static Config, counts: &'static Counts, handle: &Handle) -> Sources {
+    let orders = handle.orders();
+    Sources {
+        workers: &counts.0,
+        denylist: &config.policy.denylist,
+        upstream: &config.upstream,
+        connect_timeout: config.timeouts.connect,
+        is_draining: Box::new(move || *orders.borrow() > Closing::No),
+    }
+}
+
 /// A runtime that accepts.
 fn begin(listener: Listener) -> io::Result<(Runtime, Accepting)> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -199,19 +215,23 @@ impl fmt::Display for StartError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Runtime(error) => write!(formatter, "cannot start: {error}"),
-            Self::Listen(address, error) => {
-                write!(formatter, "cannot listen on {address}: {error}")?;
-                let advice = [
-                    (io::ErrorKind::AddrInUse, "another process holds it: stop that one, or choose another --listen"),
-                    (io::ErrorKind::PermissionDenied, "it wants a privilege: choose another --listen"),
-                    (io::ErrorKind::AddrNotAvailable, "no interface of this machine has that address"),
-                ];
-                match advice.iter().find(|(kind, _)| *kind == error.kind()) {
-                    Some((_, advice)) => write!(formatter, "; {advice}"),
-                    None => Ok(()),
-                }
-            }
+            Self::Listen(address, error) => explain(formatter, "--listen", address, error),
+            Self::Admin(address, error) => explain(formatter, "--admin", address, error),
         }
+    }
+}
+
+/// Says what is wrong with the address of a flag, and what to do.
+fn explain(formatter: &mut fmt::Formatter<'_>, flag: &str, address: &Address, error: &io::Error) -> fmt::Result {
+    write!(formatter, "cannot listen on {address}: {error}")?;
+    let advice = [
+        (io::ErrorKind::AddrInUse, "another process holds it: stop that one, or choose another"),
+        (io::ErrorKind::PermissionDenied, "it wants a privilege: choose another"),
+        (io::ErrorKind::AddrNotAvailable, "no interface of this machine has that address: choose another"),
+    ];
+    match advice.iter().find(|(kind, _)| *kind == error.kind()) {
+        Some((_, advice)) => write!(formatter, "; {advice} {flag}"),
+        None => Ok(()),
     }
 }
 

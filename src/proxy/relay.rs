@@ -18,12 +18,14 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 
+use super::followed::Followed;
 use super::memory::Memory;
 use super::worker::Worker;
-use crate::http1::{Direction, Exchange, Fault, MAX_REPLAY, Run, Verdict};
+use crate::http1::{Direction, Fault, MAX_REPLAY, Run, Verdict};
 use crate::net::dial::Dial;
 use crate::net::pipe::Pipe;
 use crate::net::stream::Transport;
+use crate::ops::counters::Path;
 
 /// Why a direction came to rest.
 #[derive(Debug)]
@@ -104,20 +106,20 @@ impl Relay {
         direction: Direction,
         context: &mut Context<'_>,
         worker: &Worker<D>,
-        exchange: &mut Exchange<'_>,
+        followed: &mut Followed,
         mut ends: Ends<'_, D::Stream>,
     ) -> Rest {
         let memory = &worker.memory;
         let scratch = &mut *memory.scratch();
         loop {
             if (self.is_bulky || self.pipe.is_some())
-                && let Some(rest) = self.splice(direction, context, worker, exchange, &mut ends)
+                && let Some(rest) = self.splice(direction, context, worker, followed, &mut ends)
             {
                 return rest;
             }
             let mut window = self.window();
             if window.start < self.held.len() {
-                let disposed = dispose(direction, context, &mut self.held, &mut window, exchange, &mut ends);
+                let disposed = dispose(direction, context, worker, &mut self.held, &mut window, followed, &mut ends);
                 self.settle(memory, window);
                 match disposed {
                     Disposed::Fully if self.is_bulky && self.held.is_empty() => continue,
@@ -145,7 +147,7 @@ impl Relay {
                 continue;
             }
             let mut window = Window::default();
-            let disposed = dispose(direction, context, &mut scratch[..count], &mut window, exchange, &mut ends);
+            let disposed = dispose(direction, context, worker, &mut scratch[..count], &mut window, followed, &mut ends);
             let low = window.low();
             if low < count {
                 self.held = memory.hold(&scratch[low..count]);
@@ -273,13 +275,14 @@ fn widen(position: u32) -> usize {
 }
 
 /// Judges bytes as far as may be and writes what goes on.
-fn dispose(
+fn dispose<D: Dial>(
     direction: Direction,
     context: &mut Context<'_>,
+    worker: &Worker<D>,
     bytes: &mut [u8],
     window: &mut Window,
-    exchange: &mut Exchange<'_>,
-    ends: &mut Ends<'_, impl Transport>,
+    followed: &mut Followed,
+    ends: &mut Ends<'_, D::Stream>,
 ) -> Disposed {
     let disposed = loop {
         // With nothing at hand, what comes next may be read, though it may be held until its turn.
@@ -288,15 +291,15 @@ fn dispose(
             break Disposed::Fully;
         }
         // With a connection at hand and nothing under way, that connection has served before.
-        let may_keep = direction == Direction::Inbound && ends.sink.is_some() && exchange.is_unoccupied();
-        match exchange.judge(direction, &bytes[window.judged..]) {
+        let may_keep = direction == Direction::Inbound && ends.sink.is_some() && followed.exchange.is_unoccupied();
+        match followed.judge(worker, direction, &bytes[window.judged..]) {
             Ok(Verdict::Keep(count)) => {
-                if may_keep && exchange.may_replay() {
+                if may_keep && followed.exchange.may_replay() {
                     window.kept = Some(window.judged);
                 }
                 window.judged += count.get().min(left);
             }
-            Ok(Verdict::Drop(count)) => {
+            Ok(Verdict::Drop(count) | Verdict::Withhold(count)) => {
                 let count = count.get().min(left);
                 bytes.copy_within(window.start..window.judged, window.start + count);
                 window.start += count;
@@ -309,7 +312,7 @@ fn dispose(
                     Run::UntilEof => left,
                 };
                 window.judged += count;
-                exchange.passed(direction, u64::try_from(count).unwrap_or(u64::MAX));
+                followed.passed(worker, direction, count, Path::Copy);
             }
             Ok(Verdict::NeedMore) => break Disposed::Fully,
             Ok(Verdict::Wait) => break Disposed::Stopped(Rest::Waiting),

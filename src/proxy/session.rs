@@ -18,13 +18,15 @@ use std::time::Duration;
 
 use self::ending::dial_failure;
 use super::deadline::Key;
+use super::followed::Followed;
 use super::handle::Closing;
 use super::relay::{Ends, Relay, Rest};
 use super::worker::Worker;
 use crate::http1::exchange::Phase;
 use crate::http1::{Direction, Ending, Exchange, OriginEnd, Status};
 use crate::net::dial::Dial;
-use crate::net::stream::Transport;
+use crate::net::stream::{Peer, Transport};
+use crate::ops::counters::DialResult;
 use crate::ops::reason::{Reason, Side as Of};
 
 /// How long the client's bytes are thrown away after our last. A client that sees our FIN ends well before.
@@ -36,7 +38,7 @@ pub(crate) struct Session<D: Dial> {
     client: D::Stream,
     client_reading: Side,
     origin: Origin<D::Stream>,
-    exchange: Exchange<'static>,
+    followed: Followed,
     inbound: Relay,
     outbound: Relay,
     deadline: Option<Key>,
@@ -76,15 +78,15 @@ enum Writing {
 }
 
 impl<D: Dial> Session<D> {
-    pub(crate) fn new(worker: Rc<Worker<D>>, client: D::Stream) -> Self {
-        let exchange = Exchange::new(&worker.config.policy);
+    pub(crate) fn new(worker: Rc<Worker<D>>, client: D::Stream, peer: Peer) -> Self {
+        let followed = Followed::new(Exchange::new(&worker.config.policy), peer);
         worker.join();
         Self {
             worker,
             client,
             client_reading: Side::Open,
             origin: Origin::Absent,
-            exchange,
+            followed,
             inbound: Relay::default(),
             outbound: Relay::default(),
             deadline: None,
@@ -100,7 +102,7 @@ impl<D: Dial> Session<D> {
         }
         match self.worker.closing() {
             Closing::No => {}
-            Closing::Drain | Closing::Dismiss => self.exchange.drain(),
+            Closing::Drain | Closing::Dismiss => self.followed.exchange.drain(),
             Closing::Cut => return Some(self.cut()),
         }
         let mut moved = false;
@@ -123,6 +125,9 @@ impl<D: Dial> Session<D> {
                 Origin::Absent | Origin::Dialling(_) | Origin::Open { .. } => break,
             }
         }
+        if self.outbound.is_flushed() {
+            self.followed.tell(&self.worker);
+        }
         self.set_deadline(deadline, moved);
         None
     }
@@ -141,13 +146,15 @@ impl<D: Dial> Session<D> {
         match dialling.as_mut().poll(context) {
             Poll::Pending => None,
             Poll::Ready(Ok(stream)) => {
+                self.worker.counters.dials(DialResult::Connected).count();
                 self.origin = Origin::Open { stream, reading: Side::Open, writing: Writing::Open };
                 self.waited = None;
                 None
             }
             Poll::Ready(Err(error)) => {
                 let (status, reason) = dial_failure(&error);
-                Some(self.end(self.exchange.give_up(status), Of::Origin, reason, &error))
+                self.worker.counters.dials(DialResult::Failed(reason)).count();
+                Some(self.end(self.followed.exchange.give_up(status), Of::Origin, reason, &error))
             }
         }
     }
@@ -158,7 +165,7 @@ impl<D: Dial> Session<D> {
         };
         let source = (*reading == Side::Open).then_some(stream);
         let ends = Ends { source, sink: Some(&mut self.client), moved };
-        let rest = self.outbound.pump(Direction::Outbound, context, &self.worker, &mut self.exchange, ends);
+        let rest = self.outbound.pump(Direction::Outbound, context, &self.worker, &mut self.followed, ends);
         self.settle_replay();
         match rest {
             Rest::Blocked | Rest::Waiting | Rest::NoSink => None,
@@ -178,7 +185,7 @@ impl<D: Dial> Session<D> {
 
     /// Gives up a request kept for a replay once there can be none.
     fn settle_replay(&mut self) {
-        if !self.inbound.is_keeping() || self.exchange.may_replay() {
+        if !self.inbound.is_keeping() || self.followed.exchange.may_replay() {
             return;
         }
         self.inbound.forget(&self.worker.memory);
@@ -190,7 +197,7 @@ impl<D: Dial> Session<D> {
     /// The rest of the request under way has nowhere to go.
     fn give_up_request(&mut self) {
         self.inbound.clear(&self.worker.memory);
-        self.exchange.request_refused();
+        self.followed.exchange.request_refused();
     }
 
     fn origin_ended(&mut self, how: OriginEnd) -> Option<Stage> {
@@ -198,13 +205,13 @@ impl<D: Dial> Session<D> {
             // The origin had closed its idle connection before the request reached it, as far as anyone can tell.
             self.inbound.rewind();
             self.origin = Origin::Absent;
-            self.worker.counters.count_replay();
+            self.followed.replay(&self.worker);
             return None;
         }
-        if let Err(fault) = self.exchange.response_end(how) {
+        if let Err(fault) = self.followed.exchange.response_end(how) {
             return self.break_off(fault, Of::Origin);
         }
-        if self.exchange.passes_origin_end() {
+        if self.followed.exchange.passes_origin_end() {
             if let Origin::Open { reading, .. } = &mut self.origin {
                 *reading = Side::Ended;
             }
@@ -227,14 +234,14 @@ impl<D: Dial> Session<D> {
         };
         let source = (self.client_reading == Side::Open).then_some(&mut self.client);
         let ends = Ends { source, sink, moved };
-        let rest = self.inbound.pump(Direction::Inbound, context, &self.worker, &mut self.exchange, ends);
+        let rest = self.inbound.pump(Direction::Inbound, context, &self.worker, &mut self.followed, ends);
         self.settle_replay();
         match rest {
             Rest::Blocked | Rest::Waiting | Rest::NoSink => {}
             Rest::SourceEnded => {
                 self.client_reading = Side::Ended;
                 let phase = self.phase();
-                self.exchange.request_end();
+                self.followed.exchange.request_end();
                 if matches!(phase, Phase::Head | Phase::Request) {
                     self.log(Of::Client, Reason::HttpRequestError, &"request_incomplete", Ending::Close);
                 }
@@ -260,7 +267,7 @@ impl<D: Dial> Session<D> {
     fn pass_client_end(&mut self) {
         if self.client_reading == Side::Ended
             && self.inbound.is_flushed()
-            && self.exchange.passes_client_end()
+            && self.followed.exchange.passes_client_end()
             && let Origin::Open { stream, writing: writing @ Writing::Open, .. } = &mut self.origin
         {
             *writing = Writing::ShutDown;
@@ -285,7 +292,7 @@ impl<D: Dial> Session<D> {
 
     fn is_finished(&self) -> bool {
         let inbound_is_done = self.inbound.is_flushed() || matches!(self.origin, Origin::Absent);
-        self.exchange.is_finished() && self.outbound.is_flushed() && inbound_is_done
+        self.followed.exchange.is_finished() && self.outbound.is_flushed() && inbound_is_done
     }
 
     /// Tells whether nothing more is to come of this client, though it has not said so: it is idle while idle ones are
@@ -302,7 +309,7 @@ impl<D: Dial> Session<D> {
 
     /// What the client is doing; one that has not taken the whole of its last response is not idle.
     fn phase(&self) -> Phase {
-        let phase = self.exchange.phase(self.inbound.unjudged());
+        let phase = self.followed.exchange.phase(self.inbound.unjudged());
         if phase == Phase::Idle && !self.outbound.is_flushed() { Phase::Response } else { phase }
     }
 
@@ -366,7 +373,7 @@ impl<D: Dial> Drop for Session<D> {
     fn drop(&mut self) {
         // Ended from outside, as at the end of the process: a clean end to an undelimited body would be a lie.
         let is_cut = match self.stage {
-            Stage::Relaying => self.exchange.give_up(Status::BadGateway) == Ending::Reset,
+            Stage::Relaying => self.followed.exchange.give_up(Status::BadGateway) == Ending::Reset,
             Stage::Flushing => !self.outbound.is_flushed(),
             Stage::Lingering | Stage::Gone => false,
         };
@@ -378,6 +385,7 @@ impl<D: Dial> Drop for Session<D> {
         }
         self.inbound.clear(&self.worker.memory);
         self.outbound.clear(&self.worker.memory);
+        self.followed.close(&self.worker);
         self.worker.leave();
     }
 }

@@ -12,15 +12,16 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::sleep;
 
+use super::Drained;
 use super::deadline::Deadlines;
 use super::handle::Closing;
 use super::memory::Memory;
 use super::session::Session;
-use super::{Counters, Drained};
 use crate::config::Config;
 use crate::net::dial::{Dial, Upstream, is_absent};
 use crate::net::listener::{Accepting, Backlog, MOST_WAITING};
-use crate::net::stream::Stream;
+use crate::net::stream::{Peer, Stream};
+use crate::ops::counters::Counters;
 use crate::ops::log;
 
 /// The pause after a failed accept: with no descriptor left, the next try would fail at once and for ever.
@@ -38,7 +39,7 @@ pub(crate) struct Worker<D> {
     pub(super) memory: Memory,
     pub(crate) upstream: D,
     /// A client that was accepted and waits for a slot: another worker took the last one.
-    waiting: RefCell<Option<Stream>>,
+    waiting: RefCell<Option<(Stream, Peer)>>,
     closing: Cell<Closing>,
     origin_is_gone: Cell<bool>,
     /// How many sessions there are.
@@ -91,11 +92,13 @@ impl<D: Dial> Worker<D> {
     /// A session begins.
     pub(super) fn join(&self) {
         self.clients.set(self.clients.get() + 1);
+        self.counters.connections_opened.count();
     }
 
     /// A session ends.
     pub(super) fn leave(&self) {
         self.clients.set(self.clients.get() - 1);
+        self.counters.connections_closed.count();
         self.ended.set(self.ended.get() + 1);
         self.slots.add_permits(1);
         self.left.notify_one();
@@ -122,8 +125,8 @@ impl Worker<Upstream> {
     }
 
     /// Serves a client in a slot taken for it.
-    fn serve(self: &Rc<Self>, client: Stream) {
-        drop(spawn_local(Session::new(Rc::clone(self), client)));
+    fn serve(self: &Rc<Self>, (client, peer): (Stream, Peer)) {
+        drop(spawn_local(Session::new(Rc::clone(self), client, peer)));
     }
 
     async fn accept(self: &Rc<Self>, listener: &Accepting) -> Infallible {

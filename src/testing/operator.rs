@@ -94,7 +94,8 @@ fn parse(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Option<Config
     let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
     let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string());
     match cli::parse(&arguments, variable) {
-        Ok(Command::Run(config)) => Ok(Some(*config)),
+        Ok(Command::Run(config, _)) => Ok(Some(*config)),
+        Ok(Command::Healthcheck(_) | Command::Probe(_)) => Ok(None),
         Ok(Command::Print(text)) => {
             assert!(!text.is_empty(), "nothing is printed");
             Ok(None)
@@ -129,6 +130,9 @@ fn written(config: &Config) -> Vec<String> {
     let mut flags: Vec<String> = times.iter().map(|(name, value)| format!("--{name}={}", time(*value))).collect();
     flags.push(format!("--listen={}", config.listen));
     flags.push(format!("--upstream={}", config.upstream));
+    flags.extend(config.admin.as_ref().map(|admin| format!("--admin={admin}")));
+    flags.extend(config.access_log.then(|| "--access-log".to_owned()));
+    flags.extend(config.dry_run.then(|| "--dry-run".to_owned()));
     flags.push(format!("--max-head={}B", config.policy.max_head));
     flags.push(format!("--workers={}", config.workers));
     flags.extend(config.max_connections.map(|number| format!("--max-connections={number}")));
@@ -139,8 +143,13 @@ fn is_read_again(config: &Config, arguments: &[&str], variables: &[(&str, &str)]
     let written = written(config);
     let again = parse(&written.iter().map(String::as_str).collect::<Vec<_>>(), &[])?.ok_or("it prints something")?;
     let settings = |config: &Config| {
-        let Config { listen, upstream, timeouts, drain, workers, max_connections, .. } = config.clone();
-        format!("{:?}", (listen, upstream, timeouts, drain, workers, max_connections, config.policy.max_head))
+        let Config { listen, upstream, admin, timeouts, drain, workers, max_connections, .. } = config.clone();
+        let Config { access_log, dry_run, .. } = config;
+        let addresses = (listen, upstream, admin);
+        format!(
+            "{:?}",
+            (addresses, timeouts, drain, workers, max_connections, config.policy.max_head, access_log, dry_run)
+        )
     };
     equal("what was written out", &settings(&again), &settings(config))?;
     // Flags as one argument or as two.

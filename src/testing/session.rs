@@ -124,13 +124,13 @@ fn as_the_core(events: &[Event]) -> Result<(), String> {
 }
 
 fn in_trouble(events: &[Event]) -> Result<(), String> {
-    let before = COUNTERS.with(|counters| counters.replays());
+    let before = COUNTERS.with(|counters| counters.replays.value());
     let mut bench = Bench::new();
     for event in events {
         bench.run(event);
     }
     bench.finish();
-    let replays = COUNTERS.with(|counters| counters.replays()) - before;
+    let replays = COUNTERS.with(|counters| counters.replays.value()) - before;
     let origins = bench.worker.upstream.origins.borrow();
     let received: Vec<_> = origins.iter().map(|far| far.borrow().received.clone()).collect();
     let mut inbound = inbound(&bench.from_client, &received, replays);

@@ -5,12 +5,14 @@ use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 
-use super::{Ends, Relay, Rest, narrow};
+use super::{Ends, Relay, Rest, narrow, widen};
 use crate::config::Config;
-use crate::http1::{Direction, Exchange, Run, Verdict};
+use crate::http1::{Direction, Run, Verdict};
 use crate::net::dial::Dial;
 use crate::net::pipe::{Pipe, is_refusal};
 use crate::net::stream::Transport;
+use crate::ops::counters::Path;
+use crate::proxy::followed::Followed;
 use crate::proxy::memory::Memory;
 use crate::proxy::worker::Worker;
 
@@ -29,7 +31,7 @@ impl Relay {
         direction: Direction,
         context: &mut Context<'_>,
         worker: &Worker<D>,
-        exchange: &mut Exchange<'_>,
+        followed: &mut Followed,
         ends: &mut Ends<'_, D::Stream>,
     ) -> Option<Rest> {
         let sink = ends.sink.as_deref_mut()?;
@@ -46,7 +48,7 @@ impl Relay {
                 return None;
             }
             let source = ends.source.as_ref()?.in_kernel()?;
-            let most = match exchange.judge(direction, &[]) {
+            let most = match followed.exchange.judge(direction, &[]) {
                 Ok(Verdict::Pass(Run::Exactly(left))) => left.get(),
                 Ok(Verdict::Pass(Run::UntilEof)) => u64::MAX,
                 Ok(_) | Err(_) => return None,
@@ -55,8 +57,7 @@ impl Relay {
             let mut pipe = worker.memory.pipe()?;
             let filled = pipe.poll_fill(context, source, most);
             if let Poll::Ready(Ok(count @ 1..)) = filled {
-                exchange.passed(direction, u64::from(count));
-                worker.counters.count_spliced(count);
+                followed.passed(worker, direction, widen(count), Path::Splice);
                 self.is_bulky = u64::from(count) >= from.min(WORTH);
                 self.pipe = Some(pipe);
                 *ends.moved = true;

@@ -9,7 +9,6 @@ use crate::http1::exchange::Phase;
 use crate::http1::{Ending, Fault, Status};
 use crate::net::dial::{Dial, is_absent, is_dns_error};
 use crate::net::stream::Transport;
-use crate::ops::log;
 use crate::ops::reason::Reason;
 use crate::proxy::deadline::Key;
 use crate::proxy::handle::Closing;
@@ -27,7 +26,7 @@ impl<D: Dial> Session<D> {
     /// Has the origin see that its tunnel, if there is one, was cut.
     pub(super) fn cut_tunnel(&self) {
         if let Origin::Open { stream, .. } = &self.origin
-            && self.exchange.passes_origin_end()
+            && self.followed.exchange.passes_origin_end()
         {
             stream.reset_on_close();
         }
@@ -57,7 +56,7 @@ impl<D: Dial> Session<D> {
                 (Of::Origin, (Status::GatewayTimeout, Reason::HttpResponseTimeout), "exchange_timeout")
             }
         };
-        self.end(self.exchange.give_up(status), of, reason, &detail)
+        self.end(self.followed.exchange.give_up(status), of, reason, &detail)
     }
 
     /// Ends what is under way because the proxy ends.
@@ -66,7 +65,7 @@ impl<D: Dial> Session<D> {
             return Stage::Gone;
         }
         self.worker.count_cut();
-        let ending = self.exchange.give_up(Status::GatewayTimeout);
+        let ending = self.followed.exchange.give_up(Status::GatewayTimeout);
         self.end(ending, Of::Proxy, Reason::ConnectionTerminated, &"drain_over")
     }
 
@@ -98,8 +97,8 @@ impl<D: Dial> Session<D> {
         Stage::Flushing
     }
 
-    pub(super) fn log(&self, of: Of, reason: Reason, detail: &dyn fmt::Display, ending: Ending) {
-        log::bad_end(&self.client, of, reason, detail, ending);
+    pub(super) fn log(&mut self, of: Of, reason: Reason, detail: &dyn fmt::Display, ending: Ending) {
+        self.followed.fail(&self.worker, (of, reason), detail, ending);
     }
 
     /// Writes the last bytes. `Some`: what comes next.
@@ -130,7 +129,7 @@ impl<D: Dial> Session<D> {
 
     /// Tells whether a plain close will do: who said that it sends no more, and did not, cannot turn it into a reset.
     pub(super) fn is_safely_closed(&self) -> bool {
-        self.exchange.is_last_of_client() && self.inbound.unjudged().is_empty() && !self.client.has_unread()
+        self.followed.exchange.is_last_of_client() && self.inbound.unjudged().is_empty() && !self.client.has_unread()
     }
 
     pub(super) fn linger(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {

@@ -14,7 +14,8 @@ use super::wire::{Answer, Dialler, Far, Near, Side};
 use super::{Event, reply};
 use crate::config::{Config, Timeouts};
 use crate::net::address::Address;
-use crate::proxy::Counters;
+use crate::net::stream::Peer;
+use crate::ops::counters::Counters;
 use crate::proxy::handle::Closing;
 use crate::proxy::session::Session;
 use crate::proxy::worker::Worker;
@@ -44,7 +45,7 @@ impl Wake for Woken {
 
 thread_local! {
     /// For all sessions of a thread, so that none is lost.
-    pub(super) static COUNTERS: &'static Counters = Box::leak(Box::default());
+    pub(super) static COUNTERS: &'static Counters = Box::leak(Box::new(Counters::new(&CONFIG.policy.denylist)));
 }
 
 /// The rules of all sessions: heads of a fuzzer's size reach the limit.
@@ -81,7 +82,7 @@ impl Bench {
         let slots = Arc::new(Semaphore::new(0));
         let worker = Rc::new(Worker::new(&CONFIG, COUNTERS.with(|counters| *counters), slots, 0, Dialler::default()));
         let mut bench = Self {
-            session: Some(Session::new(Rc::clone(&worker), near)),
+            session: Some(Session::new(Rc::clone(&worker), near, Peer(None))),
             worker,
             client,
             woken: Arc::default(),

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -144,12 +143,6 @@ impl Transport for Near {
 
     fn in_kernel(&self) -> Option<&Stream> {
         None
-    }
-}
-
-impl fmt::Display for Near {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("memory")
     }
 }
 

@@ -1,0 +1,159 @@
+//! The flags and subcommands, from which the help text, the man page and the completions are made too.
+
+use argh::{ArgsInfo, FromArgs};
+
+/// Relays HTTP/1.1 to one application server and removes Server, X-Powered-By and other denied field lines from every
+/// response head. Every other byte goes through unchanged.
+#[derive(ArgsInfo, FromArgs)]
+#[argh(
+    example = "In front of an application on port 3000:\n  {command_name} --listen 0.0.0.0:8080 --upstream 127.0.0.1:3000",
+    example = "See what a security test would:\n  {command_name} probe http://127.0.0.1:8080/",
+    example = "Remove more, keep one:\n  {command_name} --deny '@owasp,via,x-amz-*' --keep x-amz-request-id",
+    note = "Each flag has an environment variable: --head-timeout is HEADSNIP_HEAD_TIMEOUT. A flag wins.
+An ADDR is host:port, [v6]:port or unix:/path. NAMES is a comma list of field names, prefix* or the preset
+@owasp; the flag may be repeated. A TIME is 500ms, 30s, 5m or 1h; a SIZE is 512B, 64KiB or 1MiB.
+The variable of a flag without a value is true or false.",
+    error_code(0, "drained or helped"),
+    error_code(1, "could not start or run; not healthy; something is disclosed"),
+    error_code(2, "wrong usage")
+)]
+pub(super) struct Flags {
+    /// where clients connect (127.0.0.1:8080)
+    #[argh(option, arg_name = "ADDR")]
+    pub(super) listen: Option<String>,
+    /// the application server; a name is resolved again as connections are dialled (127.0.0.1:3000)
+    #[argh(option, arg_name = "ADDR")]
+    pub(super) upstream: Option<String>,
+    /// field names to remove beside server and x-powered-by
+    #[argh(option, arg_name = "NAMES")]
+    pub(super) deny: Vec<String>,
+    /// field names to leave in place though they are denied
+    #[argh(option, arg_name = "NAMES")]
+    pub(super) keep: Vec<String>,
+    /// protocols that a connection may be switched to (websocket)
+    #[argh(option, arg_name = "NAMES")]
+    pub(super) allow_upgrade: Vec<String>,
+    /// threads, each with its own listener; auto: as many as it may use cores (1)
+    #[argh(option, arg_name = "N")]
+    pub(super) workers: Option<String>,
+    /// where /livez, /readyz and /metrics are told (off)
+    #[argh(option, arg_name = "ADDR")]
+    pub(super) admin: Option<String>,
+    /// clients served at once; beyond it, they wait (from the open-file limit)
+    #[argh(option, arg_name = "N")]
+    pub(super) max_connections: Option<String>,
+    /// the longest request or response head (64KiB)
+    #[argh(option, arg_name = "SIZE")]
+    pub(super) max_head: Option<String>,
+    /// how long to wait for a connection to the upstream (5s)
+    #[argh(option, arg_name = "TIME")]
+    pub(super) connect_timeout: Option<String>,
+    /// from a request's first byte to the end of its head (30s)
+    #[argh(option, arg_name = "TIME")]
+    pub(super) head_timeout: Option<String>,
+    /// how long a client may be silent between requests (75s)
+    #[argh(option, arg_name = "TIME")]
+    pub(super) idle_timeout: Option<String>,
+    /// how long nothing may move within an exchange or a tunnel (300s)
+    #[argh(option, arg_name = "TIME")]
+    pub(super) exchange_timeout: Option<String>,
+    /// after SIGTERM, how long new connections are still taken (2s)
+    #[argh(option, arg_name = "TIME")]
+    pub(super) drain_delay: Option<String>,
+    /// after that, how long open exchanges may take to end (25s)
+    #[argh(option, arg_name = "TIME")]
+    pub(super) drain_timeout: Option<String>,
+    /// write a line for each exchange to standard output
+    #[argh(switch)]
+    pub(super) access_log: bool,
+    /// text, for people, or json, one object a line (text)
+    #[argh(option, arg_name = "FORMAT")]
+    pub(super) log_format: Option<String>,
+    /// remove nothing; count what would be removed, and log it once a name
+    #[argh(switch)]
+    pub(super) dry_run: bool,
+    /// print the version and end
+    #[argh(switch)]
+    pub(super) version: bool,
+    #[argh(subcommand)]
+    pub(super) subcommand: Option<Subcommand>,
+}
+
+/// What can be done beside serving.
+#[derive(ArgsInfo, FromArgs)]
+#[argh(subcommand)]
+pub(super) enum Subcommand {
+    Healthcheck(Healthcheck),
+    Probe(Probe),
+    Completions(Completions),
+    Man(Man),
+}
+
+/// Ask a headsnip that runs on this machine, by its admin listener, how it is; for images without a shell.
+#[derive(ArgsInfo, FromArgs)]
+#[argh(
+    subcommand,
+    name = "healthcheck",
+    error_code(0, "healthy"),
+    error_code(1, "not healthy, or no answer"),
+    error_code(2, "wrong usage")
+)]
+pub(super) struct Healthcheck {
+    /// the --admin address of the headsnip to ask, or else its variable
+    #[argh(option, arg_name = "ADDR")]
+    pub(super) admin: Option<String>,
+    /// ask whether it is ready, the upstream too, and not only alive
+    #[argh(switch)]
+    pub(super) ready: bool,
+    /// how long the answer may take (2s)
+    #[argh(option, arg_name = "TIME")]
+    pub(super) timeout: Option<String>,
+}
+
+/// Ask a server in the ways that reveal what it is made of, and tell which response discloses what.
+#[derive(ArgsInfo, FromArgs)]
+#[argh(
+    subcommand,
+    name = "probe",
+    example = "Through headsnip, and past it:\n  headsnip probe http://127.0.0.1:8080/\n  headsnip probe http://127.0.0.1:3000/",
+    error_code(0, "nothing is disclosed"),
+    error_code(1, "something is disclosed, or there was no answer"),
+    error_code(2, "wrong usage")
+)]
+pub(super) struct Probe {
+    /// print one JSON object instead of a table
+    #[argh(switch)]
+    pub(super) json: bool,
+    /// how long each answer may take (5s)
+    #[argh(option, arg_name = "TIME")]
+    pub(super) timeout: Option<String>,
+    /// where to ask, as in the examples; without TLS
+    #[argh(positional, arg_name = "URL")]
+    pub(super) url: String,
+}
+
+/// Print what a shell needs to complete flags.
+#[derive(ArgsInfo, FromArgs)]
+#[argh(
+    subcommand,
+    name = "completions",
+    example = "source <(headsnip completions bash)",
+    error_code(0, "printed"),
+    error_code(2, "wrong usage")
+)]
+pub(super) struct Completions {
+    /// bash, zsh, fish or nushell
+    #[argh(positional, arg_name = "SHELL")]
+    pub(super) shell: String,
+}
+
+/// Print the man page.
+#[derive(ArgsInfo, FromArgs)]
+#[argh(subcommand, name = "man", example = "headsnip man | man -l -", error_code(0, "printed"))]
+pub(super) struct Man {}
+
+/// The names of all flags of serving that set something.
+pub(super) fn settings() -> impl Iterator<Item = &'static str> {
+    let flags = Flags::get_args_info().flags;
+    flags.iter().map(|flag| flag.long.trim_start_matches("--")).filter(|name| !matches!(*name, "help" | "version"))
+}

@@ -1,0 +1,115 @@
+//! Values of flags and environment variables: where each came from, and what is wrong with it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::{UsageError, variable};
+use crate::http1::MAX_HEAD_CEILING;
+
+/// The smallest `--max-head` in bytes: below it, ordinary requests would be refused.
+const MAX_HEAD_FLOOR: usize = 256;
+
+/// A value and where it came from.
+pub(super) struct Value {
+    pub(super) text: String,
+    /// As the user wrote it: a flag or a variable.
+    pub(super) origin: String,
+}
+
+impl Value {
+    pub(super) fn parse<T: FromStr>(&self) -> Result<T, UsageError>
+    where
+        T::Err: fmt::Display,
+    {
+        self.text.parse().map_err(|error: T::Err| self.complain(&error))
+    }
+
+    pub(super) fn complain(&self, problem: impl fmt::Display) -> UsageError {
+        UsageError(format!("{} \"{}\": {problem}", self.origin, self.text))
+    }
+}
+
+pub(super) struct Environment<'a>(pub(super) &'a dyn Fn(&str) -> Option<String>);
+
+impl Environment<'_> {
+    pub(super) fn one(&self, flag: Option<String>, name: &str) -> Option<Value> {
+        let from_flag = flag.map(|text| Value { text, origin: format!("--{name}") });
+        from_flag.or_else(|| (self.0)(&variable(name)).map(|text| Value { text, origin: variable(name) }))
+    }
+
+    /// A flag without a value.
+    pub(super) fn switch(&self, is_given: bool, name: &str) -> Result<bool, UsageError> {
+        match self.one(None, name) {
+            _ if is_given => Ok(true),
+            None => Ok(false),
+            Some(value) => match &*value.text {
+                "true" | "1" => Ok(true),
+                "false" | "0" | "" => Ok(false),
+                _ => Err(value.complain("right would be: true or false")),
+            },
+        }
+    }
+
+    /// The members of all comma lists given.
+    pub(super) fn many(&self, flags: Vec<String>, name: &str) -> Vec<Value> {
+        let (lists, origin) = if flags.is_empty() {
+            ((self.0)(&variable(name)).into_iter().collect(), variable(name))
+        } else {
+            (flags, format!("--{name}"))
+        };
+        let members = lists.iter().flat_map(|list| list.split(',')).map(str::trim);
+        members.map(|member| Value { text: member.to_owned(), origin: origin.clone() }).collect()
+    }
+}
+
+/// A number and the unit behind it.
+fn number_and_unit(text: &str) -> (&str, &str) {
+    text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Time(pub(super) Duration);
+
+impl FromStr for Time {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let malformed = "it is not a time; right would be: 500ms, 30s, 5m or 1h";
+        let (number, unit) = number_and_unit(text);
+        let number: u32 = number.parse().map_err(|_| malformed)?;
+        let unit = match unit {
+            "ms" => Duration::from_millis(1),
+            "s" => Duration::from_secs(1),
+            "m" => Duration::from_secs(60),
+            "h" => Duration::from_secs(3600),
+            "" => return Err("there is no unit; right would be: 500ms, 30s, 5m or 1h"),
+            _ => return Err(malformed),
+        };
+        unit.checked_mul(number).map(Self).ok_or(malformed)
+    }
+}
+
+/// A `--max-head` in bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Size(pub(super) usize);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (number, unit) = number_and_unit(text);
+        let unit = match unit {
+            "B" => Some(1),
+            "KiB" => Some(1024),
+            "MiB" => Some(1024 * 1024),
+            _ => None,
+        };
+        let bytes = number.parse::<usize>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+        match bytes {
+            Some(bytes) if (MAX_HEAD_FLOOR..=MAX_HEAD_CEILING).contains(&bytes) => Ok(Self(bytes)),
+            Some(_) => Err("it is out of range; right would be: 256B to 1MiB".to_owned()),
+            None => Err("it is not a size; right would be: 512B, 64KiB or 1MiB".to_owned()),
+        }
+    }
+}

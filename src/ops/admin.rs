@@ -1,0 +1,194 @@
+//! What an orchestrator and a metrics server ask: `/livez`, `/readyz`, `/metrics`. A thread and a listener of its own: what is
+//! asked here costs no client anything, and clients cannot reach it.
+
+use std::convert::Infallible;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::runtime::Builder;
+use tokio::sync::{Mutex, Semaphore, oneshot};
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::counters::Counters;
+use super::healthcheck::Check;
+use super::log;
+use super::metrics;
+use crate::http1::Denylist;
+use crate::net::address::Address;
+use crate::net::dial::{Dial, Upstream};
+use crate::net::listener::{Accepting, Listener};
+use crate::net::stream::Stream;
+
+/// Connections served at once; beyond it, they wait. Orchestrators and metrics servers are few.
+const MOST_CONNECTIONS: usize = 32;
+
+/// How long a connection may take to send a head, or be idle between requests: more than metrics are asked for as a rule.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// How long an answer about the origin is given again.
+const KEPT: Duration = Duration::from_secs(1);
+
+/// How long the origin is dialled: orchestrators wait for a second as a rule.
+const DIAL_LIMIT: Duration = Duration::from_millis(900);
+
+/// The pause after a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is told here.
+pub(crate) struct Sources {
+    pub(crate) workers: &'static [Counters],
+    pub(crate) denylist: &'static Denylist,
+    pub(crate) upstream: &'static Address,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) is_draining: Box<dyn Fn() -> bool + Send>,
+}
+
+/// The admin listener at work; it ends when this is dropped.
+pub(crate) struct Admin {
+    end: Option<oneshot::Sender<Infallible>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Admin {
+    /// Answers on a thread of its own.
+    pub(crate) fn start(listener: Listener, sources: Sources) -> io::Result<Self> {
+        let (end, ended) = oneshot::channel();
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let accepting = {
+            let _within = runtime.enter();
+            listener.accepting()?
+        };
+        let serve = move || {
+            let answers =
+                Rc::new(Answers { upstream: Upstream::new(sources.upstream), sources, known: Mutex::default() });
+            LocalSet::new().block_on(&runtime, async {
+                tokio::select! {
+                    _ = ended => {}
+                    never = accept(&accepting, &answers) => match never {},
+                }
+            });
+        };
+        let thread = std::thread::Builder::new().name("admin".into()).spawn(serve)?;
+        Ok(Self { end: Some(end), thread: Some(thread) })
+    }
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            // Its panic was told by the thread itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn accept(accepting: &Accepting, answers: &Rc<Answers>) -> Infallible {
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    loop {
+        // The semaphore is never closed.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { continue };
+        match accepting.accept().await {
+            Ok((stream, _)) => {
+                let answers = Rc::clone(answers);
+                spawn_local(async move {
+                    serve(stream, &answers).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                log::warning(format_args!("cannot accept a connection to --admin: {error}"));
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: Stream, answers: &Rc<Answers>) {
+    let service = service_fn(|request: Request<Incoming>| {
+        let answers = Rc::clone(answers);
+        async move { Ok::<_, Infallible>(answers.answer(&request).await) }
+    });
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).auto_date_header(false);
+    // Who asked badly, or is gone, was told or cannot be.
+    let _ = match stream {
+        Stream::Tcp(stream) => server.serve_connection(TokioIo::new(stream), service).await,
+        Stream::Unix(stream) => server.serve_connection(TokioIo::new(stream), service).await,
+    };
+}
+
+struct Answers {
+    sources: Sources,
+    upstream: Upstream,
+    /// Whether the origin can be dialled, and when that was found. Who asks meanwhile waits for the same answer.
+    known: Mutex<Option<(Instant, Result<(), String>)>>,
+}
+
+impl Answers {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are of use here\n".into());
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        match request.uri().path() {
+            path if path == Check::Alive.path() => well(Check::Alive),
+            path if path == Check::Ready.path() => match self.readiness().await {
+                Ok(()) => well(Check::Ready),
+                Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+            },
+            "/metrics" => {
+                let rendered = metrics::render(self.sources.workers, self.sources.denylist);
+                let mut response = text(StatusCode::OK, rendered);
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::MEDIA_TYPE));
+                response
+            }
+            _ => text(StatusCode::NOT_FOUND, "there are: /livez, /readyz, /metrics\n".into()),
+        }
+    }
+
+    async fn readiness(&self) -> Result<(), String> {
+        if (self.sources.is_draining)() {
+            return Err("draining".into());
+        }
+        let mut known = self.known.lock().await;
+        if let Some((since, answer)) = &*known
+            && since.elapsed() < KEPT
+        {
+            return answer.clone();
+        }
+        let limit = self.sources.connect_timeout.min(DIAL_LIMIT);
+        let answer = match timeout(limit, self.upstream.dial(limit)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(format!("the upstream cannot be reached: {error}")),
+            Err(_) => Err(format!("the upstream cannot be reached: no answer in {limit:?}")),
+        };
+        *known = Some((Instant::now(), answer.clone()));
+        answer
+    }
+}
+
+fn well(check: Check) -> Response<Full<Bytes>> {
+    text(StatusCode::OK, format!("{}\n", check.good()))
+}
+
+fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let fields = response.headers_mut();
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

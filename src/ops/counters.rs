@@ -1,0 +1,145 @@
+//! What a worker counts. One thread writes, any may read.
+
+use std::array;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::reason::{Reason, Side};
+use crate::http1::{Denylist, Direction};
+
+/// A number that rises, written by one thread alone.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    /// Without a lock of the bus, which two writers would need.
+    pub(crate) fn add(&self, count: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+    }
+
+    pub(crate) fn count(&self) {
+        self.add(1);
+    }
+
+    pub(crate) fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How bytes were moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Path {
+    Copy,
+    Splice,
+}
+
+/// What became of a dial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DialResult {
+    Connected,
+    Failed(Reason),
+}
+
+/// What a worker counts. On cache lines of its own (processors fetch two of 64 bytes): workers share nothing.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Counters {
+    pub(crate) connections_opened: Counter,
+    pub(crate) connections_closed: Counter,
+    pub(crate) requests: Counter,
+    /// By the first digit of the status.
+    responses: [Counter; CLASSES],
+    /// By the entry of the denylist.
+    removed: Box<[Counter]>,
+    bytes: [[Counter; 2]; 2],
+    dials: [Counter; 1 + Reason::ALL.len()],
+    pub(crate) replays: Counter,
+    failures: [[Counter; Reason::ALL.len()]; Side::ALL.len()],
+    pub(crate) first_byte: Histogram,
+}
+
+/// First digits of a status: 1 to 9.
+pub(super) const CLASSES: usize = 9;
+
+impl Counters {
+    pub(crate) fn new(denylist: &Denylist) -> Self {
+        Self {
+            connections_opened: Counter::default(),
+            connections_closed: Counter::default(),
+            requests: Counter::default(),
+            responses: array::from_fn(|_| Counter::default()),
+            removed: denylist.entries().map(|_| Counter::default()).collect(),
+            bytes: array::from_fn(|_| array::from_fn(|_| Counter::default())),
+            dials: array::from_fn(|_| Counter::default()),
+            replays: Counter::default(),
+            failures: array::from_fn(|_| array::from_fn(|_| Counter::default())),
+            first_byte: Histogram::default(),
+        }
+    }
+
+    /// Of a status; its first digit is from 1 to 9.
+    pub(crate) fn responses(&self, status: u16) -> &Counter {
+        &self.responses[usize::from(status / 100).clamp(1, CLASSES) - 1]
+    }
+
+    /// Of an entry of the denylist.
+    pub(crate) fn removed(&self, entry: usize) -> Option<&Counter> {
+        self.removed.get(entry)
+    }
+
+    pub(crate) fn bytes(&self, direction: Direction, path: Path) -> &Counter {
+        let of_direction = match direction {
+            Direction::Inbound => &self.bytes[0],
+            Direction::Outbound => &self.bytes[1],
+        };
+        match path {
+            Path::Copy => &of_direction[0],
+            Path::Splice => &of_direction[1],
+        }
+    }
+
+    pub(crate) fn dials(&self, result: DialResult) -> &Counter {
+        match result {
+            DialResult::Connected => &self.dials[0],
+            DialResult::Failed(reason) => &self.dials[1 + reason.index()],
+        }
+    }
+
+    pub(crate) fn failures(&self, side: Side, reason: Reason) -> &Counter {
+        &self.failures[side.index()][reason.index()]
+    }
+}
+
+/// How long something took.
+#[derive(Debug, Default)]
+pub(crate) struct Histogram {
+    /// Of each bound and of what is beyond the last, what is not within the bound before.
+    buckets: [Counter; Histogram::BOUNDS.len() + 1],
+    nanoseconds: Counter,
+}
+
+impl Histogram {
+    /// In seconds.
+    pub(super) const BOUNDS: [f64; 14] =
+        [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+
+    pub(crate) fn observe(&self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        let bucket = Self::BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(Self::BOUNDS.len());
+        self.buckets[bucket].count();
+        self.nanoseconds.add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// How many were within each bound, and in all.
+    pub(super) fn within(&self) -> [u64; Self::BOUNDS.len() + 1] {
+        let mut sum = 0;
+        array::from_fn(|bucket| {
+            sum += self.buckets[bucket].value();
+            sum
+        })
+    }
+
+    pub(super) fn sum(&self) -> Duration {
+        Duration::from_nanos(self.nanoseconds.value())
+    }
+}

@@ -1,0 +1,98 @@
+//! Asks the admin listener of a headsnip how it is: for images without a shell.
+
+use std::io;
+use std::time::Duration;
+
+use super::client::Connection;
+use crate::net::address::Address;
+use crate::net::dial::is_absent;
+
+/// Bytes of an answer that are read: more than any of ours has.
+const LONGEST_ANSWER: usize = 4096;
+
+/// What is asked, and of whom.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The admin listener.
+    pub admin: Address,
+    /// About what.
+    pub check: Check,
+    /// For the whole answer.
+    pub timeout: Duration,
+}
+
+/// What a headsnip can be asked about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// Whether it is there.
+    Alive,
+    /// Whether it may be sent clients.
+    Ready,
+}
+
+impl Check {
+    /// Where the admin listener tells.
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Alive => "/livez",
+            Self::Ready => "/readyz",
+        }
+    }
+
+    /// What it says if all is well.
+    pub(super) const fn good(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Ready => "ready",
+        }
+    }
+}
+
+impl Question {
+    /// Asks. Either way, a line for whoever reads it.
+    pub fn ask(&self) -> Result<String, String> {
+        let Self { admin, check, timeout } = self;
+        let path = check.path();
+        let answer = self.exchange().map_err(|error| {
+            if is_absent(&error) {
+                format!(
+                    "nothing answers at --admin {admin}: {error}; is headsnip running there, with the same --admin?"
+                )
+            } else if error.kind() == io::ErrorKind::TimedOut {
+                format!("no answer from {admin} in {timeout:?}")
+            } else {
+                format!("cannot ask {admin}: {error}")
+            }
+        })?;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        let body = body.trim();
+        if head.starts_with("HTTP/1.1 200 ") && body == self.check.good() {
+            Ok(body.to_owned())
+        } else if head.starts_with("HTTP/1.1 503 ") {
+            Err(body.to_owned())
+        } else {
+            let line = head.lines().next().unwrap_or_default();
+            Err(format!("{admin} does not answer {path} as headsnip does: \"{line}\"; is it another server's address?"))
+        }
+    }
+
+    fn exchange(&self) -> io::Result<String> {
+        let mut connection = Connection::open(&self.admin, self.timeout)?;
+        connection.write(
+            format!("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", self.check.path()).as_bytes(),
+        )?;
+        let mut answer = Vec::new();
+        loop {
+            let bytes = connection.read()?;
+            answer.extend_from_slice(&bytes);
+            if bytes.is_empty() || answer.len() > LONGEST_ANSWER {
+                // What another server says may hold anything.
+                return Ok(String::from_utf8_lossy(&answer).chars().filter(|letter| !is_control(*letter)).collect());
+            }
+        }
+    }
+}
+
+fn is_control(letter: char) -> bool {
+    letter.is_control() && !matches!(letter, '\r' | '\n')
+}

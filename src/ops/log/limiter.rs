@@ -1,0 +1,92 @@
+//! Counts the lines of each side and reason, so that they can be limited.
+
+use std::time::{Duration, Instant};
+
+use crate::ops::reason::{Reason, Side};
+
+/// Lines of one side and reason within a window.
+const MOST_LINES: u32 = 10;
+
+/// How long those are counted.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// Which lines were written.
+pub(super) struct Limiter {
+    windows: Vec<Window>,
+    /// What was told once and for all.
+    told: Vec<String>,
+}
+
+struct Window {
+    side: Side,
+    reason: Reason,
+    begun: Instant,
+    written: u32,
+    left_out: u64,
+}
+
+impl Limiter {
+    pub(super) const fn new() -> Self {
+        Self { windows: Vec::new(), told: Vec::new() }
+    }
+
+    /// Tells whether another line may be written. If not, it is counted.
+    pub(super) fn admits(&mut self, side: Side, reason: Reason, now: Instant) -> bool {
+        let is_alike = |window: &&mut Window| window.side == side && window.reason == reason;
+        match self.windows.iter_mut().find(is_alike) {
+            Some(window) if window.written == MOST_LINES => {
+                window.left_out += 1;
+                false
+            }
+            Some(window) => {
+                window.written += 1;
+                true
+            }
+            None => {
+                self.windows.push(Window { side, reason, begun: now, written: 1, left_out: 0 });
+                true
+            }
+        }
+    }
+
+    /// Tells whether nothing was told of that entry before. There are as many as the configuration names.
+    pub(super) fn is_first_of(&mut self, entry: &str) -> bool {
+        let is_first = !self.told.iter().any(|told| told == entry);
+        if is_first {
+            self.told.push(entry.to_owned());
+        }
+        is_first
+    }
+
+    /// Closes the windows that have ended, or all, and tells how many lines each left out, if any.
+    pub(super) fn left_out(&mut self, now: Instant, of_all: bool) -> Vec<(Side, Reason, u64)> {
+        let has_ended = |window: &mut Window| of_all || now.duration_since(window.begun) >= WINDOW;
+        let ended = self.windows.extract_if(.., has_ended).filter(|window| window.left_out > 0);
+        ended.map(|window| (window.side, window.reason, window.left_out)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REASON: Reason = Reason::HttpRequestError;
+
+    #[test]
+    fn each_side_and_reason_has_ten_lines_a_window_and_the_rest_is_told() {
+        let mut limiter = Limiter::new();
+        let begun = Instant::now();
+        let admitted = |limiter: &mut Limiter, side, after| {
+            (0..25).filter(|_| limiter.admits(side, REASON, begun + after)).count()
+        };
+        assert_eq!(admitted(&mut limiter, Side::Client, Duration::ZERO), 10);
+        assert_eq!(admitted(&mut limiter, Side::Origin, Duration::from_secs(5)), 10);
+        assert!(limiter.admits(Side::Client, Reason::ConnectionTerminated, begun));
+        assert_eq!(limiter.left_out(begun + WINDOW.mul_f32(0.99), false), []);
+        assert_eq!(limiter.left_out(begun + WINDOW, false), [(Side::Client, REASON, 15)]);
+        assert_eq!(admitted(&mut limiter, Side::Client, WINDOW), 10);
+        let all = [(Side::Origin, REASON, 15), (Side::Client, REASON, 15)];
+        assert_eq!(limiter.left_out(begun + WINDOW, true), all);
+        assert_eq!(limiter.left_out(begun + WINDOW, true), [], "nothing is told twice");
+    }
+}

@@ -1,0 +1,166 @@
+//! A thread that writes lines: a reader that has stopped reading must not stop the proxy.
+
+use std::io::Write;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::format;
+use super::line::{Level, write_event};
+
+/// How often it is asked for lines that are due by time.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How long the end of the process waits for what is left to be taken.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Lines are gathered for no longer once there are so many bytes.
+const GATHERED: usize = 64 * 1024;
+
+/// Where lines go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Output {
+    Standard,
+    Error,
+}
+
+/// What is due by time: adds lines, at the end of the process all there are.
+pub(super) type Due = fn(&mut String, bool);
+
+pub(super) struct Writer(Arc<Shared>);
+
+struct Shared {
+    output: Output,
+    queue: Mutex<Queue>,
+    came: Condvar,
+    taken: Condvar,
+    gathering: Duration,
+    due: Option<Due>,
+}
+
+/// The lines that wait.
+struct Queue {
+    text: String,
+    /// Bytes that may wait; further lines are lost, and counted.
+    most: usize,
+    lost: u64,
+    is_flushing: bool,
+}
+
+impl Writer {
+    pub(super) fn start(output: Output, most: usize, gathering: Duration, due: Option<Due>) -> Self {
+        let queue = Mutex::new(Queue { text: String::new(), most, lost: 0, is_flushing: false });
+        let shared = Arc::new(Shared { output, queue, came: Condvar::new(), taken: Condvar::new(), gathering, due });
+        let writing = Arc::clone(&shared);
+        // Without a thread (a limit on processes) there is no log, which is no reason not to serve.
+        drop(thread::Builder::new().name("log".into()).spawn(move || writing.run()));
+        Self(shared)
+    }
+
+    /// Has a line written.
+    pub(super) fn push(&self, line: impl FnOnce(&mut String)) {
+        let mut queue = self.0.queue();
+        let before = queue.text.len();
+        queue.push(line);
+        let is_due = before == 0 || (before < GATHERED && queue.text.len() >= GATHERED);
+        drop(queue);
+        if is_due {
+            self.0.came.notify_one();
+        }
+    }
+
+    /// Has all lines written, as far as they are taken in time.
+    pub(super) fn flush(&self) {
+        let mut queue = self.0.queue();
+        queue.is_flushing = true;
+        self.0.came.notify_one();
+        // What is not taken in time is lost.
+        drop(self.0.taken.wait_timeout_while(queue, PATIENCE, |queue| queue.is_flushing));
+    }
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self) {
+        let mut text = String::new();
+        let mut queue = self.queue();
+        loop {
+            let is_idle = |queue: &mut Queue| queue.text.is_empty() && !queue.is_flushing;
+            queue = self.wait(queue, TICK, is_idle);
+            if !queue.text.is_empty() {
+                queue = self.wait(queue, self.gathering, |queue| queue.text.len() < GATHERED && !queue.is_flushing);
+            }
+            let is_last = queue.is_flushing;
+            let lost = queue.take(&mut text);
+            drop(queue);
+            if lost > 0 {
+                let message = format!("lost {lost} lines: they were not read in time");
+                write_event(&mut text, format(), Level::Warning, &message, &[]);
+            }
+            if let Some(due) = self.due {
+                due(&mut text, is_last);
+            }
+            // A log that cannot be written is no reason to stop serving.
+            let _ = match self.output {
+                Output::Standard => std::io::stdout().write_all(text.as_bytes()),
+                Output::Error => std::io::stderr().write_all(text.as_bytes()),
+            };
+            text.clear();
+            queue = self.queue();
+            if is_last {
+                queue.is_flushing = false;
+                self.taken.notify_all();
+            }
+        }
+    }
+
+    fn wait<'q>(
+        &self,
+        queue: MutexGuard<'q, Queue>,
+        longest: Duration,
+        condition: impl FnMut(&mut Queue) -> bool,
+    ) -> MutexGuard<'q, Queue> {
+        self.came.wait_timeout_while(queue, longest, condition).unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl Queue {
+    fn push(&mut self, line: impl FnOnce(&mut String)) {
+        let before = self.text.len();
+        line(&mut self.text);
+        if self.text.len() > self.most {
+            self.text.truncate(before);
+            self.lost += 1;
+        }
+    }
+
+    /// Swaps the lines that wait for an empty text. Tells how many were lost.
+    fn take(&mut self, empty: &mut String) -> u64 {
+        std::mem::swap(&mut self.text, empty);
+        std::mem::take(&mut self.lost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_nobody_reads_are_lost_and_counted() {
+        let mut queue = Queue { text: String::new(), most: 256 * 1024, lost: 0, is_flushing: false };
+        let line = "a".repeat(1023) + "\n";
+        for _ in 0..300 {
+            queue.push(|text| text.push_str(&line));
+        }
+        let mut text = String::new();
+        assert_eq!(queue.take(&mut text), 44);
+        assert_eq!(text.len(), 256 * 1024);
+        queue.push(|text| text.push_str("b\n"));
+        text.clear();
+        assert_eq!(queue.take(&mut text), 0);
+        assert_eq!(text, "b\n");
+    }
+}

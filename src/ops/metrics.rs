@@ -1,0 +1,152 @@
+//! The counters as Prometheus reads them: its text format, version 0.0.4.
+
+use std::fmt::{Display, Write};
+
+use super::counters::{CLASSES, Counter, Counters, DialResult, Histogram, Path};
+use super::reason::{Reason, Side};
+use crate::http1::{Denylist, Direction};
+
+/// The media type of the text.
+pub(super) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What can be wrong with a dial.
+const DIAL_FAILURES: [Reason; 4] =
+    [Reason::ConnectionRefused, Reason::ConnectionTimeout, Reason::DestinationUnavailable, Reason::DnsError];
+
+/// All metrics of all workers.
+pub(super) fn render(workers: &[Counters], denylist: &Denylist) -> String {
+    let mut text = Text { text: String::new(), workers };
+    text.head("headsnip_build_info", "gauge", "Always 1; the label tells the version.");
+    text.sample("headsnip_build_info", &[("version", &env!("CARGO_PKG_VERSION"))], 1);
+    text.counter("headsnip_connections_total", "Client connections accepted.", |worker| &worker.connections_opened);
+    text.head("headsnip_connections", "gauge", "Client connections open.");
+    // Those closed first: whoever opens and closes in between must not make it negative.
+    let closed = text.sum(|worker| &worker.connections_closed);
+    let open = text.sum(|worker| &worker.connections_opened).saturating_sub(closed);
+    text.sample("headsnip_connections", &[], open);
+    text.counter("headsnip_requests_total", "Requests whose head was sent on.", |worker| &worker.requests);
+    text.responses();
+    text.removed(denylist);
+    text.bytes();
+    text.dials();
+    text.counter("headsnip_replays_total", "Requests sent once more, on a fresh origin connection.", |worker| {
+        &worker.replays
+    });
+    text.failures();
+    text.first_byte();
+    text.text
+}
+
+struct Text<'a> {
+    text: String,
+    workers: &'a [Counters],
+}
+
+impl Text<'_> {
+    fn responses(&mut self) {
+        let name = "headsnip_responses_total";
+        self.head(name, "counter", "Response heads sent to clients by class of status, own replies and 1xx too.");
+        for class in (1..).take(CLASSES) {
+            let count = self.sum(|worker| worker.responses(class * 100));
+            if class <= 5 || count > 0 {
+                self.sample(name, &[("class", &format_args!("{class}xx"))], count);
+            }
+        }
+    }
+
+    fn removed(&mut self, denylist: &Denylist) {
+        let name = "headsnip_field_lines_removed_total";
+        self.head(
+            name,
+            "counter",
+            "Field lines removed from responses, or found in a dry run, by entry of the denylist.",
+        );
+        for (place, entry) in denylist.entries().enumerate() {
+            let counters = self.workers.iter().filter_map(|worker| worker.removed(place));
+            let count: u64 = counters.map(Counter::value).sum();
+            self.sample(name, &[("name", &entry)], count);
+        }
+    }
+
+    fn bytes(&mut self) {
+        let name = "headsnip_bytes_total";
+        self.head(name, "counter", "Bytes relayed, to the origin (inbound) and to clients (outbound).");
+        for (direction, to) in [(Direction::Inbound, "inbound"), (Direction::Outbound, "outbound")] {
+            for (path, by) in [(Path::Copy, "copy"), (Path::Splice, "splice")] {
+                let count = self.sum(|worker| worker.bytes(direction, path));
+                self.sample(name, &[("direction", &to), ("path", &by)], count);
+            }
+        }
+    }
+
+    fn dials(&mut self) {
+        let name = "headsnip_origin_dials_total";
+        self.head(name, "counter", "Connections to the origin, and attempts that failed.");
+        let connected = self.sum(|worker| worker.dials(DialResult::Connected));
+        self.sample(name, &[("result", &"connected")], connected);
+        for reason in DIAL_FAILURES {
+            let count = self.sum(|worker| worker.dials(DialResult::Failed(reason)));
+            self.sample(name, &[("result", &reason)], count);
+        }
+    }
+
+    fn failures(&mut self) {
+        let name = "headsnip_failures_total";
+        self.head(
+            name,
+            "counter",
+            "Exchanges and connections that ended badly, by whose side it was on and why (RFC 9209).",
+        );
+        for side in Side::ALL {
+            for reason in Reason::ALL {
+                let count = self.sum(|worker| worker.failures(side, reason));
+                if count > 0 {
+                    self.sample(name, &[("side", &side), ("reason", &reason)], count);
+                }
+            }
+        }
+    }
+
+    fn first_byte(&mut self) {
+        let name = "headsnip_first_byte_seconds";
+        self.head(name, "histogram", "From a request's whole head to that of its final response.");
+        let mut within = [0; Histogram::BOUNDS.len() + 1];
+        for worker in self.workers {
+            within.iter_mut().zip(worker.first_byte.within()).for_each(|(sum, count)| *sum += count);
+        }
+        let bounds = Histogram::BOUNDS.iter().map(ToString::to_string).chain(["+Inf".to_owned()]);
+        for (bound, count) in bounds.zip(within) {
+            self.sample("headsnip_first_byte_seconds_bucket", &[("le", &bound)], count);
+        }
+        let sum: f64 = self.workers.iter().map(|worker| worker.first_byte.sum().as_secs_f64()).sum();
+        self.sample("headsnip_first_byte_seconds_sum", &[], sum);
+        self.sample("headsnip_first_byte_seconds_count", &[], within[Histogram::BOUNDS.len()]);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, of: impl Fn(&Counters) -> &Counter) {
+        self.head(name, "counter", help);
+        let count = self.sum(of);
+        self.sample(name, &[], count);
+    }
+
+    fn sum(&self, of: impl Fn(&Counters) -> &Counter) -> u64 {
+        self.workers.iter().map(|worker| of(worker).value()).sum()
+    }
+
+    // Writing to a string does not fail.
+
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    /// Values of labels are words of ours and field names, of which none holds a quote, a backslash or a line end.
+    fn sample(&mut self, name: &str, labels: &[(&str, &dyn Display)], value: impl Display) {
+        self.text.push_str(name);
+        for (place, (label, text)) in labels.iter().enumerate() {
+            let before = if place == 0 { '{' } else { ',' };
+            let _ = write!(self.text, "{before}{label}=\"{text}\"");
+        }
+        let end = if labels.is_empty() { "" } else { "}" };
+        let _ = writeln!(self.text, "{end} {value}");
+    }
+}

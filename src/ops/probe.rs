@@ -1,0 +1,124 @@
+//! What would a security test see? Sends the requests that reveal what a server is made of, and tells which response
+//! discloses what.
+//!
+//! Responses are followed by the protocol core with a denylist of all that OWASP lists, so that each head is looked at that
+//! headsnip would look at: 1xx, 101, final, trailers. What it would drop is what is disclosed.
+
+mod answer;
+mod report;
+mod request;
+
+use std::io;
+use std::str::FromStr;
+use std::time::Duration;
+
+use self::answer::{Answer, answer};
+pub use self::report::Findings;
+use self::request::requests;
+use crate::net::address::Address;
+use crate::net::dial::is_absent;
+
+/// What is probed, and how that is told.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// The server.
+    pub target: Target,
+    /// For each answer.
+    pub timeout: Duration,
+    /// How it is told.
+    pub report: Report,
+}
+
+/// How findings are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// For people.
+    Table,
+    /// One JSON object.
+    Json,
+}
+
+/// A URL that can be probed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    address: Address,
+    /// As in `Host`.
+    authority: String,
+    /// Begins with a slash.
+    path: String,
+}
+
+impl Probe {
+    /// Sends all requests, one after another, each on a connection of its own.
+    pub fn run(&self) -> Result<Findings, String> {
+        let Self { target, timeout, .. } = self;
+        let answers: Vec<Answer> =
+            requests(target).iter().map(|request| answer(&target.address, request, *timeout)).collect();
+        match answers.iter().find_map(|answer| answer.unreachable.as_ref()) {
+            Some(error) => Err(format!("cannot reach {}: {error}{}", target.address, advice(error))),
+            None => Ok(Findings::new(target, answers)),
+        }
+    }
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    if is_absent(error) {
+        "; nothing listens there: is the port right, and the server started?"
+    } else if error.kind() == io::ErrorKind::TimedOut {
+        "; --timeout gives it more time"
+    } else {
+        ""
+    }
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.to_ascii_lowercase().starts_with("https://") {
+            return Err(
+                "probe speaks no TLS; probe the address behind whatever ends it, as http://127.0.0.1:8080/".into()
+            );
+        }
+        let rest = text.strip_prefix("http://").ok_or("right would be: http://127.0.0.1:8080/")?;
+        let rest = rest.split('#').next().unwrap_or_default();
+        let (authority, path) = rest.find(['/', '?']).map_or((rest, ""), |at| rest.split_at(at));
+        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
+        let with_port = if has_port { authority.to_owned() } else { format!("{authority}:80") };
+        if text.bytes().any(|byte| !byte.is_ascii_graphic()) || authority.contains('@') {
+            return Err("it is not a URL that can be probed; right would be: http://127.0.0.1:8080/".into());
+        }
+        let address = with_port.parse::<Address>().map_err(|error| error.to_string())?;
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        Ok(Self { address, authority: authority.to_owned(), path })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_that_can_be_probed() {
+        for (url, address, authority, path) in [
+            ("http://127.0.0.1:8080/", "127.0.0.1:8080", "127.0.0.1:8080", "/"),
+            ("http://app", "app:80", "app", "/"),
+            ("http://[::1]/a?b#c", "[::1]:80", "[::1]", "/a?b"),
+            ("http://app:1?b", "app:1", "app:1", "/?b"),
+        ] {
+            let target: Target = url.parse().expect(url);
+            assert_eq!((&*target.address.to_string(), &*target.authority, &*target.path), (address, authority, path));
+        }
+        for (url, word) in [
+            ("https://a/", "no TLS"),
+            ("127.0.0.1:8080", "http://"),
+            ("http://", "right would be"),
+            ("http://a:b/", "right would be"),
+            ("http://u@a/", "right would be"),
+            ("http://a/ b", "right would be"),
+        ] {
+            let complaint = url.parse::<Target>().expect_err(url);
+            assert!(complaint.contains(word), "{url}: {complaint}");
+        }
+    }
+}
