@@ -134,6 +134,13 @@ impl Origin {
             }
         }
     }
+
+    /// Accepts the connections that wait.
+    pub fn each_waiting(&self, mut accepted: impl FnMut(TcpStream)) {
+        self.listener.set_nonblocking(true).expect("a listener takes it");
+        std::iter::from_fn(|| self.listener.accept().ok()).for_each(|(stream, _)| accepted(stream));
+        self.listener.set_nonblocking(false).expect("a listener takes it");
+    }
 }
 
 /// One end of a connection.

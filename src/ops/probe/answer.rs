@@ -99,7 +99,7 @@ impl Answer {
     /// Takes note of what was said so far. Tells whether that is all.
     fn follow(&mut self, exchange: &mut Exchange<'_>, policy: &Policy, held: &mut Vec<u8>) -> bool {
         loop {
-            if exchange.unanswered() == 0 || self.statuses.last() == Some(&101) {
+            if exchange.unanswered() == 0 {
                 return true;
             }
             let verdict = exchange.judge(Direction::Outbound, held);
@@ -112,6 +112,8 @@ impl Answer {
                     let lines: Vec<u8> = held.drain(..count.get()).collect();
                     self.note(&lines);
                 }
+                // A tunnel: what is said in it is not ours to hear.
+                Ok(Verdict::Pass(_)) if self.statuses.last() == Some(&101) => return true,
                 Ok(Verdict::Pass(_)) if held.is_empty() => return false,
                 Ok(Verdict::Pass(run)) => {
                     let count = match run {

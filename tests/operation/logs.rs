@@ -1,0 +1,224 @@
+//! The access log and JSON lines.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+use super::support::headsnip::{Headsnip, until};
+use super::support::{LIMIT, Origin};
+use super::{GET, LEAKY, exchange};
+
+/// headsnip whose standard output is a file.
+struct Logged {
+    proxy: Headsnip,
+    path: PathBuf,
+}
+
+impl Logged {
+    fn start(origin: &Origin, flags: &[&str]) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("access-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_headsnip"));
+        command.stdout(File::create(&path).expect("the folder is there"));
+        let flags = [&["--access-log", "--drain-delay", "0s"], flags].concat();
+        Self { proxy: Headsnip::start_by(&mut command, &origin.address(), &flags), path }
+    }
+
+    fn await_lines(&self, count: usize) -> Vec<String> {
+        until(LIMIT, "lines of the access log", || {
+            let text = std::fs::read_to_string(&self.path).expect("the file is there");
+            (text.lines().count() >= count && text.ends_with('\n')).then(|| text.lines().map(str::to_owned).collect())
+        })
+    }
+}
+
+impl Drop for Logged {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// "Method, target (escaped, bounded), status, bytes each way, milliseconds to the first byte and in all, lines removed,
+/// replayed or not, reason if it ended badly."
+#[test]
+fn an_exchange_is_a_line_of_fields() {
+    let origin = Origin::new();
+    let logged = Logged::start(&origin, &["--log-format", "json"]);
+    exchange(&logged.proxy, &origin, GET, LEAKY);
+    let upload = "POST /\"a\\b?c=d HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
+    let cut = "HTTP/1.1 200 OK\r\nServer: a\r\nContent-Length: 5\r\n\r\nok";
+    exchange(&logged.proxy, &origin, upload, cut);
+    let mut refused = logged.proxy.dial();
+    refused.send("GET / HTTP/9.9\r\n\r\n");
+    refused.read_to_end();
+    let lines = logged.await_lines(3);
+    let values: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let fields = [
+        "time",
+        "client",
+        "method",
+        "target",
+        "status",
+        "bytes_in",
+        "bytes_out",
+        "first_byte_ms",
+        "total_ms",
+        "removed",
+        "replayed",
+        "side",
+        "reason",
+        "detail",
+        "ending",
+    ];
+    for (value, line) in values.iter().zip(&lines) {
+        let names: Vec<&str> =
+            line.split("\":").filter_map(|part| part.rsplit('"').next()).take(fields.len()).collect();
+        assert_eq!(names, fields, "{line}");
+        assert!(value["client"].as_str().is_some_and(|client| client.starts_with("127.0.0.1:")), "{line}");
+        assert!(value["total_ms"].as_f64().is_some(), "{line}");
+    }
+    let is = |value: &Value, expected: Value| {
+        for (name, expected) in expected.as_object().expect("an object") {
+            assert_eq!(&value[name], expected, "{name} of {value}");
+        }
+    };
+    is(
+        &values[0],
+        serde_json::json!({
+            "method": "GET", "target": "/a", "status": 200, "bytes_in": GET.len(), "bytes_out": LEAKY.len() - 17, "removed": 1,
+            "replayed": false, "reason": null,
+        }),
+    );
+    assert!(values[0]["first_byte_ms"].as_f64() <= values[0]["total_ms"].as_f64(), "{}", values[0]);
+    is(
+        &values[1],
+        serde_json::json!({
+            "method": "POST", "target": "/\"a\\x5cb?c=d", "status": 200, "bytes_in": upload.len(), "removed": 1, "side": "origin",
+            "reason": "http_response_incomplete", "detail": "response_incomplete", "ending": "cut",
+        }),
+    );
+    is(
+        &values[2],
+        serde_json::json!({
+            "method": null, "target": null, "status": 505, "bytes_in": 0, "removed": 0, "side": "client",
+            "reason": "http_request_error", "detail": "version_unsupported", "ending": "replied 505", "first_byte_ms": null,
+        }),
+    );
+    for line in logged.proxy.log() {
+        let value: Value = serde_json::from_str(&line).expect(&line);
+        assert!(["time", "level", "message"].iter().all(|name| value[name].is_string()), "{line}");
+    }
+}
+
+#[test]
+fn pipelined_requests_are_told_apart() {
+    let origin = Origin::new();
+    let logged = Logged::start(&origin, &[]);
+    let requests = ["/1", "/22", "/333"].map(|path| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    let mut client = logged.proxy.dial();
+    client.send(requests.concat());
+    let mut server = origin.accept();
+    server.expect(requests.concat());
+    let answer = |body: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    server.send(["a", "bb", "ccc"].map(answer).concat());
+    let lines = logged.await_lines(3);
+    for (index, (line, request)) in lines.iter().zip(&requests).enumerate() {
+        let target = request.split(' ').nth(1).expect("a target");
+        let expected = format!("target={target} status=200 bytes_in={} bytes_out={} ", request.len(), 39 + index);
+        assert!(line.contains(&expected), "{expected} in {line}");
+        assert!(line.starts_with("time=20") && line.ends_with(" removed=0 replayed=false"), "{line}");
+    }
+}
+
+#[test]
+fn a_replayed_request_says_so() {
+    let origin = Origin::new();
+    let logged = Logged::start(&origin, &[]);
+    let mut client = logged.proxy.dial();
+    client.send(GET);
+    let mut server = origin.accept();
+    server.expect(GET);
+    server.send(LEAKY);
+    client.read(LEAKY.len() - 17);
+    client.send(GET);
+    server.expect(GET);
+    drop(server);
+    let mut fresh = origin.accept();
+    fresh.expect(GET);
+    fresh.send(LEAKY);
+    let lines = logged.await_lines(2);
+    assert!(lines[0].ends_with(" replayed=false") && lines[1].ends_with(" replayed=true"), "{lines:#?}");
+}
+
+/// An early answer does not end the line of its request; a tunnel is told when it is over.
+#[test]
+fn a_line_is_written_when_all_is_over() {
+    let origin = Origin::new();
+    let logged = Logged::start(&origin, &[]);
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n";
+    let mut client = logged.proxy.dial();
+    client.send(head);
+    let mut server = origin.accept();
+    server.expect(head);
+    server.send(LEAKY);
+    client.read(LEAKY.len() - 17);
+    client.send("body");
+    server.expect("body");
+    let line = &logged.await_lines(1)[0];
+    assert!(line.contains(&format!(" bytes_in={} ", head.len() + 4)), "{line}");
+    let upgrade = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let switched = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let mut client = logged.proxy.dial();
+    client.send(upgrade);
+    let mut server = origin.accept();
+    server.expect(upgrade);
+    server.send(switched);
+    client.expect(switched);
+    client.send("ping");
+    server.expect("ping");
+    server.send("pong!");
+    client.expect("pong!");
+    drop(client);
+    drop(server);
+    let line = &logged.await_lines(2)[1];
+    let bytes = format!(" status=101 bytes_in={} bytes_out={} ", upgrade.len() + 4, switched.len() + 5);
+    assert!(line.contains(&bytes), "{bytes} in {line}");
+}
+
+/// A reader of the log that has stopped reading stops nobody else, and what was lost is told.
+#[test]
+fn an_access_log_that_nobody_reads_is_lost_and_counted() {
+    let origin = Origin::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_headsnip"));
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    command.stdout(Stdio::from(writer));
+    let proxy = Headsnip::start_by(&mut command, &origin.address(), &["--access-log", "--drain-delay", "0s"]);
+    // The command keeps its end of the pipe.
+    drop(command);
+    let target = "a".repeat(1000);
+    let request = format!("GET /{target} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut client = proxy.dial();
+    client.send(&request);
+    let mut server = origin.accept();
+    let answer = "HTTP/1.1 204 No Content\r\n\r\n";
+    for _ in 0..2_500 {
+        server.expect(&request);
+        server.send(answer);
+        client.expect(answer);
+        client.send(&request);
+    }
+    proxy.signal("TERM");
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut reader, &mut text).expect("text");
+    let (status, log) = proxy.wait(LIMIT);
+    assert!(status.success(), "{log:#?}");
+    let told = text.lines().filter(|line| line.contains(" status=204 ")).count();
+    let lost =
+        text.lines().filter_map(|line| line.strip_prefix("headsnip: lost ")?.split(' ').next()?.parse::<usize>().ok());
+    let lost: usize = lost.sum();
+    assert!(lost > 500 && told + lost >= 2_500, "{told} told, {lost} lost");
+}

@@ -1,0 +1,90 @@
+//! `/metrics`: the numbers are those of what happened, in a text that Prometheus reads.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use super::support::{Origin, text};
+use super::{GET, LEAKY, STRIPPED, ask, exchange, with_admin};
+
+/// The value of a sample.
+fn value(metrics: &str, sample: &str) -> Option<f64> {
+    let line = metrics.lines().find(|line| line.strip_prefix(sample).is_some_and(|rest| rest.starts_with(' ')))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+#[test]
+fn the_metrics_of_the_contract_count_what_happened() {
+    let origin = Origin::new();
+    let (proxy, admin) = with_admin(&origin, &["--deny", "x-amz-*", "--workers", "2"]);
+    let answer = "HTTP/1.1 200 OK\r\nX-Amz-Id: 1\r\nserver: a\r\nX-AMZ-2: b\r\nContent-Length: 2\r\n\r\nok";
+    assert_eq!(exchange(&proxy, &origin, GET, LEAKY), STRIPPED);
+    assert_eq!(exchange(&proxy, &origin, GET, answer), STRIPPED);
+    let hinted = "HTTP/1.1 103 Early Hints\r\nServer: a\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    exchange(&proxy, &origin, GET, hinted);
+    let mut bad = proxy.dial();
+    bad.send("GET / HTTP/1.1\r\n\r\n");
+    let (reply, _) = bad.read_to_end();
+    assert!(reply.starts_with(b"HTTP/1.1 400 "), "{}", text(&reply));
+    exchange(&proxy, &origin, GET, "HTTP/1.1 101 Switching Protocols\r\n\r\n");
+    let idle = proxy.dial();
+    proxy.await_line("no_host");
+    let metrics = super::support::headsnip::until(super::support::LIMIT, "the last connection to be counted", || {
+        let metrics = ask(&admin, "GET", "/metrics").1;
+        (value(&metrics, "headsnip_connections") == Some(1.0)).then_some(metrics)
+    });
+    drop(idle);
+    for (sample, expected) in [
+        (concat!("headsnip_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1.0),
+        ("headsnip_connections_total", 6.0),
+        ("headsnip_connections", 1.0),
+        ("headsnip_requests_total", 4.0),
+        ("headsnip_responses_total{class=\"1xx\"}", 1.0),
+        ("headsnip_responses_total{class=\"2xx\"}", 2.0),
+        ("headsnip_responses_total{class=\"3xx\"}", 0.0),
+        // Its own replies too.
+        ("headsnip_responses_total{class=\"4xx\"}", 2.0),
+        ("headsnip_responses_total{class=\"5xx\"}", 1.0),
+        ("headsnip_field_lines_removed_total{name=\"server\"}", 3.0),
+        ("headsnip_field_lines_removed_total{name=\"x-powered-by\"}", 0.0),
+        ("headsnip_field_lines_removed_total{name=\"x-amz-*\"}", 2.0),
+        ("headsnip_bytes_total{direction=\"inbound\",path=\"copy\"}", 4.0 * length(GET)),
+        ("headsnip_bytes_total{direction=\"inbound\",path=\"splice\"}", 0.0),
+        ("headsnip_bytes_total{direction=\"outbound\",path=\"splice\"}", 0.0),
+        ("headsnip_origin_dials_total{result=\"connected\"}", 4.0),
+        ("headsnip_origin_dials_total{result=\"connection_refused\"}", 0.0),
+        ("headsnip_replays_total", 0.0),
+        ("headsnip_failures_total{side=\"client\",reason=\"http_request_error\"}", 1.0),
+        ("headsnip_failures_total{side=\"origin\",reason=\"http_upgrade_failed\"}", 1.0),
+        ("headsnip_first_byte_seconds_bucket{le=\"+Inf\"}", 3.0),
+        ("headsnip_first_byte_seconds_count", 3.0),
+    ] {
+        assert_eq!(value(&metrics, sample), Some(expected), "{sample} in\n{metrics}");
+    }
+    let hinted = "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    let replies = "HTTP/1.1 400 Bad Request\r\nHTTP/1.1 502 Bad Gateway\r\n";
+    let own = 2.0 * length("Content-Length: 0\r\nConnection: close\r\n\r\n") + length(replies);
+    let sample = "headsnip_bytes_total{direction=\"outbound\",path=\"copy\"}";
+    assert_eq!(value(&metrics, sample), Some(2.0 * length(STRIPPED) + length(hinted) + own), "{metrics}");
+    assert!(value(&metrics, "headsnip_first_byte_seconds_sum").is_some_and(|sum| sum > 0.0), "{metrics}");
+    check_by_promtool(&metrics);
+}
+
+fn length(text: &str) -> f64 {
+    u32::try_from(text.len()).expect("a short text").into()
+}
+
+/// Prometheus's own parser and linter, where it is installed; with `CI` in the environment it must be.
+fn check_by_promtool(metrics: &str) {
+    let mut command = Command::new("promtool");
+    let started =
+        command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let Ok(mut promtool) = started else {
+        assert!(std::env::var_os("CI").is_none(), "promtool is not installed (Debian's package prometheus)");
+        println!("skipped: promtool is not installed");
+        return;
+    };
+    promtool.stdin.take().expect("a pipe").write_all(metrics.as_bytes()).expect("promtool reads");
+    let output = promtool.wait_with_output().expect("promtool ends");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success() && said.is_empty(), "promtool: {}\n{metrics}", text(&said));
+}
