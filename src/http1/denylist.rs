@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn prefixes_match_from_the_start_and_what_is_kept_wins() {
-        let list = Denylist::new(["x-amz-*", "Via"], ["X-Amz-Request-Id", "server", "x-amz-k*"]).expect("a sound list");
+        let list = Denylist::new(["x-amz-*", "Via", "x-b-*"], ["X-Amz-Request-Id", "server", "x-amz-k*"]).expect("a sound list");
         for name in ["x-amz-", "X-AMZ-Id-2", "via", "x-powered-by"] {
             assert!(list.denies(name.as_bytes()), "{name}");
         }
@@ -243,10 +243,10 @@ mod tests {
             assert!(!list.denies(name.as_bytes()), "{name}");
         }
         let entries: Vec<_> = list.entries().collect();
-        assert_eq!(entries, ["x-powered-by", "via", "x-amz-*"]);
-        let lines = b"VIA: 1.1 a:b\r\nX-Amz-Id: 1\r\nX-Amz-Key: 1\r\nServer: a\r\nX-Powered-By:\r\nvia";
+        assert_eq!(entries, ["x-powered-by", "via", "x-amz-*", "x-b-*"]);
+        let lines = b"VIA: 1.1 a:b\r\nX-Amz-Id: 1\r\nX-Amz-Key: 1\r\nServer: a\r\nX-B-C:\r\nvia";
         let removed_by: Vec<_> = list.entries_of(lines).map(|entry| entry.map(|place| &*entries[place])).collect();
-        assert_eq!(removed_by, [Some("via"), Some("x-amz-*"), None, None, Some("x-powered-by"), Some("via")]);
+        assert_eq!(removed_by, [Some("via"), Some("x-amz-*"), None, None, Some("x-b-*"), Some("via")]);
     }
 
     #[test]
