@@ -27,7 +27,8 @@
 //! 2. **Only denied lines go**, whole, from the header and trailer sections of responses, and while draining a
 //!    `Connection: keep-alive` that would belie the line added. Requests are never changed.
 //! 3. **Cuts do not matter.** Output and error are the same however the input was split.
-//! 4. **Idempotent.** Rewriting our own output changes nothing.
+//! 4. **Idempotent.** Rewriting our own output changes nothing, unless the line that says `Connection: close` has a head outgrow
+//!    its limit.
 //! 5. **Bounded.** No buffer, count or loop without a named limit; a partial head is not scanned again from its start.
 //! 6. **Method first.** A request is in the queue before a byte of its head goes on.
 //! 7. **Order of sides does not matter.** Any interleaving of reads on the two sockets gives the same two outputs, unless the
