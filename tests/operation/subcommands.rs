@@ -158,7 +158,7 @@ fn probe_is_content_with_a_server_that_names_nobody() {
 fn the_man_page_tells_of_each_flag_and_subcommand() {
     let page = said(&run(&["man"]));
     let help = said(&run(&["--help"]));
-    let words = help.lines().filter_map(|line| line.trim().split_whitespace().next());
+    let words = help.lines().filter_map(|line| line.split_whitespace().next());
     let flags: Vec<&str> = words.filter(|word| word.starts_with("--")).collect();
     assert!(flags.len() > 18, "{help}");
     for flag in flags {
