@@ -343,6 +343,8 @@ mod tests {
             (vec!["--workers", "0"], vec!["--workers \"0\"", "from 1 to 512"]),
             (vec!["--workers", "all"], vec!["\"auto\""]),
             (vec!["--head-timeout", "-1s"], vec!["not a time"]),
+            (vec!["--head-timeout", "9999999m"], vec!["longer than a year"]),
+            (vec!["--head-timeout", "99999999999999999999999ms"], vec!["longer than a year"]),
             (vec!["--max-head", "64KB"], vec!["--max-head \"64KB\"", "64KiB"]),
             (vec!["--max-head", "2MiB"], vec!["out of range", "1MiB"]),
             (vec!["--deny", "server,te"], vec!["--deny", "\"te\"", "cannot be denied"]),

@@ -7,6 +7,9 @@ use std::time::Duration;
 use super::{UsageError, variable};
 use crate::http1::MAX_HEAD_CEILING;
 
+/// The longest time: a longer one is a typo.
+const LONGEST_TIME: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// The smallest `--max-head` in bytes: below it, ordinary requests would be refused.
 const MAX_HEAD_FLOOR: usize = 256;
 
@@ -77,20 +80,21 @@ impl FromStr for Time {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let malformed = "it is not a time; right would be: 500ms, 30s, 5m or 1h";
         let (number, unit) = number_and_unit(text);
-        let number: u32 = number.parse().map_err(|_| malformed)?;
-        let unit = match unit {
-            "ms" => Duration::from_millis(1),
-            "s" => Duration::from_secs(1),
-            "m" => Duration::from_secs(60),
-            "h" => Duration::from_secs(3600),
+        let milliseconds: u64 = match unit {
+            _ if number.is_empty() => return Err(malformed),
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60 * 1000,
+            "h" => 3600 * 1000,
             "" => return Err("there is no unit; right would be: 500ms, 30s, 5m or 1h"),
             _ => return Err(malformed),
         };
-        unit.checked_mul(number).map(Self).ok_or(malformed)
+        let time = number.parse().ok().and_then(|number| milliseconds.checked_mul(number)).map(Duration::from_millis);
+        let time = time.filter(|time| *time <= LONGEST_TIME);
+        time.map(Self).ok_or("it is longer than a year; right would be: 500ms, 30s, 5m or 1h")
     }
 }
 
-/// A `--max-head` in bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Size(pub(super) usize);
 

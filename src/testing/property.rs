@@ -191,7 +191,7 @@ pub fn rewriting_twice_changes_nothing(policy: &Policy, steps: &[Step], whole: &
     });
     let driven = drive(policy, &again.collect::<Vec<_>>());
     let has_outgrown = matches!(driven.violation, Some(Violation::HeadTooLong | Violation::TooManyFieldLines));
-    if !whole.added.is_empty() && whole.violation.is_none() && has_outgrown {
+    if !whole.added.is_empty() && has_outgrown {
         return Ok(());
     }
     equal("the client's bytes, rewritten twice", &driven.outcome.to_client, &whole.outcome.to_client)?;
