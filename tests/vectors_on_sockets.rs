@@ -14,7 +14,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use support::{Ended, Origin, Peer, Running, text};
+use support::headsnip::until;
+use support::{Ended, LIMIT, Origin, Peer, Running, text};
 
 /// In these the origin speaks unasked, on a connection that no request has opened.
 const WITHOUT_A_DIAL: [&str; 3] =
@@ -69,7 +70,13 @@ fn play(vector: &Vector, splice_from: Option<u64>) -> Result<(), Failed> {
         let (step, end, dials) = (&vector.steps[*index], &plan.ends[*index], &plan.dials[..=*index]);
         *step == Step::OriginEnd && *end == End::Open && dials.iter().nth_back(1) == dials.last()
     };
-    let end = if vector.end == End::Open && (0..vector.steps.len()).any(|index| is_half_closed(&index)) {
+    let is_half_closed = (0..vector.steps.len()).any(|index| is_half_closed(&index));
+    let end = if is_half_closed && vector.end == End::Reset {
+        // Behind the FIN, only a write tells of the reset.
+        stage.client.expect_end("", Ended::Fin);
+        until(LIMIT, "the reset", || stage.client.try_send("more").err());
+        Vec::new()
+    } else if is_half_closed && vector.end == End::Open {
         stage.client.expect_end("", Ended::Fin);
         Vec::new()
     } else {

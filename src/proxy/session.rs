@@ -247,6 +247,7 @@ impl<D: Dial> Session<D> {
                 }
             }
             Rest::SourceFailed => return Some(self.client_lost()),
+            Rest::SinkFailed(_) if self.has_origin_ended() => return self.tunnel_broken(),
             Rest::SinkFailed(kind) => {
                 if let Origin::Open { writing, .. } = &mut self.origin {
                     // A reset that follows its FIN breaks the pipe alone.
@@ -259,21 +260,34 @@ impl<D: Dial> Session<D> {
             }
             Rest::Broken(fault) => return self.break_off(fault, Of::Client),
         }
-        self.pass_client_end();
-        None
+        self.pass_client_end()
     }
 
     /// Passes the client's FIN on where the origin must see it.
-    fn pass_client_end(&mut self) {
+    fn pass_client_end(&mut self) -> Option<Stage> {
         if self.client_reading == Side::Ended
             && self.inbound.is_flushed()
             && self.followed.exchange.passes_client_end()
             && let Origin::Open { stream, writing: writing @ Writing::Open, .. } = &mut self.origin
         {
             *writing = Writing::ShutDown;
-            // An origin that is gone already needs no FIN; reading from it will tell.
-            let _ = stream.shut_down_write();
+            // An origin that is gone already needs no FIN; reading from it will tell, if that is still done.
+            if stream.shut_down_write().is_err() && self.has_origin_ended() {
+                return self.tunnel_broken();
+            }
         }
+        None
+    }
+
+    /// Tells whether the origin has ended its side of a tunnel.
+    fn has_origin_ended(&self) -> bool {
+        matches!(self.origin, Origin::Open { reading: Side::Ended, .. })
+    }
+
+    /// The origin is gone that had ended its side of a tunnel: reading will not tell of it.
+    fn tunnel_broken(&mut self) -> Option<Stage> {
+        let fault = self.followed.exchange.response_end(OriginEnd::Reset).err()?;
+        self.break_off(fault, Of::Origin)
     }
 
     /// Reads and throws away what the client sends.

@@ -98,7 +98,7 @@ pub fn session(input: &[u8]) {
     assert!(broken.is_none(), "{}", broken.unwrap_or_default());
 }
 
-/// Each step is over before the next begins. Ends where the origin speaks before it is asked.
+/// Each step is over before the next begins. Ends where the origin speaks before it is asked, or is reset behind its end.
 fn as_the_core(events: &[Event]) -> Result<(), String> {
     // What the origin cannot say, for want of a connection, is no step.
     let mut trial = Bench::new();
@@ -110,6 +110,10 @@ fn as_the_core(events: &[Event]) -> Result<(), String> {
     let mut bench = Bench::new();
     let mut count = 0;
     for event in happened {
+        if *event == Event::Step(Step::OriginReset) && bench.has_origin_finished() {
+            // The next write will tell.
+            break;
+        }
         bench.run(event);
         if matches!(event, Event::Step(_)) {
             if driven.early[count] {

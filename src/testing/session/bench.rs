@@ -98,7 +98,11 @@ impl Bench {
     /// Has an event happen. Tells whether it could.
     fn apply(&mut self, event: &Event) -> bool {
         let dialler = &self.worker.upstream;
-        let is_open = |far: &Rc<RefCell<Far>>| far.borrow().sending == Side::Open;
+        let may_say_more = |far: &Rc<RefCell<Far>>| match far.borrow().sending {
+            Side::Open => true,
+            Side::Finished => *event == Event::Step(Step::OriginReset),
+            Side::Reset => false,
+        };
         self.most_polls += 100;
         match event {
             Event::Step(Step::Client(bytes)) => {
@@ -109,7 +113,7 @@ impl Bench {
             Event::Step(Step::ClientEnd) => self.client.borrow_mut().end(Side::Finished),
             Event::ClientReset => self.client.borrow_mut().end(Side::Reset),
             Event::Step(step @ (Step::Origin(_) | Step::OriginEnd | Step::OriginReset)) => {
-                let Some(origin) = dialler.origin().filter(is_open) else {
+                let Some(origin) = dialler.origin().filter(may_say_more) else {
                     return false;
                 };
                 self.most_polls += 20 * step.bytes().len();
@@ -207,6 +211,11 @@ impl Bench {
             self.run(&Event::TimePasses);
         }
         assert!(self.session.is_none(), "the session is stuck");
+    }
+
+    /// Tells whether the origin has ended its side of the connection there is.
+    pub(super) fn has_origin_finished(&self) -> bool {
+        self.worker.upstream.origin().is_some_and(|far| far.borrow().sending == Side::Finished)
     }
 
     /// What the origin has received, over all its connections.

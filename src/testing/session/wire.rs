@@ -27,6 +27,8 @@ pub(crate) enum Side {
 pub(crate) struct Far {
     sent: VecDeque<u8>,
     pub(crate) sending: Side,
+    /// FIN was sent, and perhaps a reset after it.
+    has_finished: bool,
     pub(crate) received: Vec<u8>,
     /// What it has seen of the proxy's side.
     pub(crate) seen: Side,
@@ -52,8 +54,9 @@ impl Far {
     }
 
     pub(crate) fn end(&mut self, how: Side) {
-        if self.sending == Side::Open {
+        if self.sending == Side::Open || how == Side::Reset {
             self.sending = how;
+            self.has_finished |= how == Side::Finished;
         }
         self.wake();
     }
@@ -65,7 +68,7 @@ impl Far {
 
     /// Tells whether it has ended by FIN and the proxy has read all before that.
     pub(crate) fn has_finished_and_was_read(&self) -> bool {
-        self.sending == Side::Finished && self.sent.is_empty()
+        self.has_finished && self.sent.is_empty()
     }
 
     /// How many of so many bytes go at once.
@@ -131,6 +134,9 @@ impl Transport for Near {
 
     fn shut_down_write(&self) -> io::Result<()> {
         let mut far = self.0.borrow_mut();
+        if far.sending == Side::Reset {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
         if far.seen == Side::Open {
             far.seen = Side::Finished;
         }
