@@ -5,7 +5,7 @@
 //! those before it. One object, owned by the session that owns the sockets.
 
 use super::error::{Ending, Fault, Status, Violation};
-use super::head::{Method, Version, request_has_begun};
+use super::head::{Method, Version};
 use super::request::{Place, Requests};
 use super::response::{Event, Progress, Responses};
 use super::upgrade::Protocols;
@@ -139,7 +139,7 @@ impl<'p> Exchange<'p> {
                 self.responses.finish();
                 Ok(())
             }
-            // It had ended one way of a tunnel before.
+            // It had ended its side of a tunnel before.
             Progress::Finished if how == OriginEnd::Reset && self.requests.is_tunnel() => {
                 fault(Violation::ResponseIncomplete, Ending::Reset)
             }
@@ -238,14 +238,14 @@ impl<'p> Exchange<'p> {
         self.responses.take_status()
     }
 
-    /// What the client is doing, given its bytes that are not yet disposed of.
+    /// What the client is doing, given its bytes that were judged undecided.
     #[must_use]
     pub fn phase(&self, held: &[u8]) -> Phase {
         if self.requests.is_within() {
             Phase::Request
         } else if !self.is_unoccupied() {
             Phase::Response
-        } else if self.requests.is_at_head() && request_has_begun(held) {
+        } else if self.requests.has_begun_a_head(held) {
             Phase::Head
         } else {
             Phase::Idle

@@ -119,7 +119,8 @@ pub(super) fn response_framing(
             }
             (TransferEncoding::Absent, ContentLength::Absent | ContentLength::Value(0)) => Ok(Framing::Empty),
             (TransferEncoding::Absent, ContentLength::Value(_)) => Err(Violation::ContentLengthForbidden),
-            (TransferEncoding::Absent, _) => fields.framing(version).map(|_| Framing::Empty),
+            (TransferEncoding::Absent, ContentLength::Differ) => Err(Violation::ContentLengthsDiffer),
+            (TransferEncoding::Absent, ContentLength::Malformed) => Err(Violation::ContentLengthMalformed),
             (_, ContentLength::Absent) => Err(Violation::TransferEncodingForbidden),
             (_, _) => Err(Violation::ContentLengthAndTransferEncoding),
         };

@@ -2,11 +2,11 @@
 //!
 //! The one file that names httparse. A head that is whole at the first look, as nearly all are, is parsed by httparse
 //! alone; that every line ended in CRLF is then read off the places of the names it found. In every other case (the head is
-//! partial, or something is wrong with it) the strict scanner of `scan` walks it and names the first rule broken. What a
-//! well-formed head *means* (framing, Host, Upgrade) is asked last.
+//! partial, its target is not UTF-8, or something is wrong with it) the strict scanner of `scan` walks it and names the first rule
+//! broken. What a well-formed head *means* (framing, Host, Upgrade) is asked last.
 //!
 //! httparse is told to be strict (its default); what it lets pass and we do not: a bare LF as line end, empty lines before a
-//! status-line, lone LF before a request-line.
+//! status-line, lone LF before a request-line, a status below 100.
 
 use std::mem::MaybeUninit;
 use std::num::NonZeroUsize;
@@ -175,7 +175,7 @@ impl JudgedLines {
     }
 
     /// Withholds the whole section.
-    pub(super) fn withhold(&mut self) -> Verdict {
+    pub(super) fn withhold(self) -> Verdict {
         NonZeroUsize::new(self.left()).map_or(Verdict::NeedMore, Verdict::Withhold)
     }
 
@@ -185,7 +185,7 @@ impl JudgedLines {
     }
 }
 
-/// Positions are below [`MAX_HEAD_CEILING`](super::MAX_HEAD_CEILING), which fits both types.
+/// Positions are at most [`MAX_HEAD_CEILING`](super::MAX_HEAD_CEILING), which fits both types.
 fn narrow(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
@@ -252,11 +252,6 @@ pub(super) fn response(scan: &mut HeadScan, policy: &Policy, shown: &[u8]) -> Re
 pub(super) fn trailer(scan: &mut HeadScan, policy: &Policy, shown: &[u8]) -> Result<Option<JudgedLines>, Violation> {
     let parse = |bytes: &_| parse_trailer(policy, bytes);
     read(scan, Section::Trailer, policy, shown, parse, parse)
-}
-
-/// Tells whether a head has begun: empty lines before a request-line are not yet a request.
-pub(super) fn request_has_begun(shown: &[u8]) -> bool {
-    shown.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
 }
 
 /// What httparse made of the bytes: `None` is "partial", "wrong", or "not as strict as we are".

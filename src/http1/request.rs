@@ -222,6 +222,10 @@ impl Requests {
             State::Head(_) | State::Body(..) | State::Trailer(..) | State::AwaitAnswer => {
                 self.state = State::Last(Said::ByOthers);
             }
+            // Behind the last answer, nobody asks whether it is sound.
+            State::Broken(_, place) if !is_newest || *place == Place::Between => {
+                self.state = State::Last(Said::ByOthers);
+            }
             State::Tunnel | State::Last(_) | State::Broken(..) | State::Ended(_) => {}
         }
     }
@@ -277,8 +281,8 @@ impl Requests {
         )
     }
 
-    /// Tells whether the next byte of the client belongs to a head.
-    pub(super) fn is_at_head(&self) -> bool {
-        matches!(self.state, State::Head(_))
+    /// Tells whether a head has begun, given its bytes: empty lines before a request-line are not yet a request.
+    pub(super) fn has_begun_a_head(&self, held: &[u8]) -> bool {
+        matches!(self.state, State::Head(scan) if scan.has_begun(held))
     }
 }

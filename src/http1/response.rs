@@ -1,7 +1,7 @@
 //! Decides what of the origin's responses goes on: each head and trailer section is judged whole before a byte of it does.
 //!
 //! ```text
-//! Head ──1xx──▶ Lines ──▶ Head      (to an HTTP/1.0 client: dropped)
+//! Head ──1xx──▶ Lines ──▶ Head      (to an HTTP/1.0 client: withheld)
 //! Head ──101──▶ Lines ──▶ Tunnel
 //! Head ──final─▶ Lines ──▶ body: none, Length, Chunked ──▶ Trailer ──▶ Lines, or UntilClose
 //! then Head for the next request, or Finished where the connection does not persist
@@ -149,22 +149,16 @@ impl Responses {
         let ResponseHead { mut lines, status, version, fields } = head;
         let framing = response_framing(asked.method, version, status, &fields)?;
         let closes_for_us = asked.is_last && status >= 200;
-        let persists = asked.persists && fields.persists(version) && !closes_for_us;
+        // A client of HTTP/1.0 knows no chunks: for it, the end of the connection is that of the body.
+        let is_lost_on_client = asked.version == Version::Http10 && framing == Framing::Chunked;
+        let persists = asked.persists && fields.persists(version) && !closes_for_us && !is_lost_on_client;
         let persistence = match (persists, framing) {
             (true, Framing::Empty | Framing::Length(_) | Framing::Chunked | Framing::Tunnel) => Persistence::Persists,
             (_, _) => Persistence::Closes,
         };
         let then = match framing {
             Framing::Tunnel => {
-                // RFC 9110 §7.8: a server may not switch to what the client did not offer, nor in answer to HTTP/1.0.
-                let offered = asked.upgrade.filter(|_| asked.version == Version::Http11);
-                let protocols = fields.upgrade.unwrap_or_default();
-                if !offered.is_some_and(|offered| protocols.were_asked(offered)) {
-                    return Err(Violation::UpgradeUnasked);
-                }
-                if !protocols.are_allowed() {
-                    return Err(Violation::UpgradeNotAllowed);
-                }
+                fields.upgrade.unwrap_or_default().check(asked.upgrade.filter(|_| asked.version == Version::Http11))?;
                 Then::Tunnel
             }
             Framing::Empty if status < 200 => {

@@ -100,6 +100,12 @@ impl HeadScan {
         Ok(false)
     }
 
+    /// Tells whether more than empty lines was walked of a request, of which these bytes are shown.
+    pub(super) fn has_begun(self, shown: &[u8]) -> bool {
+        let line = shown.get(self.line()..self.walked()).unwrap_or_default();
+        self.place != Place::Start || line.first().is_some_and(|byte| *byte != b'\r')
+    }
+
     fn line(self) -> usize {
         widen(self.line)
     }
@@ -109,7 +115,7 @@ impl HeadScan {
     }
 }
 
-/// Positions are below [`MAX_HEAD_CEILING`](super::MAX_HEAD_CEILING), which fits both types.
+/// Positions are at most [`MAX_HEAD_CEILING`](super::MAX_HEAD_CEILING), which fits both types.
 pub(super) fn widen(position: u32) -> usize {
     usize::try_from(position).unwrap_or(usize::MAX)
 }

@@ -5,6 +5,8 @@
 
 use std::num::NonZeroU16;
 
+use super::error::Violation;
+
 /// The most protocols that can be allowed: a bit each in a 16-bit set with two others.
 pub const MAX_UPGRADES: usize = 14;
 
@@ -52,13 +54,16 @@ impl Protocols {
         }
     }
 
-    /// Tells whether every protocol named, and at least one, is an allowed one.
-    pub(super) fn are_allowed(self) -> bool {
-        self.0 > NONE && self.0.get() & OTHERS == 0
-    }
-
-    /// Tells whether `asked` names, as far as that is known, all that is named here.
-    pub(super) fn were_asked(self, asked: Self) -> bool {
-        self.0.get() & !asked.0.get() == 0
+    /// Tells whether a 101 may name these, in answer to a request that offered those: a server may not switch to what the
+    /// client did not offer (RFC 9110 §7.8).
+    pub(super) fn check(self, offered: Option<Self>) -> Result<(), Violation> {
+        let (named, offered) = (self.0, offered.unwrap_or_default().0);
+        if named == NONE || named.get() & !offered.get() != 0 {
+            Err(Violation::UpgradeUnasked)
+        } else if named.get() & OTHERS != 0 {
+            Err(Violation::UpgradeNotAllowed)
+        } else {
+            Ok(())
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::http1::{
 pub struct Driven {
     /// As the model tells it.
     pub outcome: Outcome,
-    /// The rule that ended the exchange.
+    /// The rule whose breach ended the exchange, or the origin's connection alone.
     pub violation: Option<Violation>,
     /// The bytes that went to the client in each step.
     pub sent: Vec<Vec<u8>>,
@@ -162,6 +162,7 @@ impl Drive<'_> {
         }
         if self.exchange.is_finished() {
             self.outcome.end = End::Closed;
+            self.violation = None;
         }
     }
 
@@ -232,6 +233,7 @@ impl Drive<'_> {
         if direction == Direction::Inbound && out.len() > before {
             // It went to a fresh connection, if the former one was dropped.
             self.outcome.end = End::Open;
+            self.violation = None;
             self.dials += usize::from(!self.is_connected);
             self.is_connected = true;
         }
@@ -270,6 +272,7 @@ impl Drive<'_> {
             Ending::Reset => End::Reset,
             Ending::DropOrigin => {
                 self.drop_origin();
+                self.violation = Some(fault.violation);
                 return Ok(());
             }
         };

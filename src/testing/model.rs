@@ -33,7 +33,7 @@ pub fn outcome(rules: &Rules, steps: &[Step]) -> Outcome {
     outcome_and_fault(rules, steps).0
 }
 
-/// The same, with the name of the rule whose breach brought the end, if one did.
+/// The same, with the name of the rule whose breach brought that, if one did.
 #[must_use]
 pub fn outcome_and_fault(rules: &Rules, steps: &[Step]) -> (Outcome, Option<&'static str>) {
     let mut model = Model::new(rules);
@@ -44,7 +44,7 @@ pub fn outcome_and_fault(rules: &Rules, steps: &[Step]) -> (Outcome, Option<&'st
         model.take(step);
         model.settle();
     }
-    let (end, fault) = model.end.unwrap_or((model.standing, None));
+    let (end, fault) = model.end.unwrap_or(model.standing);
     (Outcome { to_origin: model.to_origin, to_client: model.to_client, end }, fault)
 }
 
@@ -108,7 +108,7 @@ struct Model<'a> {
     /// The fault of a request head that was not relayed.
     refused: Option<Fault>,
     /// `Open` or `OriginDropped`.
-    standing: End,
+    standing: (End, Option<Fault>),
     end: Option<(End, Option<Fault>)>,
 }
 
@@ -130,14 +130,14 @@ impl<'a> Model<'a> {
             stale: None,
             draining: false,
             refused: None,
-            standing: End::Open,
+            standing: (End::Open, None),
             end: None,
         }
     }
 
     fn take(&mut self, step: &Step) {
         // A dropped origin connection says nothing more; the next one is dialled for the next request.
-        let origin_speaks = !self.origin_ended && self.standing == End::Open;
+        let origin_speaks = !self.origin_ended && self.standing.0 == End::Open;
         match step {
             Step::Client(bytes) if !self.client_ended => self.client.extend_from_slice(bytes),
             Step::ClientEnd => self.client_ended = true,
@@ -207,11 +207,11 @@ impl<'a> Model<'a> {
     fn relay_request(&mut self, head: RequestHead) {
         let number = self.requests;
         self.requests += 1;
-        let is_alone_on_a_used_connection = number > 0 && self.standing == End::Open && self.unanswered.is_empty();
+        let is_alone_on_a_used_connection = number > 0 && self.standing.0 == End::Open && self.unanswered.is_empty();
         self.stale = is_alone_on_a_used_connection.then_some(self.to_origin.len());
         self.to_origin.extend(self.client.drain(..head.section.end));
         // A request is carried on a fresh connection if the last one was dropped.
-        self.standing = End::Open;
+        self.standing = (End::Open, None);
         if !head::persists(&head.section, head.version) {
             self.last = Some(number);
         }
@@ -261,7 +261,7 @@ impl<'a> Model<'a> {
         let Some(first) = self.unanswered.front_mut() else {
             // Nobody asked: these bytes could only be taken for the answer to the next request.
             self.origin.clear();
-            self.without_request();
+            self.without_request(Some("unsolicited_bytes"));
             return true;
         };
         match &mut first.answer {
@@ -308,7 +308,9 @@ impl<'a> Model<'a> {
             }
             _ => {
                 first.answer = Answer::Body(Body::new(framing));
-                if !head.persists() || framing == Framing::UntilClose {
+                // A client of HTTP/1.0 takes the end of the connection for that of a chunked body.
+                let knows_chunks = first.version == Version::Http11 || framing != Framing::Chunked;
+                if !head.persists() || framing == Framing::UntilClose || !knows_chunks {
                     self.last = Some(first.number);
                 }
             }
@@ -341,11 +343,14 @@ impl<'a> Model<'a> {
     }
 
     fn origin_ends(&mut self, how: OriginEnds) {
+        if self.standing.0 != End::Open {
+            return;
+        }
         if let Some(start) = self.stale.take().filter(|start| self.may_go_once_more(*start)) {
             self.to_origin.extend_from_within(start..);
             return;
         }
-        let Some(first) = self.unanswered.front() else { return self.without_request() };
+        let Some(first) = self.unanswered.front() else { return self.without_request(None) };
         self.end = match (&first.answer, how) {
             (Answer::Awaited, _) => Some((End::Reply(502), Some("response_missing"))),
             // RFC 9112 §6.3, 8: here the end of the connection is the end of the message, if it is an orderly one.
@@ -360,7 +365,7 @@ impl<'a> Model<'a> {
                 self.origin_ended = true;
                 None
             }
-            (Answer::Switched, OriginEnds::Reset) => Some((End::Reset, None)),
+            (Answer::Switched, OriginEnds::Reset) => Some((End::Reset, Some("response_incomplete"))),
         };
     }
 
@@ -377,11 +382,11 @@ impl<'a> Model<'a> {
 
     /// The origin's connection is of no more use while no request waits: the client keeps its own, unless the rest of
     /// a request would then have nowhere to go.
-    fn without_request(&mut self) {
+    fn without_request(&mut self, fault: Option<Fault>) {
         if self.upload.is_some() {
-            self.end = Some((End::Closed, None));
+            self.end = Some((End::Closed, fault));
         } else {
-            self.standing = End::OriginDropped;
+            self.standing = (End::OriginDropped, fault);
         }
     }
 
@@ -395,12 +400,15 @@ impl<'a> Model<'a> {
 fn switch(request: &Request, head: &ResponseHead, rules: &Rules) -> Result<(), Fault> {
     let mut chosen = head::list(&head.section, b"upgrade");
     chosen.retain(|protocol| !protocol.is_empty());
-    let offered = request.upgrade.as_deref().unwrap_or_default();
-    let asked = |protocol: &Vec<u8>| offered.contains(protocol);
+    let offered = request.upgrade.iter().flatten().filter(|protocol| !protocol.is_empty()).collect::<Vec<_>>();
+    let is_allowed =
+        |protocol: &Vec<u8>| rules.allow_upgrade.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(protocol));
+    // Those that are not allowed are not told apart.
+    let asked = |protocol: &Vec<u8>| {
+        offered.contains(&protocol) || (!is_allowed(protocol) && !offered.iter().all(|protocol| is_allowed(protocol)))
+    };
     if chosen.is_empty() || request.version != Version::Http11 || !chosen.iter().all(asked) {
         return Err("upgrade_unasked");
     }
-    let is_allowed =
-        |protocol: &Vec<u8>| rules.allow_upgrade.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(protocol));
     if chosen.iter().all(is_allowed) { Ok(()) } else { Err("upgrade_not_allowed") }
 }

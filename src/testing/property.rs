@@ -134,7 +134,9 @@ pub fn holds(rules: &Rules, steps: &[Step]) -> Result<Driven, String> {
     let policy = policy(rules).ok_or("the core refuses the rules")?;
     let whole = drive(&policy, steps);
     only_denied_lines_go(steps, &whole)?;
-    equal("the model's outcome", &model::outcome(rules, steps), &whole.outcome)?;
+    let (outcome, fault) = model::outcome_and_fault(rules, steps);
+    equal("the model's outcome", &outcome, &whole.outcome)?;
+    equal("the model's broken rule", &fault, &whole.violation.map(Violation::name))?;
     let length: usize = steps.iter().map(|step| step.bytes().len()).sum();
     if length <= ALL_CUTS {
         cuts_do_not_matter(&policy, steps, &whole, &(1..length).collect::<Vec<_>>())?;

@@ -30,7 +30,7 @@ use std::str::Lines;
 use super::{End, Rules, Step};
 
 /// What a vector may name as its error: each rule that can be broken, once.
-pub const ERRORS: [&str; 32] = [
+pub const ERRORS: [&str; 33] = [
     "no_host",
     "many_hosts",
     "content_length_and_transfer_encoding",
@@ -63,6 +63,7 @@ pub const ERRORS: [&str; 32] = [
     "too_many_interim_responses",
     "response_missing",
     "response_incomplete",
+    "unsolicited_bytes",
 ];
 
 /// The longest block, in bytes after its escapes: a slip in a count must not eat the memory.

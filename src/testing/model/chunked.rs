@@ -76,7 +76,7 @@ impl Cursor<'_> {
         }
         // A size with no digit must not be read as 0; and after the digits only an extension or the line's end stands.
         match self.peek()? {
-            b'\n' if self.at > start => Err(Stop::Bad("bare_lf")),
+            b'\n' => Err(Stop::Bad("bare_lf")),
             b'\r' | b';' | b' ' | b'\t' if self.at > start => Ok(size),
             _ => Err(Stop::Bad("chunk_size_malformed")),
         }
@@ -181,7 +181,7 @@ impl Cursor<'_> {
 
     fn peek(&self) -> Result<u8, Stop> {
         let byte = *self.bytes.get(self.at).ok_or(Stop::More)?;
-        if self.at >= self.line_limit && byte != b'\r' {
+        if self.at >= self.line_limit && !matches!(byte, b'\r' | b'\n') {
             return Err(Stop::Bad("chunk_line_too_long"));
         }
         Ok(byte)
