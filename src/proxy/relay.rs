@@ -83,7 +83,7 @@ pub(super) struct Relay {
 struct Window {
     start: usize,
     judged: usize,
-    /// Where the request begins that may have to be sent once more, if there is one.
+    /// Where the request begins that may have to be sent once more, if there is one; all before it is written.
     kept: Option<usize>,
 }
 
@@ -292,6 +292,10 @@ fn dispose<D: Dial>(
         }
         // With a connection at hand and nothing under way, that connection has served before.
         let may_keep = direction == Direction::Inbound && ends.sink.is_some() && followed.exchange.is_unoccupied();
+        if may_keep && let Some(rest) = write_out(context, bytes, window, ends) {
+            // The rest of a request that was answered early: it must not stand before one that is sent once more.
+            return Disposed::Stopped(rest);
+        }
         match followed.judge(worker, direction, &bytes[window.judged..]) {
             Ok(Verdict::Keep(count)) => {
                 if may_keep && followed.exchange.may_replay() {
@@ -320,20 +324,30 @@ fn dispose<D: Dial>(
         }
     };
     window.bound();
-    if window.start < window.judged {
-        let Some(sink) = ends.sink.as_deref_mut() else {
-            return Disposed::Stopped(Rest::NoSink);
-        };
-        let before = window.start;
-        let written = write(context, bytes, window, sink);
-        *ends.moved |= window.start > before;
-        match written {
-            Poll::Pending => return Disposed::Stopped(Rest::Blocked),
-            Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(error)) => return Disposed::Stopped(Rest::SinkFailed(error.kind())),
-        }
+    write_out(context, bytes, window, ends).map_or(disposed, Disposed::Stopped)
+}
+
+/// Writes all that is judged. `Some`: it does not all go.
+fn write_out<S: Transport>(
+    context: &mut Context<'_>,
+    bytes: &[u8],
+    window: &mut Window,
+    ends: &mut Ends<'_, S>,
+) -> Option<Rest> {
+    if window.start == window.judged {
+        return None;
     }
-    disposed
+    let Some(sink) = ends.sink.as_deref_mut() else {
+        return Some(Rest::NoSink);
+    };
+    let before = window.start;
+    let written = write(context, bytes, window, sink);
+    *ends.moved |= window.start > before;
+    match written {
+        Poll::Pending => Some(Rest::Blocked),
+        Poll::Ready(Ok(())) => None,
+        Poll::Ready(Err(error)) => Some(Rest::SinkFailed(error.kind())),
+    }
 }
 
 /// Writes all that is judged.

@@ -48,6 +48,23 @@ pub fn outcome_and_fault(rules: &Rules, steps: &[Step]) -> (Outcome, Option<&'st
     (Outcome { to_origin: model.to_origin, to_client: model.to_client, end }, fault)
 }
 
+/// Where requests begin in the bytes of a client that waits for nothing; there only may an origin connection begin.
+#[must_use]
+pub fn request_starts(rules: &Rules, client: &[u8]) -> Vec<usize> {
+    let mut starts = vec![0];
+    let mut rest = client.to_vec();
+    while let Ok(Some(head)) = head::request(&rest, rules.max_head) {
+        rest.drain(..head.section.end);
+        let complete =
+            head.framing == Framing::Empty || Body::new(head.framing).take(&mut rest, rules).complete == Ok(true);
+        if !complete {
+            break;
+        }
+        starts.push(client.len() - rest.len());
+    }
+    starts
+}
+
 /// A request whose head has gone on and whose answer is not complete.
 struct Request {
     /// Its place among the requests of this client.

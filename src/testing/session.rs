@@ -137,7 +137,8 @@ fn in_trouble(events: &[Event]) -> Result<(), String> {
     let replays = COUNTERS.with(|counters| counters.replays.value()) - before;
     let origins = bench.worker.upstream.origins.borrow();
     let received: Vec<_> = origins.iter().map(|far| far.borrow().received.clone()).collect();
-    let mut inbound = inbound(&bench.from_client, &received, replays);
+    let starts = model::request_starts(&rules(), &bench.from_client);
+    let mut inbound = inbound(&bench.from_client, &starts, &received, replays);
     if inbound.is_empty() {
         return Err(format!("the origin's bytes are not the client's: {received:?}"));
     }
@@ -150,9 +151,9 @@ fn in_trouble(events: &[Event]) -> Result<(), String> {
     held.clone().find(Result::is_ok).or_else(|| held.next()).unwrap_or(Ok(()))
 }
 
-/// How much of the client's bytes may have gone to origin connections that received these, of which some requests were sent
-/// once more, at most so many: a dial for one may fail.
-fn inbound(from_client: &[u8], received: &[Vec<u8>], replays: u64) -> BTreeSet<usize> {
+/// How much of the client's bytes, in which requests begin there, may have gone to origin connections that received these. Some
+/// requests were sent once more, at most so many: a dial for one may fail.
+fn inbound(from_client: &[u8], starts: &[usize], received: &[Vec<u8>], replays: u64) -> BTreeSet<usize> {
     let idempotent = ["GET ", "HEAD ", "OPTIONS ", "TRACE ", "PUT ", "DELETE "];
     let may_be_replayed = |start: &usize| {
         let request = from_client[*start..].trim_ascii_start();
@@ -160,7 +161,7 @@ fn inbound(from_client: &[u8], received: &[Vec<u8>], replays: u64) -> BTreeSet<u
     };
     let mut places = BTreeSet::from([(0, replays)]);
     for bytes in received {
-        let goes = |start: &usize| from_client[*start..].starts_with(bytes);
+        let goes = |start: &usize| starts.contains(start) && from_client[*start..].starts_with(bytes);
         let next = places.iter().flat_map(|&(at, replays)| {
             let on = goes(&at).then_some((at + bytes.len(), replays));
             let starts = (0..at).filter(move |_| replays > 0).filter(may_be_replayed).filter(goes);
