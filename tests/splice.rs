@@ -267,3 +267,27 @@ fn a_full_pipe_is_closed_with_its_client() {
         await_descriptors(&proxy, idle, "all are closed");
     }
 }
+
+/// Splice goes past no urgent mark: there it tells the end, or that nothing is there. The bytes behind it go all the same.
+#[test]
+fn bytes_behind_an_urgent_mark_are_not_lost() {
+    for (splice_from, head) in THRESHOLDS.into_iter().flat_map(|from| {
+        [(from, "HTTP/1.1 200 OK\r\n\r\n"), (from, "HTTP/1.1 200 OK\r\nContent-Length: 5194304\r\n\r\n")]
+    }) {
+        let (_proxy, _listener, mut client, mut origin) = connect(splice_from, GET);
+        let (before, behind) = (body(4 * MEGABYTES), body(1_000_000));
+        let expected = [head.as_bytes(), &before[..], &behind[..]].concat();
+        let sending = thread::spawn(move || {
+            origin.send([head.as_bytes(), &before[..]].concat());
+            origin.send_urgent(b'!');
+            origin.send(behind);
+            if !head.contains("Length") {
+                origin.finish();
+            }
+            origin
+        });
+        client.expect(expected);
+        let origin = sending.join();
+        assert!(origin.is_ok(), "the sender failed");
+    }
+}

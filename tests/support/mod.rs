@@ -198,6 +198,11 @@ impl Peer {
         self.stream.write_all(bytes.as_ref())
     }
 
+    /// Sends a byte out of band, which a reader that asks for none does not see.
+    pub fn send_urgent(&self, byte: u8) {
+        SockRef::from(&self.stream).send_out_of_band(&[byte]).expect("room");
+    }
+
     /// Reads that many bytes.
     pub fn read(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];

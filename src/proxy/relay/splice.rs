@@ -66,7 +66,10 @@ impl Relay {
             worker.memory.release_pipe(pipe);
             match filled {
                 Poll::Pending => return Some(Rest::Blocked),
-                Poll::Ready(Ok(_)) => return Some(Rest::SourceEnded),
+                Poll::Ready(Ok(_)) => {
+                    self.is_bulky = false;
+                    return None;
+                }
                 Poll::Ready(Err(error)) if is_refusal(&error) => {
                     worker.memory.renounce_pipes();
                     return None;
