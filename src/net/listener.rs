@@ -3,11 +3,12 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use socket2::{Domain, Socket, Type};
+use rustix::io::Errno;
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::address::Address;
@@ -20,31 +21,26 @@ pub(crate) const MOST_WAITING: i32 = 4096;
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(std::net::TcpListener),
-    Unix(std::os::unix::net::UnixListener, Arc<SocketFile>),
+    /// In this order: the file goes before the socket closes, so that a successor's is not taken for it.
+    Unix(Arc<SocketFile>, std::os::unix::net::UnixListener),
 }
 
 impl Listener {
     /// Listens by so many sockets, among which the kernel shares out the connections. Of a name with several addresses the first
-    /// that can be bound is taken.
+    /// that this machine has is taken; that it is held by another process is an error, or else clients would be that one's.
     pub(crate) fn bind(address: &Address, count: NonZeroUsize) -> io::Result<Vec<Self>> {
         match address {
             Address::Tcp { host, port } => {
-                let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-                for address in (&**host, *port).to_socket_addrs()? {
-                    match listen_tcp(address, count) {
-                        Ok(listeners) => return Ok(listeners.into_iter().map(Self::Tcp).collect()),
-                        Err(error) => last = error,
-                    }
-                }
-                Err(last)
+                let listeners = listen_on_first((&**host, *port).to_socket_addrs()?, count)?;
+                Ok(listeners.into_iter().map(Self::Tcp).collect())
             }
             Address::Unix(path) => {
                 remove_stale(path)?;
                 let listener = std::os::unix::net::UnixListener::bind(path)?;
                 listener.set_nonblocking(true)?;
-                let file = Arc::new(SocketFile(path.clone()));
+                let file = Arc::new(SocketFile::new(path)?);
                 // They are one socket: who is idle takes the next connection.
-                (0..count.get()).map(|_| Ok(Self::Unix(listener.try_clone()?, Arc::clone(&file)))).collect()
+                (0..count.get()).map(|_| Ok(Self::Unix(Arc::clone(&file), listener.try_clone()?))).collect()
             }
         }
     }
@@ -53,7 +49,7 @@ impl Listener {
     pub(crate) fn address(&self) -> io::Result<Address> {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(Address::from),
-            Self::Unix(_, file) => Ok(Address::Unix(file.0.clone())),
+            Self::Unix(file, _) => Ok(Address::Unix(file.path.clone())),
         }
     }
 
@@ -61,7 +57,7 @@ impl Listener {
     pub(crate) fn accepting(self) -> io::Result<Accepting> {
         match self {
             Self::Tcp(listener) => TcpListener::from_std(listener).map(Accepting::Tcp),
-            Self::Unix(listener, file) => Ok(Accepting::Unix(UnixListener::from_std(listener)?, file)),
+            Self::Unix(file, listener) => Ok(Accepting::Unix(file, UnixListener::from_std(listener)?)),
         }
     }
 }
@@ -70,7 +66,7 @@ impl Listener {
 #[derive(Debug)]
 pub(crate) enum Accepting {
     Tcp(TcpListener),
-    Unix(UnixListener, Arc<SocketFile>),
+    Unix(Arc<SocketFile>, UnixListener),
 }
 
 impl Accepting {
@@ -79,7 +75,7 @@ impl Accepting {
             Self::Tcp(listener) => {
                 listener.accept().await.map(|(stream, address)| (Stream::Tcp(stream), Peer(Some(address))))
             }
-            Self::Unix(listener, _) => listener.accept().await.map(|(stream, _)| (Stream::Unix(stream), Peer(None))),
+            Self::Unix(_, listener) => listener.accept().await.map(|(stream, _)| (Stream::Unix(stream), Peer(None))),
         }
     }
 
@@ -87,7 +83,7 @@ impl Accepting {
     pub(crate) fn into_backlog(self) -> io::Result<Backlog> {
         match self {
             Self::Tcp(listener) => listener.into_std().map(Listener::Tcp),
-            Self::Unix(listener, file) => Ok(Listener::Unix(listener.into_std()?, file)),
+            Self::Unix(file, listener) => Ok(Listener::Unix(file, listener.into_std()?)),
         }
         .map(Backlog)
     }
@@ -105,7 +101,7 @@ impl Backlog {
                 stream.set_nonblocking(true)?;
                 TcpStream::from_std(stream).map(|stream| (Stream::Tcp(stream), Peer(Some(address))))
             }),
-            Listener::Unix(listener, _) => listener.accept().and_then(|(stream, _)| {
+            Listener::Unix(_, listener) => listener.accept().and_then(|(stream, _)| {
                 stream.set_nonblocking(true)?;
                 UnixStream::from_std(stream).map(|stream| (Stream::Unix(stream), Peer(None)))
             }),
@@ -117,15 +113,51 @@ impl Backlog {
     }
 }
 
-/// A socket file of ours, removed when we stop listening.
+/// A socket file of ours, removed when we stop listening, unless another has taken its place.
 #[derive(Debug)]
-pub(crate) struct SocketFile(PathBuf);
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    /// Device and inode.
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    fn new(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), identity: identity(path)? })
+    }
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // If it is gone already, all is well.
-        let _ = std::fs::remove_file(&self.0);
+        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+            // If it is gone already, all is well.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let metadata = std::fs::symlink_metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Tells whether no interface has the address, or the kernel does not know its kind.
+fn is_not_of_this_machine(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
+}
+
+fn listen_on_first(
+    addresses: impl Iterator<Item = SocketAddr>,
+    count: NonZeroUsize,
+) -> io::Result<Vec<std::net::TcpListener>> {
+    let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
+    for address in addresses {
+        match listen_tcp(address, count) {
+            Err(error) if is_not_of_this_machine(&error) => last = error,
+            listeners => return listeners,
+        }
+    }
+    Err(last)
 }
 
 fn listen_tcp(address: SocketAddr, count: NonZeroUsize) -> io::Result<Vec<std::net::TcpListener>> {
@@ -166,17 +198,91 @@ fn bound_tcp(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
 
 /// Removes a socket file that no process listens on: it was left behind by one that was killed.
 fn remove_stale(path: &Path) -> io::Result<()> {
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
-    let is_refused = || {
-        let dialled = std::os::unix::net::UnixStream::connect(path);
-        dialled.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
-    };
-    if is_socket && is_refused() { std::fs::remove_file(path) } else { Ok(()) }
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.file_type().is_socket() => return Err(io::ErrorKind::AlreadyExists.into()),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    let dialling = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // With a full backlog, somebody is behind it.
+    dialling.set_nonblocking(true)?;
+    let dialled = dialling.connect(&SockAddr::unix(path)?);
+    let is_refused = dialled.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+    if is_refused { std::fs::remove_file(path) } else { Ok(()) }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::net::UnixListener as StdUnixListener;
+
     use super::*;
+
+    /// A path for a socket file, and its address.
+    fn place(name: &str) -> (PathBuf, Address) {
+        let path = std::env::temp_dir().join(format!("headsnip-{}-{name}", std::process::id()));
+        let _ = fs::remove_file(&path);
+        (path.clone(), Address::Unix(path))
+    }
+
+    fn bind(address: &Address) -> io::Result<Vec<Listener>> {
+        Listener::bind(address, NonZeroUsize::MIN)
+    }
+
+    /// Or else clients that ask the other address of the name would be another process's.
+    #[test]
+    fn of_a_name_the_first_address_of_this_machine_is_taken_or_refused() {
+        let holder = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = holder.local_addr().expect("an address").port();
+        // One for documentation (RFC 5737), and two of this machine.
+        let foreign = SocketAddr::from(([192, 0, 2, 1], port));
+        let [first, second] = [1, 2].map(|last| SocketAddr::from(([127, 0, 0, last], port)));
+        let bound = |addresses: &[SocketAddr]| {
+            let listeners = listen_on_first(addresses.iter().copied(), NonZeroUsize::MIN)?;
+            listeners[0].local_addr()
+        };
+        assert_eq!(bound(&[foreign, first, second]).expect_err("it is held").kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(bound(&[foreign, second, first]).expect("it is free"), second);
+        assert_eq!(bound(&[foreign]).expect_err("it is not ours").kind(), io::ErrorKind::AddrNotAvailable);
+    }
+
+    #[test]
+    fn only_a_stale_socket_file_is_removed() {
+        let (path, address) = place("stale");
+        drop(StdUnixListener::bind(&path).expect("a free path"));
+        assert!(path.exists(), "it is left behind");
+        let listeners = bind(&address).expect("nobody listens there");
+        assert_eq!(bind(&address).expect_err("we do").kind(), io::ErrorKind::AddrInUse);
+        drop(listeners);
+        assert!(!path.exists());
+        fs::write(&path, "a text").expect("a file");
+        assert_eq!(bind(&address).expect_err("a file is there").kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).expect("it is still there"), "a text");
+        fs::remove_file(path).expect("it was there");
+    }
+
+    #[test]
+    fn a_listener_whose_backlog_is_full_is_there() {
+        let (path, address) = place("full");
+        let owner = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+        owner.bind(&SockAddr::unix(&path).expect("a path")).expect("a free path");
+        owner.listen(0).expect("it listens");
+        let _waiting = std::os::unix::net::UnixStream::connect(&path).expect("there is one place");
+        assert_eq!(bind(&address).expect_err("it is held").kind(), io::ErrorKind::AddrInUse);
+        fs::remove_file(path).expect("it was there");
+    }
+
+    #[test]
+    fn a_file_that_took_the_place_of_ours_stays() {
+        let (path, address) = place("successor");
+        let listeners = bind(&address).expect("a free path");
+        fs::remove_file(&path).expect("it is ours");
+        let _successor = StdUnixListener::bind(&path).expect("a free path");
+        drop(listeners);
+        assert!(path.exists());
+        fs::remove_file(path).expect("it was there");
+    }
 
     #[test]
     fn accepted_connections_send_each_write_at_once() {
