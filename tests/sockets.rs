@@ -10,6 +10,7 @@ use headsnip::config::{Config, Timeouts};
 use headsnip::net::address::Address;
 use headsnip::proxy::Proxy;
 use headsnip::testing::Rules;
+use socket2::{Domain, SockAddr, Socket, Type};
 use support::{Ended, Origin, Peer, Running, body, text};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -432,6 +433,31 @@ fn stopping_resets_an_undelimited_body() {
     client.expect("HTTP/1.1 200 OK\r\n\r\nhalf");
     proxy.stop();
     client.expect_end("", Ended::Reset);
+}
+
+/// The kernel completes no connection to a socket file whose backlog is full, and makes nobody wait either.
+#[test]
+fn a_full_backlog_of_a_socket_file_is_waited_for() {
+    let path = std::env::temp_dir().join(format!("headsnip-{}-backlog", std::process::id()));
+    let owner = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+    owner.bind(&SockAddr::unix(&path).expect("a path")).expect("a free path");
+    owner.listen(0).expect("it listens");
+    let waiting = UnixStream::connect(&path).expect("there is one place");
+    let upstream = || Address::Unix(path.clone());
+    let impatient = Timeouts { connect: Duration::from_millis(200), ..Timeouts::default() };
+    let proxy = Running::with(&Rules::default(), upstream(), impatient);
+    let mut client = proxy.dial();
+    client.send(GET);
+    client.expect_end(reply("504 Gateway Timeout"), Ended::Fin);
+    let proxy = Running::with(&Rules::default(), upstream(), Timeouts::default());
+    let mut client = proxy.dial();
+    client.send(GET);
+    drop(owner.accept().expect("it waits"));
+    drop(waiting);
+    let (mut origin, _) = owner.accept().expect("the proxy dials again");
+    origin.write_all(OK.as_bytes()).expect("the proxy reads");
+    client.expect(OK);
+    std::fs::remove_file(path).expect("it was there");
 }
 
 /// `unix:/path` for both addresses; IPv6.

@@ -13,8 +13,9 @@ use super::address::Address;
 use super::resolve::{Name, Unresolved};
 use super::stream::{Stream, Transport};
 
-/// The pause before another try where no descriptor is left: some client is about to leave, as likely as not.
-const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(50);
+/// The pause before another try where no descriptor is left, or no place in the backlog of a socket file: some client is about
+/// to leave, as likely as not.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Whence a session has its connections to the origin.
 pub(crate) trait Dial: 'static {
@@ -59,7 +60,7 @@ impl Dial for Upstream {
                 Self::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
             };
             match dialled {
-                Err(error) if is_out_of_descriptors(&error) => sleep(DESCRIPTOR_PAUSE).await,
+                Err(error) if is_passing(&error) => sleep(PAUSE).await,
                 dialled => return dialled,
             }
         }
@@ -75,7 +76,7 @@ async fn dial_in_turn(addresses: &[SocketAddr], limit: Duration) -> io::Result<S
         let share = end.saturating_duration_since(Instant::now()) / left;
         last = match timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(Stream::tcp(stream)),
-            Ok(Err(error)) if is_out_of_descriptors(&error) => return Err(error),
+            Ok(Err(error)) if is_passing(&error) => return Err(error),
             Ok(Err(error)) => error,
             Err(_) => io::ErrorKind::TimedOut.into(),
         };
@@ -93,8 +94,9 @@ pub(crate) fn is_dns_error(error: &io::Error) -> bool {
     error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Unresolved>)
 }
 
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+/// Tells whether another try, a moment later, may do: TCP waits by itself for a place in a backlog, a socket file does not.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::AGAIN))
 }
 
 #[cfg(test)]

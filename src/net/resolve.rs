@@ -1,20 +1,21 @@
 //! Finds the addresses of the upstream's name.
 //!
-//! The system's resolver blocks, so it is asked on a thread of the runtime's own. At most one question of a worker is under
-//! way, however many connections wait for its answer, and an answer serves for a while. A resolver that fails or dawdles
-//! does not take the application down: what it answered last is then used on, since a dead address costs no more than a
-//! failed dial.
+//! The system's resolver blocks, so it is asked on a thread of its own, for which nobody waits at the end of the process. At most
+//! one question of a worker is under way, however many connections wait for its answer, and an answer serves for a while. A
+//! resolver that fails or dawdles, or a thread that cannot be had, does not take the application down: what was answered last
+//! is then used on, since a dead address costs no more than a failed dial.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
 
@@ -57,10 +58,19 @@ struct Known {
 impl Name {
     /// A name that the system resolves.
     pub(super) fn new(host: &str, port: u16) -> Self {
-        let name: Rc<str> = host.into();
+        let name: Arc<str> = host.into();
         Self::with_lookup(host, move || {
-            let name = Rc::clone(&name);
-            Box::pin(async move { Ok(tokio::net::lookup_host((&*name, port)).await?.collect()) })
+            let name = Arc::clone(&name);
+            Box::pin(async move {
+                let (teller, answer) = oneshot::channel();
+                let ask = move || {
+                    let found = (&*name, port).to_socket_addrs().map(Iterator::collect);
+                    // The worker may have ended.
+                    let _ = teller.send(found);
+                };
+                thread::Builder::new().name("resolver".into()).spawn(ask)?;
+                answer.await.map_err(io::Error::other)?
+            })
         })
     }
 
