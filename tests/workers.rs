@@ -149,13 +149,14 @@ fn all_workers_drain_and_are_counted_together() {
     assert_eq!(log.last().map(String::as_str), Some("headsnip: drained: 32 connections finished, 0 cut"));
 }
 
-/// A client that one worker has accepted while the other took the last slot is served though the order to end comes.
+/// A client that one worker has accepted while the other took the last slot is served though the order to end comes, and
+/// does not wait for the end of the delay.
 #[test]
 fn who_waits_for_a_slot_is_served_in_a_drain() {
     // The kernel's hash decides whether both come to the same worker, and wait in its backlog.
-    for _ in 0..6 {
+    for delay in ["0s", "1m"].repeat(6) {
         let listener = Origin::new();
-        let flags = ["--workers", "2", "--max-connections", "1", "--drain-delay", "0s"];
+        let flags = ["--workers", "2", "--max-connections", "1", "--drain-delay", delay];
         let proxy = Headsnip::start(&listener.address(), &flags);
         let mut first = proxy.dial();
         first.send(GET);
@@ -169,12 +170,40 @@ fn who_waits_for_a_slot_is_served_in_a_drain() {
         std::thread::sleep(Duration::from_millis(50));
         let last = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
         origin.send(OK);
-        first.expect_end(last, Ended::Fin);
+        if delay == "0s" {
+            first.expect_end(last, Ended::Fin);
+        } else {
+            first.expect(OK);
+        }
         drop(first);
         let mut origin = listener.accept_speaking();
         origin.expect(GET);
         origin.send(OK);
-        second.expect_end(last, Ended::Fin);
+        if delay == "0s" {
+            second.expect_end(last, Ended::Fin);
+        } else {
+            second.expect(OK);
+        }
+    }
+}
+
+/// "A second signal: now", though the worker that listens to signals has no client any more.
+#[test]
+fn a_second_signal_ends_all_workers() {
+    // The kernel's hash decides which worker has the client.
+    for _ in 0..8 {
+        let listener = Origin::new();
+        let flags = ["--workers", "2", "--drain-delay", "0s", "--drain-timeout", "1m"];
+        let proxy = Headsnip::start(&listener.address(), &flags);
+        let (mut client, mut origin) = connect(&proxy, &listener);
+        client.send(GET);
+        origin.expect(GET);
+        proxy.signal("TERM");
+        proxy.await_line("SIGTERM: draining; ");
+        std::thread::sleep(Duration::from_millis(50));
+        proxy.signal("TERM");
+        let (status, log) = proxy.wait(LIMIT);
+        assert_eq!(status.code(), Some(0), "{log:#?}");
     }
 }
 

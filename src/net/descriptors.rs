@@ -12,6 +12,13 @@ const RESERVED: u64 = 14;
 /// at the origin, a client that waits for its slot, and some to spare.
 const RESERVED_BY_WORKER: u64 = 10;
 
+/// Connections of the admin listener; beyond it, they wait. Orchestrators and metrics servers are few.
+pub(crate) const MOST_ADMIN: usize = 16;
+
+/// Descriptors of the admin listener, if there is one: its connections, and six for the listener, its runtime and a look at the
+/// origin.
+const RESERVED_BY_ADMIN: u64 = 22;
+
 /// Raises the limit of open files as far as an unprivileged process may, and tells it; `None`: there is none.
 pub(crate) fn raise_open_file_limit() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
@@ -39,13 +46,21 @@ pub(crate) struct Share {
     pub(crate) pipes: usize,
 }
 
+/// Whether there is an admin listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admin {
+    Off,
+    On,
+}
+
 /// Shares out the descriptors allowed (`None`: there is no limit).
-pub(crate) fn share(limit: Option<u64>, workers: NonZeroUsize) -> Share {
+pub(crate) fn share(limit: Option<u64>, workers: NonZeroUsize, admin: Admin) -> Share {
     let workers = u64::try_from(workers.get()).unwrap_or(u64::MAX);
     let limit = limit.unwrap_or(u64::MAX);
     let pipes = (limit / FOR_PIPES / 2).min(MOST_PIPES) / workers;
     let of_worker = RESERVED_BY_WORKER.saturating_add(pipes * 2);
-    let reserved = RESERVED.saturating_add(of_worker.saturating_mul(workers));
+    let of_admin = if admin == Admin::On { RESERVED_BY_ADMIN } else { 0 };
+    let reserved = (RESERVED + of_admin).saturating_add(of_worker.saturating_mul(workers));
     let clients = if limit == u64::MAX { limit } else { limit.saturating_sub(reserved) / 2 };
     let fit = |count| usize::try_from(count).unwrap_or(usize::MAX);
     Share { clients: fit(clients.max(1)), pipes: fit(pipes) }
@@ -68,7 +83,8 @@ mod tests {
             (None, 4, usize::MAX, 32),
         ] {
             let workers = NonZeroUsize::new(workers).expect("a worker at least");
-            assert_eq!(share(limit, workers), Share { clients, pipes }, "{limit:?}, {workers}");
+            assert_eq!(share(limit, workers, Admin::Off), Share { clients, pipes }, "{limit:?}, {workers}");
         }
+        assert_eq!(share(Some(64), NonZeroUsize::MIN, Admin::On), Share { clients: 9, pipes: 0 });
     }
 }

@@ -132,7 +132,6 @@ impl AsFd for Stream {
     }
 }
 
-/// The other side, for a log line.
 /// Who is at the far end of a connection, as it was when that was made: a dead one does not tell. `None` for a socket file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) Option<SocketAddr>);

@@ -14,36 +14,31 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::runtime::Builder;
 use tokio::sync::{Mutex, Semaphore, oneshot};
 use tokio::task::{LocalSet, spawn_local};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::counters::Counters;
 use super::healthcheck::Check;
-use super::log;
 use super::metrics;
+use super::trouble::Trouble;
 use crate::http1::Denylist;
 use crate::net::address::Address;
+use crate::net::descriptors::MOST_ADMIN;
 use crate::net::dial::{Dial, Upstream};
 use crate::net::listener::{Accepting, Listener};
 use crate::net::stream::Stream;
 
-/// Connections served at once; beyond it, they wait. Orchestrators and metrics servers are few.
-const MOST_CONNECTIONS: usize = 32;
-
-/// How long a connection may take to send a head, or be idle between requests: more than metrics are asked for as a rule.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// For a whole connection, which is for one question: who asks slowly, or does not read, keeps nobody else waiting for longer.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// How long an answer about the origin is given again.
 const KEPT: Duration = Duration::from_secs(1);
 
 /// How long the origin is dialled: orchestrators wait for a second as a rule.
 const DIAL_LIMIT: Duration = Duration::from_millis(900);
-
-/// The pause after a failed accept.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is told here.
 pub(crate) struct Sources {
@@ -95,22 +90,22 @@ impl Drop for Admin {
 }
 
 async fn accept(accepting: &Accepting, answers: &Rc<Answers>) -> Infallible {
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(MOST_ADMIN));
+    let mut trouble = Trouble::default();
     loop {
         // The semaphore is never closed.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { continue };
         match accepting.accept().await {
             Ok((stream, _)) => {
+                trouble.is_over();
                 let answers = Rc::clone(answers);
                 spawn_local(async move {
-                    serve(stream, &answers).await;
+                    // Who is too slow is told nothing.
+                    let _ = timeout(LIMIT, serve(stream, &answers)).await;
                     drop(place);
                 });
             }
-            Err(error) => {
-                log::warning(format_args!("cannot accept a connection to --admin: {error}"));
-                sleep(ACCEPT_PAUSE).await;
-            }
+            Err(error) => trouble.pause(&error).await,
         }
     }
 }
@@ -121,7 +116,7 @@ async fn serve(stream: Stream, answers: &Rc<Answers>) {
         async move { Ok::<_, Infallible>(answers.answer(&request).await) }
     });
     let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).auto_date_header(false);
+    server.keep_alive(false).auto_date_header(false);
     // Who asked badly, or is gone, was told or cannot be.
     let _ = match stream {
         Stream::Tcp(stream) => server.serve_connection(TokioIo::new(stream), service).await,

@@ -1,93 +1,71 @@
 //! A connection to ask something, within a time limit; for subcommands, which do nothing else meanwhile.
 
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant};
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::LocalSet;
+use tokio::time::{Instant, timeout_at};
 
 use crate::net::address::Address;
+use crate::net::dial::{Dial, Upstream};
+use crate::net::stream::{Stream, Transport};
 
 /// A connection whose every call ends by the time limit.
 pub(super) struct Connection {
+    runtime: Runtime,
     stream: Stream,
     end: Instant,
 }
 
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
 impl Connection {
     pub(super) fn open(address: &Address, limit: Duration) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
         let end = Instant::now() + limit;
-        let stream = match address {
-            Address::Tcp { host, port } => {
-                let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-                let mut addresses = (&**host, *port).to_socket_addrs()?;
-                loop {
-                    let Some(address) = addresses.next() else { return Err(last) };
-                    match TcpStream::connect_timeout(&reachable(address), left(end)?) {
-                        Ok(stream) => break Stream::Tcp(stream),
-                        Err(error) => last = error,
-                    }
-                }
-            }
-            Address::Unix(path) => Stream::Unix(UnixStream::connect(path)?),
-        };
-        Ok(Self { stream, end })
-    }
-
-    /// Ends sooner, if the limit given is shorter than what is left.
-    pub(super) fn within(&mut self, limit: Duration) -> Result<Vec<u8>, io::Error> {
-        let end = self.end;
-        self.end = end.min(Instant::now() + limit);
-        let read = self.read();
-        self.end = end;
-        read
+        let upstream = Upstream::new(address);
+        let dialled = LocalSet::new().block_on(&runtime, by(end, upstream.dial(limit)));
+        Ok(Self { runtime, stream: dialled?, end })
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let left = Some(left(self.end)?);
-        match &mut self.stream {
-            Stream::Tcp(stream) => stream.set_write_timeout(left).and_then(|()| stream.write_all(bytes)),
-            Stream::Unix(stream) => stream.set_write_timeout(left).and_then(|()| stream.write_all(bytes)),
-        }
+        let Self { runtime, stream, end } = self;
+        let mut left = bytes;
+        let writing = poll_fn(|context| {
+            while !left.is_empty() {
+                match stream.poll_write(context, left) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Poll::Ready(Ok(count)) => left = left.get(count..).unwrap_or_default(),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                }
+            }
+            Poll::Ready(Ok(()))
+        });
+        runtime.block_on(by(*end, writing))
     }
 
     /// The next bytes; none at the end.
     pub(super) fn read(&mut self) -> io::Result<Vec<u8>> {
-        let left = Some(left(self.end)?);
+        self.read_by(self.end)
+    }
+
+    /// The same, within a shorter time.
+    pub(super) fn read_within(&mut self, limit: Duration) -> io::Result<Vec<u8>> {
+        self.read_by(self.end.min(Instant::now() + limit))
+    }
+
+    fn read_by(&mut self, end: Instant) -> io::Result<Vec<u8>> {
+        let Self { runtime, stream, .. } = self;
         let mut room = vec![0; 16 * 1024];
-        let read = match &mut self.stream {
-            Stream::Tcp(stream) => stream.set_read_timeout(left).and_then(|()| stream.read(&mut room)),
-            Stream::Unix(stream) => stream.set_read_timeout(left).and_then(|()| stream.read(&mut room)),
-        };
-        match read {
-            Ok(count) => {
-                room.truncate(count);
-                Ok(room)
-            }
-            // The kernel's word for a time limit of a socket.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(io::ErrorKind::TimedOut.into()),
-            Err(error) => Err(error),
-        }
+        let count = runtime.block_on(by(end, poll_fn(|context| stream.poll_read(context, &mut room))))?;
+        room.truncate(count);
+        Ok(room)
     }
 }
 
-/// What is left of the time limit.
-fn left(end: Instant) -> io::Result<Duration> {
-    let left = end.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
-}
-
-/// Who listens on all addresses is asked on that of the machine itself.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    address
+async fn by<T>(end: Instant, done: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout_at(end, pin!(done)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }

@@ -11,3 +11,4 @@ mod metrics;
 #[doc(hidden)]
 pub mod probe;
 pub(crate) mod reason;
+pub(crate) mod trouble;

@@ -9,6 +9,7 @@ mod reply;
 pub(crate) mod session;
 pub(crate) mod worker;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::thread;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 use self::handle::Closing;
 pub use self::handle::Handle;
@@ -96,7 +97,8 @@ impl Proxy {
         let admin =
             config.admin.as_ref().map(|address| bind_admin(address).map_err(|e| StartError::Admin(address.clone(), e)));
         let workers: io::Result<Vec<_>> = listeners.into_iter().map(begin).collect();
-        let share = descriptors::share(descriptors::raise_open_file_limit(), config.workers);
+        let has_admin = if config.admin.is_some() { descriptors::Admin::On } else { descriptors::Admin::Off };
+        let share = descriptors::share(descriptors::raise_open_file_limit(), config.workers, has_admin);
         let counts = Counts((0..config.workers.get()).map(|_| Counters::new(&config.policy.denylist)).collect());
         Ok(Self {
             config,
@@ -147,14 +149,23 @@ impl Proxy {
             })
         });
         let own = workers.next();
+        // Closed when all the others have ended.
+        let (at_work, mut all_ended) = mpsc::channel::<Infallible>(1);
         let others = workers.map(|(runtime, listener, orders, worker)| {
-            let serve = move || runtime.block_on(worker::serve(worker(), listener, orders, std::future::pending()));
+            let at_work = at_work.clone();
+            let serve = move || {
+                let _at_work = at_work;
+                let nobody = std::future::ready(());
+                runtime.block_on(worker::serve(worker(), listener, orders, std::future::pending(), nobody))
+            };
             thread::Builder::new().name("worker".into()).spawn(serve)
         });
         let others = others.collect::<io::Result<Vec<_>>>().inspect_err(|_| handle.cut())?;
+        drop(at_work);
         let mut drained = Drained { finished: 0, cut: 0 };
         if let Some((runtime, listener, orders, worker)) = own {
-            drained += runtime.block_on(worker::serve(worker(), listener, orders, alongside));
+            let all_ended = async move { all_ended.recv().await.map_or((), |never| match never {}) };
+            drained += runtime.block_on(worker::serve(worker(), listener, orders, alongside, all_ended));
         }
         for other in others {
             drained += other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -203,7 +214,7 @@ fn begin(listener: Listener) -> io::Result<(Runtime, Accepting)> {
 fn max_clients(config: &Config, allowed: usize) -> usize {
     match config.max_connections.map(NonZeroUsize::get) {
         Some(wanted) if wanted > allowed => {
-            log::event(format_args!("{wanted} connections are asked for; the open-file limit allows {allowed}"));
+            log::warning(format_args!("{wanted} connections are asked for; the open-file limit allows {allowed}"));
             allowed
         }
         Some(wanted) => wanted,
@@ -226,6 +237,8 @@ fn explain(formatter: &mut fmt::Formatter<'_>, flag: &str, address: &Address, er
     write!(formatter, "cannot listen on {address}: {error}")?;
     let advice = [
         (io::ErrorKind::AddrInUse, "another process holds it: stop that one, or choose another"),
+        (io::ErrorKind::AlreadyExists, "a file that is no socket is in the way: remove it, or choose another"),
+        (io::ErrorKind::NotFound, "its folder must be there: make it, or choose another"),
         (io::ErrorKind::PermissionDenied, "it wants a privilege: choose another"),
         (io::ErrorKind::AddrNotAvailable, "no interface of this machine has that address: choose another"),
     ];

@@ -229,7 +229,9 @@ impl<D: Dial> Session<D> {
             Origin::Dialling(_) => return None,
             // How the origin's side ends, or what it says, tells whether the request can be sent once more.
             Origin::Open { writing: Writing::Refused(_), .. } if self.inbound.is_keeping() => return None,
-            Origin::Open { writing: Writing::Refused(_), .. } => return self.discard(context),
+            Origin::Open { writing: Writing::Refused(_), .. } => {
+                return self.discard(context).is_err().then(|| self.client_lost());
+            }
             Origin::Open { stream, .. } => Some(stream),
         };
         let source = (self.client_reading == Side::Open).then_some(&mut self.client);
@@ -291,17 +293,16 @@ impl<D: Dial> Session<D> {
     }
 
     /// Reads and throws away what the client sends.
-    fn discard(&mut self, context: &mut Context<'_>) -> Option<Stage> {
+    fn discard(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         let mut room = [0; 4096];
-        while self.client_reading == Side::Open {
-            match self.client.poll_read(context, &mut room) {
-                Poll::Pending => break,
-                Poll::Ready(Ok(0)) => self.client_reading = Side::Ended,
-                Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(_)) => return Some(Stage::Gone),
+        while self.client_reading == Side::Open
+            && let Poll::Ready(count) = self.client.poll_read(context, &mut room)
+        {
+            if count? == 0 {
+                self.client_reading = Side::Ended;
             }
         }
-        None
+        Ok(())
     }
 
     fn is_finished(&self) -> bool {
@@ -385,7 +386,7 @@ where
 
 impl<D: Dial> Drop for Session<D> {
     fn drop(&mut self) {
-        // Ended from outside, as at the end of the process: a clean end to an undelimited body would be a lie.
+        // Ended from outside, by who embeds this: a clean end to an undelimited body would be a lie.
         let is_cut = match self.stage {
             Stage::Relaying => self.followed.exchange.give_up(Status::BadGateway) == Ending::Reset,
             Stage::Flushing => !self.outbound.is_flushed(),

@@ -3,7 +3,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +22,7 @@ use crate::net::listener::{Accepting, Backlog, MOST_WAITING};
 use crate::net::stream::{Peer, Stream};
 use crate::ops::counters::Counters;
 use crate::ops::log;
-
-/// The pause after a failed accept: with no descriptor left, the next try would fail at once and for ever.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+use crate::ops::trouble::Trouble;
 
 /// How often a draining worker looks whether the application is still there.
 const PROBE_PAUSE: Duration = Duration::from_secs(1);
@@ -132,19 +129,24 @@ impl Worker<Upstream> {
     async fn accept(self: &Rc<Self>, listener: &Accepting) -> Infallible {
         let mut trouble = Trouble::default();
         loop {
-            // A slot kept while nobody comes would be one less for the other workers.
-            drop(self.slots.acquire().await);
-            match listener.accept().await {
-                Ok(client) => {
-                    trouble.is_over();
-                    // Not held here: this may be given up at any time.
-                    self.waiting.replace(Some(client));
-                    self.take_slot().await;
-                    if let Some(client) = self.waiting.take() {
-                        self.serve(client);
+            // Who was accepted is not held here: this may be given up at any time, and begun again.
+            if self.waiting.borrow().is_none() {
+                // A slot kept while nobody comes would be one less for the other workers.
+                drop(self.slots.acquire().await);
+                match listener.accept().await {
+                    Ok(client) => {
+                        trouble.is_over();
+                        self.waiting.replace(Some(client));
+                    }
+                    Err(error) => {
+                        trouble.pause(&error).await;
+                        continue;
                     }
                 }
-                Err(error) => trouble.pause(&error).await,
+            }
+            self.take_slot().await;
+            if let Some(client) = self.waiting.take() {
+                self.serve(client);
             }
         }
     }
@@ -166,6 +168,7 @@ impl Worker<Upstream> {
             let next = self.waiting.take().map_or_else(|| backlog.next(), |client| Ok(Some(client)));
             match next {
                 Ok(Some(client)) => {
+                    self.waiting.replace(Some(client));
                     if let Ok(slot) = self.slots.try_acquire() {
                         slot.forget();
                     } else {
@@ -173,7 +176,9 @@ impl Worker<Upstream> {
                         self.close(closing);
                         self.take_slot().await;
                     }
-                    self.serve(client);
+                    if let Some(client) = self.waiting.take() {
+                        self.serve(client);
+                    }
                 }
                 Ok(None) => return,
                 Err(error) => {
@@ -239,23 +244,31 @@ impl Worker<Upstream> {
         self.close(Closing::Cut);
         self.await_empty().await;
         let cut = self.cut.get() - before.1;
-        Drained { finished: self.ended.get() - before.0 - cut, cut }
+        let finished = self.ended.get() - before.0 - cut;
+        // Who waited for a slot to the last had one request at least to make.
+        Drained { finished, cut: cut + usize::from(self.waiting.take().is_some()) }
     }
 }
 
-/// Serves, with another task alongside, until the orders and the clients have it end.
+/// Serves until the orders and the clients have it end. Another task goes on alongside until `others` have ended too.
 pub(super) async fn serve(
     worker: Worker<Upstream>,
     listener: Accepting,
     orders: watch::Receiver<Closing>,
     alongside: impl Future<Output = ()> + 'static,
+    others: impl Future<Output = ()>,
 ) -> Drained {
     let worker = Rc::new(worker);
     let sessions = LocalSet::new();
     let sweeping = Rc::clone(&worker);
     sessions.spawn_local(async move { sweeping.deadlines.sweep().await });
     sessions.spawn_local(alongside);
-    sessions.run_until(worker.live(listener, orders)).await
+    let lived = async {
+        let drained = worker.live(listener, orders).await;
+        others.await;
+        drained
+    };
+    sessions.run_until(lived).await
 }
 
 /// The order to end, once it goes at least so far.
@@ -264,29 +277,5 @@ async fn ordered(orders: &mut watch::Receiver<Closing>, least: Closing) -> Closi
         Ok(closing) => *closing,
         // Nobody is left who could order anything.
         Err(_) => std::future::pending().await,
-    }
-}
-
-/// Connections that cannot be accepted, one after another.
-#[derive(Default)]
-struct Trouble {
-    is_told: bool,
-}
-
-impl Trouble {
-    fn is_over(&mut self) {
-        self.is_told = false;
-    }
-
-    async fn pause(&mut self, error: &io::Error) {
-        // The peer gave up before it was accepted: the next one may be fine.
-        if error.kind() == io::ErrorKind::ConnectionAborted {
-            return;
-        }
-        if !self.is_told {
-            self.is_told = true;
-            log::event(format_args!("cannot accept a connection: {error}; trying again until it works"));
-        }
-        sleep(ACCEPT_PAUSE).await;
     }
 }

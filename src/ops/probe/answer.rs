@@ -69,7 +69,7 @@ impl Answer {
         connection.write(&request.bytes)?;
         let (mut held, mut read) = (Vec::new(), 0);
         if !request.body.is_empty() {
-            match connection.within(CONTINUE) {
+            match connection.read_within(CONTINUE) {
                 Ok(bytes) => held = bytes,
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
                 Err(error) => return Err(error),

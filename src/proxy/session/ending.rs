@@ -9,6 +9,7 @@ use crate::http1::exchange::Phase;
 use crate::http1::{Ending, Fault, Status};
 use crate::net::dial::{Dial, is_absent, is_dns_error};
 use crate::net::stream::Transport;
+use crate::ops::counters::DialResult;
 use crate::ops::reason::Reason;
 use crate::proxy::deadline::Key;
 use crate::proxy::handle::Closing;
@@ -37,6 +38,7 @@ impl<D: Dial> Session<D> {
         let (of, (status, reason), detail) = match (&self.origin, self.waited) {
             (_, None | Some(Phase::Idle)) => return Stage::Gone,
             (Origin::Dialling(_), _) => {
+                self.worker.counters.dials(DialResult::Failed(Reason::ConnectionTimeout)).count();
                 (Of::Origin, (Status::GatewayTimeout, Reason::ConnectionTimeout), "connect_timeout")
             }
             (_, Some(Phase::Head)) => (Of::Client, (Status::RequestTimeout, Reason::HttpRequestError), "head_timeout"),
@@ -134,7 +136,8 @@ impl<D: Dial> Session<D> {
 
     pub(super) fn linger(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
         let is_over = self.worker.closing() == Closing::Cut || self.worker.deadlines.has_passed(deadline);
-        self.discard(context).or((is_over || self.client_reading == Side::Ended).then_some(Stage::Gone))
+        let is_gone = self.discard(context).is_err() || self.client_reading == Side::Ended;
+        (is_over || is_gone).then_some(Stage::Gone)
     }
 }
 

@@ -1,0 +1,37 @@
+//! Connections that cannot be accepted.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::log;
+
+/// The pause after a failed accept: with no descriptor left, the next try would fail at once and for ever.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that cannot be accepted, one after another: the log is told of the first.
+#[derive(Debug, Default)]
+pub(crate) struct Trouble {
+    is_told: bool,
+}
+
+impl Trouble {
+    /// One was accepted.
+    pub(crate) fn is_over(&mut self) {
+        self.is_told = false;
+    }
+
+    /// One could not be.
+    pub(crate) async fn pause(&mut self, error: &io::Error) {
+        // The peer gave up before it was accepted: the next one may be fine.
+        if error.kind() == io::ErrorKind::ConnectionAborted {
+            return;
+        }
+        if !self.is_told {
+            self.is_told = true;
+            log::warning(format_args!("cannot accept a connection: {error}; trying again until it works"));
+        }
+        sleep(PAUSE).await;
+    }
+}
