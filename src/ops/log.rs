@@ -76,9 +76,10 @@ pub(crate) fn bad_end(client: &dyn Display, side: Side, reason: Reason, detail: 
     write(Level::Warning, &format_args!("client {client}: {side} {reason}: {detail} ({ending})"), LONGEST, &fields);
 }
 
-/// Tells what a dry run leaves in place; once an entry of the denylist.
+/// Tells what a dry run leaves in place; once a name, which an entry of the denylist covers.
 pub(crate) fn would_remove(line: &[u8], entry: &str) {
-    if limiter().is_first_of(entry) {
+    let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+    if limiter().is_first_of(name) {
         let line = String::from_utf8_lossy(line);
         write(Level::Info, &format_args!("dry run: would remove \"{line}\", denied by {entry}"), LONGEST, &[]);
     }

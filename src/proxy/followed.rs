@@ -30,6 +30,8 @@ pub(super) struct Followed {
 struct Told {
     client: Peer,
     notes: Option<Pooled>,
+    /// Whether it was told why this connection ends badly: what else comes of it has the same reason.
+    has_failed: bool,
 }
 
 /// What was noted of exchanges that are not over, oldest first.
@@ -59,7 +61,7 @@ impl Notes {
 
 impl Followed {
     pub(super) fn new(exchange: Exchange<'static>, client: Peer) -> Self {
-        Self { exchange, told: Box::new(Told { client, notes: None }) }
+        Self { exchange, told: Box::new(Told { client, notes: None, has_failed: false }) }
     }
 
     /// Has the core judge, and counts what it found.
@@ -132,7 +134,7 @@ impl Followed {
             let Some((entry, removed)) = entry.and_then(|entry| Some((entry, worker.counters.removed(entry)?))) else {
                 continue;
             };
-            if worker.config.dry_run && removed.value() == 0 {
+            if worker.config.dry_run {
                 log::would_remove(line.trim_ascii_end(), &denylist.entries().nth(entry).unwrap_or_default());
             }
             removed.count();
@@ -176,8 +178,11 @@ impl Followed {
         detail: &dyn Display,
         ending: Ending,
     ) {
-        worker.counters.failures(side, reason).count();
-        log::bad_end(&self.told.client, side, reason, detail, ending);
+        if !self.told.has_failed {
+            worker.counters.failures(side, reason).count();
+            log::bad_end(&self.told.client, side, reason, detail, ending);
+        }
+        self.told.has_failed |= ending != Ending::DropOrigin;
         self.settle();
         if let Ending::Reply(status) = ending {
             worker.counters.responses(status.code()).count();
@@ -193,7 +198,8 @@ impl Followed {
         if worker.config.access_log && ending != Ending::DropOrigin {
             let failure = Failure::new(side, reason, detail, ending);
             let unanswered = self.told.notes.iter_mut().flat_map(|notes| notes.records.range_mut(notes.answered..));
-            unanswered.for_each(|record| record.failure = Some(failure.clone()));
+            // The first reason is the cause of the others.
+            unanswered.for_each(|record| record.failure = record.failure.take().or_else(|| Some(failure.clone())));
         }
     }
 

@@ -12,6 +12,7 @@ mod subcommands;
 use std::net::TcpStream;
 use std::process::{Command, Output};
 
+use ::headsnip::net::address::Address;
 use support::headsnip::Headsnip;
 use support::{Origin, Peer};
 
@@ -21,7 +22,12 @@ const STRIPPED: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// headsnip with an admin listener, and where that is.
 fn with_admin(origin: &Origin, flags: &[&str]) -> (Headsnip, String) {
-    let proxy = Headsnip::start(&origin.address(), &[flags, &["--admin", "127.0.0.1:0"]].concat());
+    with_admin_before(&origin.address(), flags)
+}
+
+/// The same, before what is no origin.
+fn with_admin_before(upstream: &Address, flags: &[&str]) -> (Headsnip, String) {
+    let proxy = Headsnip::start(upstream, &[flags, &["--admin", "127.0.0.1:0"]].concat());
     let address = admin_of(&proxy);
     (proxy, address)
 }

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use super::support::{Origin, text};
-use super::{GET, LEAKY, STRIPPED, ask, exchange, with_admin};
+use super::support::{Origin, full_backlog, text};
+use super::{GET, LEAKY, STRIPPED, ask, exchange, with_admin, with_admin_before};
 
 /// The value of a sample.
 fn value(metrics: &str, sample: &str) -> Option<f64> {
@@ -67,6 +67,33 @@ fn the_metrics_of_the_contract_count_what_happened() {
     assert_eq!(value(&metrics, sample), Some(2.0 * length(STRIPPED) + length(hinted) + own), "{metrics}");
     assert!(value(&metrics, "headsnip_first_byte_seconds_sum").is_some_and(|sum| sum > 0.0), "{metrics}");
     check_by_promtool(&metrics);
+}
+
+/// "One named reason": what else comes of a connection that has failed is told and counted no more.
+#[test]
+fn a_bad_end_has_one_reason_and_a_dial_in_vain_is_counted() {
+    let origin = Origin::new();
+    let (proxy, admin) = with_admin(&origin, &["--access-log", "--log-format", "json"]);
+    let mut client = proxy.dial();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
+    let server = origin.accept_speaking();
+    client.finish();
+    proxy.await_line("request_incomplete");
+    drop(server);
+    assert!(client.read_to_end().0.starts_with(b"HTTP/1.1 502 "));
+    let full = full_backlog();
+    let (slow, slow_admin) = with_admin_before(&full.address(), &["--connect-timeout", "200ms"]);
+    let mut client = slow.dial();
+    client.send(GET);
+    assert!(client.read_to_end().0.starts_with(b"HTTP/1.1 504 "));
+    let metrics = ask(&admin, "GET", "/metrics").1;
+    let failures = metrics.lines().filter(|line| line.starts_with("headsnip_failures_total") && !line.ends_with(" 0"));
+    let failures: Vec<&str> = failures.collect();
+    assert_eq!(failures, ["headsnip_failures_total{side=\"client\",reason=\"http_request_error\"} 1"]);
+    assert_eq!(proxy.log().iter().filter(|line| line.contains("\"warning\"")).count(), 1, "{:?}", proxy.log());
+    let metrics = ask(&slow_admin, "GET", "/metrics").1;
+    let sample = "headsnip_origin_dials_total{result=\"connection_timeout\"}";
+    assert_eq!(value(&metrics, sample), Some(1.0), "{metrics}");
 }
 
 fn length(text: &str) -> f64 {

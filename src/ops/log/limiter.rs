@@ -1,5 +1,6 @@
 //! Counts the lines of each side and reason, so that they can be limited.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::ops::reason::{Reason, Side};
@@ -10,11 +11,14 @@ const MOST_LINES: u32 = 10;
 /// How long those are counted.
 const WINDOW: Duration = Duration::from_secs(10);
 
+/// Names of denied lines that are told of: a prefix covers as many as an origin makes up.
+const MOST_NAMES: usize = 256;
+
 /// Which lines were written.
 pub(super) struct Limiter {
     windows: Vec<Window>,
-    /// What was told once and for all.
-    told: Vec<String>,
+    /// Names that were told of, in lower case; at most [`MOST_NAMES`].
+    told: BTreeSet<Box<[u8]>>,
 }
 
 struct Window {
@@ -27,7 +31,7 @@ struct Window {
 
 impl Limiter {
     pub(super) const fn new() -> Self {
-        Self { windows: Vec::new(), told: Vec::new() }
+        Self { windows: Vec::new(), told: BTreeSet::new() }
     }
 
     /// Tells whether another line may be written. If not, it is counted.
@@ -49,13 +53,9 @@ impl Limiter {
         }
     }
 
-    /// Tells whether nothing was told of that entry before. There are as many as the configuration names.
-    pub(super) fn is_first_of(&mut self, entry: &str) -> bool {
-        let is_first = !self.told.iter().any(|told| told == entry);
-        if is_first {
-            self.told.push(entry.to_owned());
-        }
-        is_first
+    /// Tells whether nothing was told of that name before, and may be now.
+    pub(super) fn is_first_of(&mut self, name: &[u8]) -> bool {
+        self.told.len() < MOST_NAMES && self.told.insert(name.to_ascii_lowercase().into())
     }
 
     /// Closes the windows that have ended, or all, and tells how many lines each left out, if any.
