@@ -135,6 +135,8 @@ impl Drive<'_> {
                 self.inbound.extend_from_slice(bytes);
                 Ok(())
             }
+            // A connection that was dropped says nothing more.
+            Step::Origin(_) if self.outcome.end == End::OriginDropped => Ok(()),
             Step::Origin(bytes) => {
                 self.outbound.extend_from_slice(bytes);
                 self.judge_outbound()
