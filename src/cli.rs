@@ -61,8 +61,11 @@ impl fmt::Display for UsageError {
 
 /// Reads arguments (without the program's name) and the environment.
 pub fn parse(arguments: &[String], environment: impl Fn(&str) -> Option<String>) -> Result<Command, UsageError> {
-    let arguments = split_equals_signs(arguments);
+    let (arguments, switched_off) = as_argh_knows_them(arguments)?;
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let environment = |name: &str| {
+        if switched_off.contains(&name.to_owned()) { Some("false".to_owned()) } else { environment(name) }
+    };
     let mut flags = match Flags::from_args(&[NAME], &arguments) {
         Ok(flags) => flags,
         Err(exit) if exit.status.is_ok() => return Ok(Command::Print(exit.output)),
@@ -182,17 +185,19 @@ fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageEr
 /// Each address is for one thing.
 fn check_addresses(config: &Config) -> Result<(), UsageError> {
     let is_chosen_by_kernel = |address: &Address| matches!(address, Address::Tcp { port: 0, .. });
-    if config.listen == config.upstream && !is_chosen_by_kernel(&config.listen) {
+    if config.upstream.is_reached_at(&config.listen) && !is_chosen_by_kernel(&config.listen) {
         return Err(UsageError(format!(
-            "--listen and --upstream are both {}: headsnip would relay to itself. --upstream is where the application server listens.",
-            config.listen
+            "--listen {} is where --upstream {} is: headsnip would relay to itself. --upstream is where the application server listens.",
+            config.listen, config.upstream
         )));
     }
     if is_chosen_by_kernel(&config.upstream) {
         return Err(UsageError(format!("--upstream \"{}\": nothing listens on port 0", config.upstream)));
     }
     let admin = config.admin.as_ref().filter(|admin| !is_chosen_by_kernel(admin));
-    if let Some(taken) = admin.filter(|admin| [&config.listen, &config.upstream].contains(admin)) {
+    if let Some(taken) =
+        admin.filter(|admin| [&config.listen, &config.upstream].map(|other| admin.is_reached_at(other)).contains(&true))
+    {
         return Err(UsageError(format!(
             "--admin is {taken}, which is --listen or --upstream too: clients must not reach it. Choose a port of its own."
         )));
@@ -263,13 +268,27 @@ fn variable(flag: &str) -> String {
     format!("HEADSNIP_{}", flag.to_ascii_uppercase().replace('-', "_"))
 }
 
-/// `--flag=value` as two arguments: argh knows only those.
-fn split_equals_signs(arguments: &[String]) -> Vec<String> {
-    let split = |argument: &String| match argument.split_once('=') {
-        Some((flag, value)) if flag.starts_with("--") => vec![flag.to_owned(), value.to_owned()],
-        _ => vec![argument.clone()],
-    };
-    arguments.iter().flat_map(split).collect()
+/// `--flag=value` as two arguments, `-h` and `-V` as words, and switches without a value. With the variables of those that are
+/// switched off.
+fn as_argh_knows_them(arguments: &[String]) -> Result<(Vec<String>, Vec<String>), UsageError> {
+    let (mut known, mut switched_off) = (Vec::new(), Vec::new());
+    for argument in arguments {
+        match (argument.as_str(), argument.split_once('=')) {
+            ("-h", _) => known.push("--help".to_owned()),
+            ("-V", _) => known.push("--version".to_owned()),
+            (_, Some((flag, value))) if flags::is_switch(flag) => {
+                let value = Value { text: value.to_owned(), origin: flag.to_owned() };
+                if value.switch()? {
+                    known.push(flag.to_owned());
+                } else {
+                    switched_off.push(variable(flag.trim_start_matches("--")));
+                }
+            }
+            (_, Some((flag, value))) if flag.starts_with("--") => known.extend([flag.to_owned(), value.to_owned()]),
+            _ => known.push(argument.clone()),
+        }
+    }
+    Ok((known, switched_off))
 }
 
 #[cfg(test)]
@@ -333,7 +352,7 @@ mod tests {
     fn complaints_say_what_where_and_what_would_be_right() {
         for (arguments, words) in [
             (vec!["--lisen", "a:1"], vec!["--lisen", "--listen"]),
-            (vec!["--listen", "8080"], vec!["--listen \"8080\"", "no port", "127.0.0.1:8080"]),
+            (vec!["--listen", "8080"], vec!["--listen \"8080\"", "a colon between", "127.0.0.1:8080"]),
             (vec!["--listen"], vec!["--listen"]),
             (vec!["serve"], vec!["serve"]),
             (vec!["--head-timeout", "30"], vec!["--head-timeout \"30\"", "no unit", "30s"]),

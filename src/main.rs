@@ -27,9 +27,18 @@ fn main() -> ExitCode {
 
 fn obey() -> ExitCode {
     let arguments: Result<Vec<String>, _> = std::env::args_os().skip(1).map(std::ffi::OsString::into_string).collect();
-    let Ok(arguments) = arguments else {
-        return complain(USAGE, "an argument is not UTF-8 text");
+    let arguments = match arguments {
+        Ok(arguments) => arguments,
+        Err(argument) => {
+            let shown = argument.to_string_lossy();
+            return complain(USAGE, format_args!("the argument {shown:?} is not UTF-8 text"));
+        }
     };
+    // To pass over one would leave in place what it says to remove.
+    let is_no_text = |name: &String| matches!(std::env::var(name), Err(std::env::VarError::NotUnicode(_)));
+    if let Some(name) = cli::variables().find(is_no_text) {
+        return complain(USAGE, format_args!("the environment variable {name} is not UTF-8 text"));
+    }
     match cli::parse(&arguments, |name| std::env::var(name).ok()) {
         Ok(Command::Run(config, format)) => {
             log::set_format(format);
@@ -42,7 +51,7 @@ fn obey() -> ExitCode {
         },
         Ok(Command::Probe(probe)) => match probe.run() {
             Ok(findings) => {
-                let code = if findings.is_disclosing() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS };
+                let code = if findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) };
                 print(&findings.told(probe.report), code)
             }
             Err(line) => complain(FAILED, line),
@@ -55,12 +64,16 @@ fn run(config: Config) -> ExitCode {
     warn_of_unknown_variables();
     let (upstream, drain, is_dry_run) = (config.upstream.clone(), config.drain, config.dry_run);
     let denied = config.policy.denylist.entries().collect::<Vec<_>>().join(", ");
+    let denied = if denied.is_empty() { "nothing" } else { &denied };
     let proxy = match Proxy::bind(config) {
         Ok(proxy) => proxy,
         Err(error) => return complain(FAILED, error),
     };
     let verb = if is_dry_run { "a dry run, looking for" } else { "removing" };
     log::event(format_args!("listening on {}, upstream {upstream}, {verb} {denied}", proxy.address()));
+    if denied == "nothing" {
+        log::warning(format_args!("nothing is removed: --keep exempts all that is denied"));
+    }
     if let Some(admin) = proxy.admin_address() {
         log::event(format_args!("admin on {admin}"));
     }

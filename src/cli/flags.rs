@@ -1,6 +1,6 @@
 //! The flags and subcommands, from which the help text, the man page and the completions are made too.
 
-use argh::{ArgsInfo, FromArgs};
+use argh::{ArgsInfo, FlagInfoKind, FromArgs};
 
 /// Relays HTTP/1.1 to one application server and removes Server, X-Powered-By and other denied field lines from every
 /// response head. Every other byte goes through unchanged.
@@ -151,6 +151,12 @@ pub(super) struct Completions {
 #[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "man", example = "headsnip man | man -l -", error_code(0, "printed"))]
 pub(super) struct Man {}
+
+/// Tells whether a flag of serving has no value.
+pub(super) fn is_switch(flag: &str) -> bool {
+    let mut flags = Flags::get_args_info().flags.iter();
+    flags.any(|known| known.long == flag && known.kind == FlagInfoKind::Switch)
+}
 
 /// The names of all flags of serving that set something.
 pub(super) fn settings() -> impl Iterator<Item = &'static str> {

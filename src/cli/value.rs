@@ -28,6 +28,15 @@ impl Value {
         self.text.parse().map_err(|error: T::Err| self.complain(&error))
     }
 
+    /// Of a flag that needs no value.
+    pub(super) fn switch(&self) -> Result<bool, UsageError> {
+        match &*self.text {
+            "true" | "1" => Ok(true),
+            "false" | "0" | "" => Ok(false),
+            _ => Err(self.complain("right would be: true or false")),
+        }
+    }
+
     pub(super) fn complain(&self, problem: impl fmt::Display) -> UsageError {
         UsageError(format!("{} \"{}\": {problem}", self.origin, self.text))
     }
@@ -46,11 +55,7 @@ impl Environment<'_> {
         match self.one(None, name) {
             _ if is_given => Ok(true),
             None => Ok(false),
-            Some(value) => match &*value.text {
-                "true" | "1" => Ok(true),
-                "false" | "0" | "" => Ok(false),
-                _ => Err(value.complain("right would be: true or false")),
-            },
+            Some(value) => value.switch(),
         }
     }
 

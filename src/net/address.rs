@@ -1,7 +1,7 @@
 //! Where to listen and whom to front: `host:port`, `[v6]:port` or `unix:/path`.
 
 use std::fmt;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -63,6 +63,30 @@ impl FromStr for Address {
     }
 }
 
+impl Address {
+    /// Tells whether who connects here reaches who listens there, as far as the addresses alone tell.
+    pub(crate) fn is_reached_at(&self, listening: &Self) -> bool {
+        match (self, listening) {
+            (Self::Unix(path), Self::Unix(other)) => path == other,
+            (Self::Tcp { host, port }, Self::Tcp { host: other, port: other_port }) => {
+                let number = |host: &str| -> Option<IpAddr> {
+                    if host == "localhost" { Some(Ipv4Addr::LOCALHOST.into()) } else { host.parse().ok() }
+                };
+                let is_own = |address: IpAddr| address.is_loopback() || address.is_unspecified();
+                let is_same = match (number(host), number(other)) {
+                    (Some(one), Some(two)) if one.is_unspecified() || two.is_unspecified() => {
+                        is_own(one) && is_own(two)
+                    }
+                    (Some(one), Some(two)) => one == two,
+                    (None, _) | (_, None) => host == other,
+                };
+                port == other_port && is_same
+            }
+            (Self::Unix(_), Self::Tcp { .. }) | (Self::Tcp { .. }, Self::Unix(_)) => false,
+        }
+    }
+}
+
 impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Self {
         Self::Tcp { host: address.ip().to_string().into(), port: address.port() }
@@ -82,7 +106,7 @@ impl fmt::Display for Address {
 impl fmt::Display for AddressError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::NoPort => "there is no port",
+            Self::NoPort => "a host and a port are wanted, with a colon between",
             Self::BadPort => "the port is not a number from 0 to 65535",
             Self::NoHost => "there is no host before the port",
             Self::BadHost => "the host is neither a name nor an IP address (an IPv6 address stands in brackets)",
@@ -103,6 +127,34 @@ mod tests {
     fn addresses_are_read_and_written_alike() {
         for text in ["127.0.0.1:8080", "[::1]:80", "app.internal:3000", "localhost:0", "unix:/run/app.sock"] {
             assert_eq!(text.parse::<Address>().expect(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn an_address_is_reached_at_itself_and_at_all_of_the_machine() {
+        let is_reached = |address: &str, listening: &str| {
+            let [address, listening] = [address, listening].map(|text| text.parse::<Address>().expect(text));
+            address.is_reached_at(&listening)
+        };
+        for (address, listening) in [
+            ("localhost:80", "0.0.0.0:80"),
+            ("127.0.0.1:80", "localhost:80"),
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("127.0.0.1:80", "[::]:80"),
+            ("app:80", "app:80"),
+            ("unix:/a", "unix:/a"),
+        ] {
+            assert!(is_reached(address, listening), "{address} {listening}");
+        }
+        for (address, listening) in [
+            ("localhost:80", "0.0.0.0:81"),
+            ("127.0.0.2:80", "127.0.0.1:80"),
+            ("10.0.0.1:80", "0.0.0.0:80"),
+            ("app:80", "0.0.0.0:80"),
+            ("unix:/a", "unix:/b"),
+            ("unix:/a", "localhost:80"),
+        ] {
+            assert!(!is_reached(address, listening), "{address} {listening}");
         }
     }
 

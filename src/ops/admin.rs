@@ -21,7 +21,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, timeout};
 
 use super::counters::Counters;
-use super::healthcheck::Check;
+use super::healthcheck::{Check, DRAINING, UNREACHABLE};
 use super::metrics;
 use super::trouble::Trouble;
 use crate::http1::Denylist;
@@ -156,7 +156,7 @@ impl Answers {
 
     async fn readiness(&self) -> Result<(), String> {
         if (self.sources.is_draining)() {
-            return Err("draining".into());
+            return Err(DRAINING.into());
         }
         let mut known = self.known.lock().await;
         if let Some((since, answer)) = &*known
@@ -167,8 +167,8 @@ impl Answers {
         let limit = self.sources.connect_timeout.min(DIAL_LIMIT);
         let answer = match timeout(limit, self.upstream.dial(limit)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(format!("the upstream cannot be reached: {error}")),
-            Err(_) => Err(format!("the upstream cannot be reached: no answer in {limit:?}")),
+            Ok(Err(error)) => Err(format!("{UNREACHABLE}{error}")),
+            Err(_) => Err(format!("{UNREACHABLE}no answer in {limit:?}")),
         };
         *known = Some((Instant::now(), answer.clone()));
         answer

@@ -10,6 +10,12 @@ use crate::net::dial::is_absent;
 /// Bytes of an answer that are read: more than any of ours has.
 const LONGEST_ANSWER: usize = 4096;
 
+/// What is said by one that drains.
+pub(super) const DRAINING: &str = "draining";
+
+/// How what is said begins where the application is not to be reached.
+pub(super) const UNREACHABLE: &str = "the upstream cannot be reached: ";
+
 /// What is asked, and of whom.
 #[derive(Clone, Debug)]
 pub struct Question {
@@ -68,7 +74,7 @@ impl Question {
         let body = body.trim();
         if head.starts_with("HTTP/1.1 200 ") && body == self.check.good() {
             Ok(body.to_owned())
-        } else if head.starts_with("HTTP/1.1 503 ") {
+        } else if head.starts_with("HTTP/1.1 503 ") && is_ours(body) {
             Err(body.to_owned())
         } else {
             let line = head.lines().next().unwrap_or_default();
@@ -91,6 +97,11 @@ impl Question {
             }
         }
     }
+}
+
+/// Tells whether a line is what the admin listener says of a headsnip that is not ready.
+fn is_ours(line: &str) -> bool {
+    line.lines().count() == 1 && (line == DRAINING || line.starts_with(UNREACHABLE))
 }
 
 fn is_control(letter: char) -> bool {

@@ -24,7 +24,9 @@ pub(super) fn render(workers: &[Counters], denylist: &Denylist) -> String {
     let closed = text.sum(|worker| &worker.connections_closed);
     let open = text.sum(|worker| &worker.connections_opened).saturating_sub(closed);
     text.sample("headsnip_connections", &[], open);
-    text.counter("headsnip_requests_total", "Requests whose head was sent on.", |worker| &worker.requests);
+    text.counter("headsnip_requests_total", "Requests with a sound head, which are for the origin.", |worker| {
+        &worker.requests
+    });
     text.responses();
     text.removed(denylist);
     text.bytes();
@@ -70,7 +72,11 @@ impl Text<'_> {
 
     fn bytes(&mut self) {
         let name = "headsnip_bytes_total";
-        self.head(name, "counter", "Bytes relayed, to the origin (inbound) and to clients (outbound).");
+        self.head(
+            name,
+            "counter",
+            "Bytes let pass, to the origin (inbound) and to clients (outbound), own replies too.",
+        );
         for (direction, to) in [(Direction::Inbound, "inbound"), (Direction::Outbound, "outbound")] {
             for (path, by) in [(Path::Copy, "copy"), (Path::Splice, "splice")] {
                 let count = self.sum(|worker| worker.bytes(direction, path));
@@ -100,9 +106,7 @@ impl Text<'_> {
         for side in Side::ALL {
             for reason in Reason::ALL {
                 let count = self.sum(|worker| worker.failures(side, reason));
-                if count > 0 {
-                    self.sample(name, &[("side", &side), ("reason", &reason)], count);
-                }
+                self.sample(name, &[("side", &side), ("reason", &reason)], count);
             }
         }
     }

@@ -7,6 +7,7 @@
 mod answer;
 mod report;
 mod request;
+mod telltale;
 
 use std::io;
 use std::str::FromStr;
@@ -52,11 +53,10 @@ impl Probe {
     /// Sends all requests, one after another, each on a connection of its own.
     pub fn run(&self) -> Result<Findings, String> {
         let Self { target, timeout, .. } = self;
-        let answers: Vec<Answer> =
-            requests(target).iter().map(|request| answer(&target.address, request, *timeout)).collect();
-        match answers.iter().find_map(|answer| answer.unreachable.as_ref()) {
-            Some(error) => Err(format!("cannot reach {}: {error}{}", target.address, advice(error))),
-            None => Ok(Findings::new(target, answers)),
+        let answers = requests(target).into_iter().map(|request| answer(&target.address, &request, *timeout));
+        match answers.collect::<io::Result<Vec<Answer>>>() {
+            Err(error) => Err(format!("cannot reach {}: {error}{}", target.address, advice(&error))),
+            Ok(answers) => Ok(Findings::new(target, answers)),
         }
     }
 }
@@ -80,7 +80,10 @@ impl FromStr for Target {
                 "probe speaks no TLS; probe the address behind whatever ends it, as http://127.0.0.1:8080/".into()
             );
         }
-        let rest = text.strip_prefix("http://").ok_or("right would be: http://127.0.0.1:8080/")?;
+        let (scheme, rest) = text.split_at_checked(7).unwrap_or((text, ""));
+        if !scheme.eq_ignore_ascii_case("http://") {
+            return Err("right would be: http://127.0.0.1:8080/".into());
+        }
         let rest = rest.split('#').next().unwrap_or_default();
         let (authority, path) = rest.find(['/', '?']).map_or((rest, ""), |at| rest.split_at(at));
         let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
@@ -104,7 +107,7 @@ mod tests {
             ("http://127.0.0.1:8080/", "127.0.0.1:8080", "127.0.0.1:8080", "/"),
             ("http://app", "app:80", "app", "/"),
             ("http://[::1]/a?b#c", "[::1]:80", "[::1]", "/a?b"),
-            ("http://app:1?b", "app:1", "app:1", "/?b"),
+            ("HTTP://app:1?b", "app:1", "app:1", "/?b"),
         ] {
             let target: Target = url.parse().expect(url);
             assert_eq!((&*target.address.to_string(), &*target.authority, &*target.path), (address, authority, path));

@@ -1,11 +1,12 @@
 //! `/livez`, `/readyz`, and what is not there.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
 use ::headsnip::net::address::Address;
 
-use super::support::Origin;
 use super::support::headsnip::Headsnip;
+use super::support::{Origin, Peer};
 use super::{GET, LEAKY, STRIPPED, admin_of, ask, exchange, run, with_admin};
 
 fn vacant() -> Address {
@@ -102,4 +103,24 @@ fn an_admin_port_in_use_is_named() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains(&address) && said.contains("choose another --admin"), "{said}");
+}
+
+/// Neither who is silent nor who does not read keeps it from others for long.
+#[test]
+fn slow_clients_do_not_hold_the_admin_listener() {
+    let origin = Origin::new();
+    let (_proxy, admin) = with_admin(&origin, &[]);
+    let connect = || Peer::new(TcpStream::connect(&admin).expect("it listens"));
+    let silent: Vec<Peer> = (0..20).map(|_| connect()).collect();
+    let greedy: Vec<Peer> = (0..20)
+        .map(|_| {
+            let mut peer = connect();
+            let _ = peer.try_send("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000));
+            peer
+        })
+        .collect();
+    let begun = std::time::Instant::now();
+    let output = run(&["healthcheck", "--timeout", "20s", "--admin", &admin]);
+    assert!(output.status.success() && begun.elapsed() < Duration::from_secs(18), "{output:?} {:?}", begun.elapsed());
+    drop((silent, greedy));
 }

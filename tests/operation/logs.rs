@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::support::headsnip::{Headsnip, until};
 use super::support::{LIMIT, Origin};
-use super::{GET, LEAKY, exchange};
+use super::{GET, LEAKY, STRIPPED, exchange};
 
 /// headsnip whose standard output is a file.
 struct Logged {
@@ -217,8 +217,27 @@ fn an_access_log_that_nobody_reads_is_lost_and_counted() {
     let (status, log) = proxy.wait(LIMIT);
     assert!(status.success(), "{log:#?}");
     let told = text.lines().filter(|line| line.contains(" status=204 ")).count();
-    let lost =
-        text.lines().filter_map(|line| line.strip_prefix("headsnip: lost ")?.split(' ').next()?.parse::<usize>().ok());
-    let lost: usize = lost.sum();
+    let lost: usize = log.iter().filter_map(|line| lost_by(line)).sum();
     assert!(lost > 500 && told + lost >= 2_500, "{told} told, {lost} lost");
+}
+
+/// How many lines an event says were lost.
+fn lost_by(event: &str) -> Option<usize> {
+    event.strip_prefix("headsnip: the access log has lost ")?.split(' ').next()?.parse().ok()
+}
+
+#[test]
+fn an_access_log_that_cannot_be_written_is_told() {
+    let origin = Origin::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_headsnip"));
+    command.stdout(File::options().write(true).open("/dev/full").expect("the device is there"));
+    let proxy = Headsnip::start_by(&mut command, &origin.address(), &["--access-log", "--drain-delay", "0s"]);
+    for _ in 0..3 {
+        assert_eq!(exchange(&proxy, &origin, GET, LEAKY), STRIPPED);
+    }
+    proxy.await_line("No space left on device");
+    proxy.signal("TERM");
+    let (status, log) = proxy.wait(LIMIT);
+    assert!(status.success(), "{log:#?}");
+    assert_eq!(log.iter().filter_map(|line| lost_by(line)).sum::<usize>(), 3, "{log:#?}");
 }

@@ -7,6 +7,7 @@ mod admin;
 mod dry_run;
 mod logs;
 mod metrics;
+mod probe;
 mod subcommands;
 
 use std::net::TcpStream;
@@ -62,6 +63,11 @@ fn exchange(proxy: &Headsnip, origin: &Origin, request: &str, response: &str) ->
 
 fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_headsnip")).args(arguments).output().expect("the binary runs")
+}
+
+/// What it printed.
+fn said(output: &Output) -> String {
+    plain([&output.stdout[..], &output.stderr].concat())
 }
 
 fn plain(bytes: Vec<u8>) -> String {

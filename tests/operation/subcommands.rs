@@ -1,18 +1,15 @@
-//! `healthcheck`, `probe`, `man`, `completions`.
+//! `healthcheck`, `man`, `completions`, and what is wrong with a command line.
 
+use std::ffi::OsStr;
 use std::net::TcpListener;
-use std::process::{Command, Output};
-use std::thread;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Command;
 
-use serde_json::Value;
+use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::support::Origin;
 use super::support::headsnip::Headsnip;
-use super::support::{Origin, Peer};
-use super::{run, with_admin};
-
-fn said(output: &Output) -> String {
-    super::plain([&output.stdout[..], &output.stderr].concat())
-}
+use super::{run, said, with_admin};
 
 /// "Asks the admin listener named by flag or environment; exit 0 or 1 and one line."
 #[test]
@@ -38,12 +35,21 @@ fn healthcheck_says_what_is_wrong() {
     let admin = super::admin_of(&proxy);
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let silent_address = silent.local_addr().expect("an address").to_string();
-    let other = leaky_server();
+    let other = page_of_another("HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nalive!");
+    let down = page_of_another("HTTP/1.1 503 Down\r\nConnection: close\r\n\r\n<html>\nheadsnip: fake\n</html>\n");
+    let path = std::env::temp_dir().join(format!("headsnip-{}-full", std::process::id()));
+    let full = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+    full.bind(&SockAddr::unix(&path).expect("a path")).expect("a free path");
+    full.listen(0).expect("it listens");
+    let _waiting = std::os::unix::net::UnixStream::connect(&path).expect("there is one place");
+    let full = format!("unix:{}", path.display());
     for (arguments, code, words) in [
         (vec!["healthcheck", "--ready", "--admin", &admin], 1, "the upstream cannot be reached"),
         (vec!["healthcheck", "--admin", &free.to_string()], 1, "is headsnip running there"),
         (vec!["healthcheck", "--timeout", "200ms", "--admin", &silent_address], 1, "no answer from"),
         (vec!["healthcheck", "--admin", &other], 1, "another server's address"),
+        (vec!["healthcheck", "--admin", &down], 1, "another server's address"),
+        (vec!["healthcheck", "--timeout", "200ms", "--admin", &full], 1, "no answer from"),
         (vec!["healthcheck"], 2, "HEADSNIP_ADMIN"),
         (vec!["--admin", &admin, "healthcheck"], 2, "stand behind its name"),
     ] {
@@ -54,104 +60,45 @@ fn healthcheck_says_what_is_wrong() {
     }
 }
 
-/// A server that tells its name in each way there is, on threads that end with the process.
-fn leaky_server() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("an address").to_string();
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            thread::spawn(move || leak(&mut Peer::new(stream)));
-        }
-    });
-    address
-}
-
-fn leak(peer: &mut Peer) {
-    let Some(head) = peer.read_head() else { return };
-    let length = |body: &str| format!("Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
-    let answer = if head.starts_with("PRI ") {
-        peer.send(b"\0\0\0\x04\0\0\0\0\0");
-        return;
-    } else if head.contains("Upgrade: h2c") {
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\nServer: hypercorn\r\n\r\n"
-            .to_owned()
-    } else if head.contains("Expect: ") {
-        format!("HTTP/1.1 100 Continue\r\nserver: hypercorn\r\n\r\nHTTP/1.1 200 OK\r\n{}", length(""))
-    } else if head.starts_with("GET /headsnip-probe") {
-        format!("HTTP/1.1 404 Not Found\r\n{}", length("<i>nginx/1.22</i>"))
-    } else if head.starts_with("HEAD ") {
-        "HTTP/1.1 200 OK\r\nX-AspNet-Version: 4\r\nContent-Length: 9\r\nConnection: close\r\n\r\n".to_owned()
-    } else {
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nnginx\r\n0\r\nX-Powered-By: a\r\n\r\n"
-            .to_owned()
-    };
-    peer.send(answer);
-    peer.finish();
-    peer.read_to_end();
-}
-
-/// "Which head on which request discloses what, and which bodies name a known server; then the `--deny` line that would fix
-/// it. Exit 1 if anything is disclosed; `--json` too."
-#[test]
-fn probe_tells_what_is_disclosed_before_and_after() {
-    let server = leaky_server();
-    let output = run(&["probe", &format!("http://{server}/")]);
-    let table = said(&output);
-    assert_eq!(output.status.code(), Some(1), "{table}");
-    for line in [
-        ["GET ", "200", "X-Powered-By: a"],
-        ["a path that is not there", "404", "the body says \"nginx\""],
-        ["HEAD", "200", "X-AspNet-Version: 4"],
-        ["Upgrade: h2c", "101", "Server: hypercorn"],
-        ["Expect: 100-continue", "100, 200", "server: hypercorn (on 100)"],
-        ["the HTTP/2 preface", "not HTTP/1.1", "speaks HTTP/2"],
-    ] {
-        assert!(table.lines().any(|told| line.iter().all(|word| told.contains(word))), "{line:?} in\n{table}");
-    }
-    assert!(table.contains("  --deny 'x-aspnet-version'\n"), "{table}");
-    let output = run(&["probe", "--json", &format!("http://{server}/")]);
-    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!((output.status.code(), &found["discloses"]), (Some(1), &Value::Bool(true)), "{found}");
-    assert_eq!(found["deny"], serde_json::json!(["x-aspnet-version"]), "{found}");
-    assert_eq!(found["names"], serde_json::json!(["server", "x-aspnet-version", "x-powered-by"]), "{found}");
-    assert_eq!(found["answers"].as_array().map(Vec::len), Some(9), "{found}");
-
-    // What it told to deny is what mends it, but for the body.
-    let upstream = server.parse().expect("an address");
-    let proxy = Headsnip::start(&upstream, &["--deny", "x-aspnet-version"]);
-    let output = run(&["probe", &format!("http://127.0.0.1:{}/", proxy.port())]);
-    let table = said(&output);
-    let told: Vec<&str> = table.lines().filter(|line| line.contains("says") || line.contains(": a")).collect();
-    assert_eq!(output.status.code(), Some(1), "{table}");
-    assert!(table.contains("1 of 9 responses") && told.len() == 1, "{table}");
-    assert!(table.contains("headsnip changes no body"), "{table}");
+/// Where each request is answered by these bytes, for as long as this process lives.
+fn page_of_another(answer: &'static str) -> String {
+    super::probe::server(move |peer| {
+        peer.read_head();
+        peer.send(answer);
+        peer.finish();
+    })
 }
 
 #[test]
-fn probe_is_content_with_a_server_that_names_nobody() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let mut peer = Peer::new(stream);
-            peer.read_head();
-            peer.send("HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\nConnection: close\r\n\r\ngone");
-            peer.finish();
-            peer.read_to_end();
-        }
-    });
-    let output = run(&["probe", &format!("http://{address}/a?b")]);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    assert!(said(&output).ends_with("Nothing is disclosed.\n"), "{}", said(&output));
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
-    for (url, code, words) in [
-        (format!("http://{free}/"), 1, "is the port right"),
-        ("https://a/".to_owned(), 2, "no TLS"),
-        (address.to_string(), 2, "http://127.0.0.1:8080/"),
+fn short_flags_and_switches_with_a_value_are_understood() {
+    for (arguments, code, words) in [
+        (vec!["-h"], 0, "--drain-timeout"),
+        (vec!["-V"], 0, concat!("headsnip ", env!("CARGO_PKG_VERSION"), "\n")),
+        (vec!["--dry-run=perhaps"], 2, "--dry-run \"perhaps\": right would be: true or false"),
+        (vec!["--listen", "0.0.0.0:81", "--upstream", "localhost:81"], 2, "relay to itself"),
     ] {
-        let output = run(&["probe", &url]);
-        assert!(output.status.code() == Some(code) && said(&output).contains(words), "{url}: {}", said(&output));
+        let output = run(&arguments);
+        let told = said(&output);
+        assert!(output.status.code() == Some(code) && told.contains(words), "{arguments:?}: {told}");
     }
+    let origin = Origin::new();
+    for (flag, words) in [("--dry-run=false", "removing server"), ("--dry-run=true", "a dry run")] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_headsnip"));
+        command.env("HEADSNIP_DRY_RUN", "true");
+        let proxy = Headsnip::start_by(&mut command, &origin.address(), &["--access-log", flag]);
+        proxy.await_line(words);
+    }
+}
+
+/// "A wrong one is refused before anything is bound": passed over, it would leave in place what it says to remove.
+#[test]
+fn what_is_not_text_is_refused() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_headsnip"));
+    let output = command.env("HEADSNIP_DENY", OsStr::from_bytes(b"via,x-\xff")).output().expect("the binary runs");
+    assert!(output.status.code() == Some(2) && said(&output).contains("HEADSNIP_DENY"), "{}", said(&output));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_headsnip"));
+    let output = command.arg(OsStr::from_bytes(b"--deny=\xff")).output().expect("the binary runs");
+    assert!(output.status.code() == Some(2) && said(&output).contains("the argument \"--deny="), "{}", said(&output));
 }
 
 #[test]

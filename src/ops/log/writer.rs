@@ -1,18 +1,19 @@
 //! A thread that writes lines: a reader that has stopped reading must not stop the proxy.
 
+use std::fmt::Display;
 use std::io::Write;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
-
-use super::format;
-use super::line::{Level, write_event};
+use std::time::{Duration, Instant};
 
 /// How often it is asked for lines that are due by time.
 const TICK: Duration = Duration::from_secs(1);
 
 /// How long the end of the process waits for what is left to be taken.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often it is told that lines were lost.
+const BETWEEN_LOSSES: Duration = Duration::from_secs(10);
 
 /// Lines are gathered for no longer once there are so many bytes.
 const GATHERED: usize = 64 * 1024;
@@ -86,6 +87,7 @@ impl Shared {
 
     fn run(&self) {
         let mut text = String::new();
+        let mut losses = Losses::default();
         let mut queue = self.queue();
         loop {
             let is_idle = |queue: &mut Queue| queue.text.is_empty() && !queue.is_flushing;
@@ -94,21 +96,24 @@ impl Shared {
                 queue = self.wait(queue, self.gathering, |queue| queue.text.len() < GATHERED && !queue.is_flushing);
             }
             let is_last = queue.is_flushing;
-            let lost = queue.take(&mut text);
+            losses.add(queue.take(&mut text), &"they were not read in time");
             drop(queue);
-            if lost > 0 {
-                let message = format!("lost {lost} lines: they were not read in time");
-                write_event(&mut text, format(), Level::Warning, &message, &[]);
-            }
             if let Some(due) = self.due {
                 due(&mut text, is_last);
             }
             // A log that cannot be written is no reason to stop serving.
-            let _ = match self.output {
+            let written = match self.output {
                 Output::Standard => std::io::stdout().write_all(text.as_bytes()),
                 Output::Error => std::io::stderr().write_all(text.as_bytes()),
             };
+            if let Err(error) = written {
+                losses.add(u64::try_from(text.lines().count()).unwrap_or(u64::MAX), &error);
+            }
             text.clear();
+            if let Some(message) = losses.due(Instant::now(), is_last) {
+                let name = if self.output == Output::Standard { "the access log" } else { "the log" };
+                super::warning(format_args!("{name} has lost {message}"));
+            }
             queue = self.queue();
             if is_last {
                 queue.is_flushing = false;
@@ -124,6 +129,32 @@ impl Shared {
         condition: impl FnMut(&mut Queue) -> bool,
     ) -> MutexGuard<'q, Queue> {
         self.came.wait_timeout_while(queue, longest, condition).unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// Lines that were lost and not told of.
+#[derive(Default)]
+struct Losses {
+    count: u64,
+    why: String,
+    told: Option<Instant>,
+}
+
+impl Losses {
+    fn add(&mut self, count: u64, why: &dyn Display) {
+        if count > 0 {
+            self.count += count;
+            self.why = why.to_string();
+        }
+    }
+
+    /// What to tell of them now, at most once in a while.
+    fn due(&mut self, now: Instant, is_last: bool) -> Option<String> {
+        let is_due = is_last || self.told.is_none_or(|told| now.duration_since(told) >= BETWEEN_LOSSES);
+        (self.count > 0 && is_due).then(|| {
+            self.told = Some(now);
+            format!("{} lines: {}", std::mem::take(&mut self.count), self.why)
+        })
     }
 }
 
@@ -147,6 +178,20 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn losses_are_told_now_and_then_and_at_the_end() {
+        let (mut losses, begun) = (Losses::default(), Instant::now());
+        assert_eq!(losses.due(begun, true), None);
+        losses.add(2, &"full");
+        assert_eq!(losses.due(begun, false).as_deref(), Some("2 lines: full"));
+        losses.add(3, &"full");
+        assert_eq!(losses.due(begun + BETWEEN_LOSSES / 2, false), None);
+        losses.add(1, &"gone");
+        assert_eq!(losses.due(begun + BETWEEN_LOSSES, false).as_deref(), Some("4 lines: gone"));
+        losses.add(1, &"gone");
+        assert_eq!(losses.due(begun + BETWEEN_LOSSES, true).as_deref(), Some("1 lines: gone"));
+    }
 
     #[test]
     fn lines_that_nobody_reads_are_lost_and_counted() {

@@ -4,144 +4,216 @@ use std::io;
 use std::time::Duration;
 
 use super::request::{As, Request};
-use crate::http1::{Denylist, Direction, Exchange, OriginEnd, Policy, Run, Upgrades, Verdict};
+use super::telltale;
+use crate::http1::{Denylist, Direction, Exchange, OriginEnd, Policy, Run, Upgrades, Verdict, Violation};
 use crate::net::address::Address;
 use crate::ops::client::Connection;
 
-/// Bytes of an answer that are looked at: error pages are shorter.
-const LONGEST_ANSWER: usize = 256 * 1024;
+/// Bytes of a body that are looked at: error pages are shorter.
+const LONGEST_BODY: usize = 256 * 1024;
 
-/// How long is waited for a 100 before the body is sent all the same (RFC 9110 §10.1.1).
-const CONTINUE: Duration = Duration::from_secs(1);
+/// Bytes of an answer that are followed, to its trailer section if need be.
+const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
+
+/// How long is waited for a 100 before the body is sent all the same (RFC 9110 §10.1.1), and for more of what is not HTTP/1.1.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// A type of HTTP/2 frame, and where it stands (RFC 9113 §4.1).
 const SETTINGS: (usize, u8) = (3, 4);
+
+/// How much of an answer could be looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    Whole,
+    /// Some of it, and why no more.
+    Partly(String),
+    /// There was none, and why.
+    Nothing(String),
+}
 
 /// What a server said to a request.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) request: &'static str,
+    /// Whether to say nothing is an answer too.
+    pub(super) may_be_none: bool,
     /// Of each head, in order.
     pub(super) statuses: Vec<u16>,
-    /// Denied field lines, each with the status of its head.
+    /// Field lines that disclose something, each with the status of its head.
     pub(super) lines: Vec<(u16, String)>,
     pub(super) speaks_http2: bool,
-    /// The bodies.
+    /// The final body, chunk framing and all, or what is no HTTP/1.1.
     pub(super) body: Vec<u8>,
-    /// What ended it, if not the end of the message.
-    pub(super) trouble: Option<String>,
-    /// The server could not be connected to.
-    pub(super) unreachable: Option<io::Error>,
+    pub(super) seen: Seen,
 }
 
-/// Asks, and follows the answer to its end or the time limit.
-pub(super) fn answer(address: &Address, request: &Request, limit: Duration) -> Answer {
+/// Asks, and follows the answer to its end or the time limit. An error: the server cannot be connected to.
+pub(super) fn answer(address: &Address, request: &Request, limit: Duration) -> io::Result<Answer> {
+    let mut connection = Connection::open(address, limit)?;
     let mut answer = Answer {
         request: request.name,
+        may_be_none: request.answered_as == As::Get,
         statuses: Vec::new(),
         lines: Vec::new(),
         speaks_http2: false,
         body: Vec::new(),
-        trouble: None,
-        unreachable: None,
+        seen: Seen::Whole,
     };
-    match Connection::open(address, limit) {
-        Ok(mut connection) => {
-            if let Err(error) = answer.converse(&mut connection, request) {
-                let is_late = error.kind() == io::ErrorKind::TimedOut;
-                answer.trouble = Some(if is_late { format!("no end in {limit:?}") } else { error.to_string() });
-            }
-        }
-        Err(error) => answer.unreachable = Some(error),
-    }
-    answer
+    let policy = policy();
+    let mut exchange = Exchange::new(&policy);
+    follow_request(
+        &mut exchange,
+        &match request.answered_as {
+            As::Itself => [&request.bytes, request.body].concat(),
+            As::Get => b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
+        },
+    );
+    let mut held = Vec::new();
+    let ended = answer.converse(&mut connection, request, &mut exchange, &mut held);
+    // What is left was not judged, but it came.
+    answer.look_at(&policy.denylist, &held);
+    let is_nothing = answer.statuses.is_empty() && held.is_empty();
+    let trouble = match ended {
+        Ok(None) => return Ok(answer),
+        Ok(Some(_)) if is_nothing => "closed without an answer".to_owned(),
+        Ok(Some(Violation::ResponseIncomplete | Violation::ResponseMissing)) => "cut short".to_owned(),
+        Ok(Some(violation)) => format!("not HTTP/1.1: {violation}"),
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => format!("no end in {limit:?}"),
+        Err(error) => error.to_string(),
+    };
+    answer.seen = if is_nothing { Seen::Nothing(trouble) } else { Seen::Partly(trouble) };
+    Ok(answer)
 }
 
 impl Answer {
-    fn converse(&mut self, connection: &mut Connection, request: &Request) -> io::Result<()> {
-        let policy = policy();
-        let mut exchange = Exchange::new(&policy);
-        let asked = match request.answered_as {
-            As::Itself => [&request.bytes, request.body].concat(),
-            As::Get => b"GET / HTTP/1.0\r\n\r\n".to_vec(),
-        };
-        follow_request(&mut exchange, &asked);
+    /// Follows the answer. What was not judged is left in `held`. Gives the rule that it breaks, if it does.
+    fn converse(
+        &mut self,
+        connection: &mut Connection,
+        request: &Request,
+        exchange: &mut Exchange<'_>,
+        held: &mut Vec<u8>,
+    ) -> io::Result<Option<Violation>> {
         connection.write(&request.bytes)?;
-        let (mut held, mut read) = (Vec::new(), 0);
         if !request.body.is_empty() {
-            match connection.read_within(CONTINUE) {
-                Ok(bytes) => held = bytes,
+            match connection.read_within(MOMENT) {
+                Ok(bytes) => *held = bytes,
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
                 Err(error) => return Err(error),
             }
             // A server that has declined may have closed.
             let _ = connection.write(request.body);
         }
+        let mut read = held.len();
         loop {
-            if self.follow(&mut exchange, &policy, &mut held) {
-                return Ok(());
+            match self.follow(exchange, held) {
+                Ok(true) => return Ok(None),
+                Ok(false) if read > LONGEST_ANSWER => return Err(io::Error::other("too long to be followed")),
+                Ok(false) => {}
+                Err(violation) => {
+                    self.speaks_http2 = held.get(SETTINGS.0) == Some(&SETTINGS.1);
+                    // The rest may name things all the same.
+                    while !self.speaks_http2
+                        && held.len() < LONGEST_BODY
+                        && let Ok(bytes) = connection.read_within(MOMENT)
+                        && !bytes.is_empty()
+                    {
+                        held.extend_from_slice(&bytes);
+                    }
+                    return Ok(Some(violation));
+                }
             }
             let bytes = connection.read()?;
-            read += bytes.len();
-            if bytes.is_empty() || read > LONGEST_ANSWER {
-                let ended = exchange.response_end(OriginEnd::Fin);
-                self.trouble = match ended {
-                    Err(_) if self.statuses.is_empty() => Some("closed without an answer".to_owned()),
-                    Err(fault) if bytes.is_empty() => Some(fault.violation.to_string()),
-                    Ok(()) | Err(_) => None,
-                };
-                return Ok(());
+            if bytes.is_empty() {
+                return Ok(exchange.response_end(OriginEnd::Fin).err().map(|fault| fault.violation));
             }
+            read += bytes.len();
             held.extend_from_slice(&bytes);
         }
     }
 
     /// Takes note of what was said so far. Tells whether that is all.
-    fn follow(&mut self, exchange: &mut Exchange<'_>, policy: &Policy, held: &mut Vec<u8>) -> bool {
+    fn follow(&mut self, exchange: &mut Exchange<'_>, held: &mut Vec<u8>) -> Result<bool, Violation> {
+        let mut is_in_body = !self.body.is_empty();
         loop {
             if exchange.unanswered() == 0 {
-                return true;
+                return Ok(true);
             }
             let verdict = exchange.judge(Direction::Outbound, held);
             if let Some(status) = exchange.take_status() {
                 self.statuses.push(status);
+                is_in_body = false;
             }
-            match verdict {
-                Ok(Verdict::Keep(count) | Verdict::Withhold(count)) => drop(held.drain(..count.get())),
-                Ok(Verdict::Drop(count)) => {
+            match verdict.map_err(|fault| fault.violation)? {
+                Verdict::Keep(count) if is_in_body => self.keep_body(held.drain(..count.get())),
+                Verdict::Keep(count) => {
                     let lines: Vec<u8> = held.drain(..count.get()).collect();
-                    self.note(&lines);
+                    is_in_body = lines.ends_with(b"\r\n\r\n") || lines == b"\r\n";
+                    let telling =
+                        lines.split_inclusive(|byte| *byte == b'\n').filter(|line| telltale::is_in_line(line));
+                    telling.for_each(|line| self.note(line));
+                }
+                Verdict::Withhold(count) => drop(held.drain(..count.get())),
+                Verdict::Drop(count) => {
+                    let lines: Vec<u8> = held.drain(..count.get()).collect();
+                    lines.split_inclusive(|byte| *byte == b'\n').for_each(|line| self.note(line));
                 }
                 // A tunnel: what is said in it is not ours to hear.
-                Ok(Verdict::Pass(_)) if self.statuses.last() == Some(&101) => return true,
-                Ok(Verdict::Pass(_)) if held.is_empty() => return false,
-                Ok(Verdict::Pass(run)) => {
+                Verdict::Pass(_) if self.statuses.last() == Some(&101) => {
+                    held.clear();
+                    return Ok(true);
+                }
+                Verdict::Pass(_) if held.is_empty() => return Ok(false),
+                Verdict::Pass(run) => {
                     let count = match run {
                         Run::Exactly(count) => usize::try_from(count.get()).unwrap_or(usize::MAX).min(held.len()),
                         Run::UntilEof => held.len(),
                     };
-                    self.body.extend(held.drain(..count));
+                    self.keep_body(held.drain(..count));
                     exchange.passed(Direction::Outbound, u64::try_from(count).unwrap_or(u64::MAX));
                 }
-                Ok(Verdict::NeedMore | Verdict::Wait | Verdict::Add(_)) => return false,
-                Err(fault) => {
-                    self.speaks_http2 = held.get(SETTINGS.0) == Some(&SETTINGS.1);
-                    self.trouble = Some(format!("not HTTP/1.1: {}", fault.violation));
-                    // What headsnip would answer by 502 may name things all the same.
-                    let lines = held.split_inclusive(|byte| *byte == b'\n');
-                    let denied = |line: &&[u8]| policy.denylist.entries_of(line).any(|entry| entry.is_some());
-                    let denied: Vec<u8> = lines.filter(denied).flatten().copied().collect();
-                    self.note(&denied);
-                    return true;
-                }
+                Verdict::NeedMore | Verdict::Wait | Verdict::Add(_) => return Ok(false),
             }
         }
     }
 
-    fn note(&mut self, lines: &[u8]) {
+    fn keep_body(&mut self, bytes: impl Iterator<Item = u8>) {
+        let room = LONGEST_BODY.saturating_sub(self.body.len());
+        // The iterator may stand for bytes that are to go in any case.
+        bytes.enumerate().for_each(|(place, byte)| {
+            if place < room {
+                self.body.push(byte);
+            }
+        });
+    }
+
+    /// Looks for lines that disclose something where nothing could be judged.
+    fn look_at(&mut self, denylist: &Denylist, bytes: &[u8]) {
+        let name = |line: &[u8]| line.split(|byte| *byte == b':').next().unwrap_or_default().trim_ascii().to_vec();
+        for line in bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.contains(&b':')) {
+            if denylist.denies(&name(line)) || telltale::is_in_line(line) {
+                self.note(line);
+            }
+        }
+        self.keep_body(bytes.iter().copied());
+    }
+
+    fn note(&mut self, line: &[u8]) {
         let status = self.statuses.last().copied().unwrap_or_default();
-        for line in lines.split_inclusive(|byte| *byte == b'\n') {
-            self.lines.push((status, line.trim_ascii().escape_ascii().to_string()));
+        self.lines.push((status, line.trim_ascii().escape_ascii().to_string()));
+    }
+
+    /// Whether HTTP/2 was spoken: heads inside it were not looked at, and no HTTP/1.1 proxy could.
+    pub(super) fn is_switched(&self) -> bool {
+        self.speaks_http2 || (self.request == "Upgrade: h2c" && self.statuses.last() == Some(&101))
+    }
+
+    /// Why it says nothing of what is disclosed, if that is so.
+    pub(super) fn is_missed(&self) -> Option<&str> {
+        match &self.seen {
+            Seen::Partly(why) if !self.is_switched() => Some(why),
+            Seen::Nothing(why) if !self.may_be_none => Some(why),
+            Seen::Whole | Seen::Partly(_) | Seen::Nothing(_) => None,
         }
     }
 }

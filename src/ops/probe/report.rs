@@ -5,47 +5,10 @@ use std::fmt::{self, Write as _};
 
 use serde_json::{Value, json};
 
-use super::answer::Answer;
+use super::answer::{Answer, Seen};
+use super::telltale;
 use super::{Report, Target};
 use crate::http1::Denylist;
-
-/// What error pages say of who wrote them, in lower case.
-const TELLTALES: [&str; 34] = [
-    "apache",
-    "basehttp",
-    "bentoml",
-    "caddy",
-    "cherrypy",
-    "cloudflare",
-    "cowboy",
-    "daphne",
-    "envoy",
-    "gunicorn",
-    "haproxy",
-    "httpstatus.",
-    "hypercorn",
-    "internet information services",
-    "jetty",
-    "kestrel",
-    "lighttpd",
-    "litespeed",
-    "nginx",
-    "openresty",
-    "passenger",
-    "php",
-    "puma",
-    "starlette",
-    "tengine",
-    "tomcat",
-    "tornado",
-    "traceback (most recent call last)",
-    "undertow",
-    "unicorn",
-    "uvicorn",
-    "varnish",
-    "waitress",
-    "werkzeug",
-];
 
 /// What a probe found.
 #[derive(Debug)]
@@ -64,14 +27,15 @@ struct Answered {
 
 impl Findings {
     pub(super) fn new(target: &Target, answers: Vec<Answer>) -> Self {
-        let answers = answers.into_iter().map(|answer| Answered { telltales: telltales(&answer), answer });
+        let answers =
+            answers.into_iter().map(|answer| Answered { telltales: telltale::in_body(&answer, &target.path), answer });
         Self { url: format!("http://{}{}", target.authority, target.path), answers: answers.collect() }
     }
 
-    /// Whether anything was disclosed, or could not be looked at.
+    /// Whether all could be looked at, and nothing was disclosed.
     #[must_use]
-    pub fn is_disclosing(&self) -> bool {
-        self.answers.iter().any(Answered::is_disclosing)
+    pub fn is_clean(&self) -> bool {
+        self.answers.iter().all(|answered| !answered.is_disclosing() && answered.answer.is_missed().is_none())
     }
 
     /// The findings, as asked for.
@@ -104,23 +68,17 @@ impl Findings {
                 "lines": lines.collect::<Vec<_>>(),
                 "body": telltales,
                 "http2": answer.is_switched(),
-                "trouble": answer.trouble,
+                "missed": answer.is_missed(),
             })
         });
         json!({
             "url": self.url,
-            "discloses": self.is_disclosing(),
+            "clean": self.is_clean(),
+            "discloses": self.answers.iter().any(Answered::is_disclosing),
             "names": self.names(),
             "deny": self.to_deny(),
             "answers": answers.collect::<Vec<_>>(),
         })
-    }
-}
-
-impl Answer {
-    /// Whether HTTP/2 was spoken: heads inside it were not looked at, and no HTTP/1.1 proxy could.
-    fn is_switched(&self) -> bool {
-        self.speaks_http2 || (self.request == "Upgrade: h2c" && self.statuses.last() == Some(&101))
     }
 }
 
@@ -130,13 +88,13 @@ impl Answered {
     }
 
     fn response(&self) -> String {
-        let Answer { statuses, trouble, .. } = &self.answer;
-        let statuses: Vec<String> = statuses.iter().map(ToString::to_string).collect();
-        match (statuses.is_empty(), trouble) {
-            (false, _) => statuses.join(", "),
-            (true, Some(trouble)) => trouble.clone(),
-            (true, None) => "nothing".to_owned(),
+        let Answer { statuses, seen, .. } = &self.answer;
+        let mut told: Vec<String> = statuses.iter().map(ToString::to_string).collect();
+        match seen {
+            Seen::Whole => {}
+            Seen::Partly(why) | Seen::Nothing(why) => told.push(why.clone()),
         }
+        told.join(", ")
     }
 
     fn disclosures(&self) -> Vec<String> {
@@ -174,9 +132,22 @@ impl fmt::Display for Findings {
 
 impl Findings {
     fn advise(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let missed = self.answers.iter().filter(|answered| answered.answer.is_missed().is_some()).count();
+        if missed > 0 {
+            writeln!(
+                formatter,
+                "{missed} of {} responses could not be looked at, or not to their end. Is it a server of HTTP/1.1 without TLS, \
+                 and is --timeout long enough?",
+                self.answers.len()
+            )?;
+        }
         let disclosing = self.answers.iter().filter(|answered| answered.is_disclosing()).count();
         if disclosing == 0 {
-            return writeln!(formatter, "Nothing is disclosed.");
+            let what = if missed == 0 { "Nothing" } else { "In the others, nothing" };
+            return writeln!(
+                formatter,
+                "{what} that OWASP lists is disclosed, and no server names itself in an error page."
+            );
         }
         writeln!(formatter, "{disclosing} of {} responses disclose something.", self.answers.len())?;
         let (names, to_deny) = (self.names(), self.to_deny());
@@ -193,22 +164,4 @@ impl Findings {
         }
         Ok(())
     }
-}
-
-/// What an error page says of who wrote it. Other pages may say what they like.
-fn telltales(answer: &Answer) -> Vec<&'static str> {
-    if answer.statuses.last().is_none_or(|status| *status < 400) {
-        return Vec::new();
-    }
-    let body = String::from_utf8_lossy(&answer.body).to_ascii_lowercase();
-    TELLTALES.into_iter().filter(|word| is_within(&body, word)).collect()
-}
-
-/// Tells whether a text has that word, not as part of another.
-fn is_within(text: &str, word: &str) -> bool {
-    let is_letter = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
-    text.match_indices(word).any(|(at, found)| {
-        let (before, after) = (text[..at].chars().next_back(), text[at + found.len()..].chars().next());
-        !is_letter(before) && (!is_letter(after) || word.ends_with('.'))
-    })
 }
