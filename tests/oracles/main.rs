@@ -10,11 +10,11 @@
 //! `CI=true` in the environment they fail instead.
 
 mod accepted;
-#[path = "../real_servers/process.rs"]
+#[path = "../support/process.rs"]
 #[expect(dead_code, reason = "only what installs packages is needed of it")]
 mod process;
 mod reader;
-#[path = "../real_servers/setup.rs"]
+#[path = "../support/setup.rs"]
 #[expect(dead_code, reason = "only the virtual environment and Node are needed of it")]
 mod setup;
 

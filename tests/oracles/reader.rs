@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use crate::setup::Setup;
+use crate::setup::{ASGI, Setup};
 
 /// Whose parser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +114,7 @@ impl Reader {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracles");
         let mut command = match oracle {
             Oracle::Llhttp => Command::new(setup.node()?),
-            Oracle::H11 => Command::new(setup.main()?.join("python")),
+            Oracle::H11 => Command::new(setup.python_with(&ASGI)?.join("python")),
         };
         command.arg(match oracle {
             Oracle::Llhttp => format!("{folder}/llhttp_reader.js"),

@@ -10,9 +10,12 @@
 
 mod cases;
 mod compare;
+#[path = "../support/process.rs"]
 mod process;
 mod reader;
 mod server;
+#[path = "../support/setup.rs"]
+#[expect(dead_code, reason = "the schemas are for other tests")]
 mod setup;
 mod wire;
 

@@ -10,7 +10,7 @@ use crate::compare::{denied_lines, same_but_denied};
 use crate::process::{Process, Stop};
 use crate::reader::End;
 use crate::server::{Check, Launch, Running, Server, Transport, file, port};
-use crate::setup::{Needs, Setup};
+use crate::setup::{ASGI, Needs, Setup};
 use crate::wire::{Endpoint, Request, Transcript};
 
 /// What differs between the servers of this family.
@@ -42,7 +42,7 @@ pub(crate) fn servers() -> Vec<Server> {
 
 /// uvicorn with this application; more arguments can be added.
 pub(crate) fn launch_uvicorn(setup: &Setup, at: &Endpoint, http: &str) -> Result<Command, String> {
-    let mut command = Process::command(setup.main()?.join("uvicorn"), &Stop::Kill);
+    let mut command = Process::command(setup.python_with(&ASGI)?.join("uvicorn"), &Stop::Kill);
     command.current_dir(file("apps")).args(["asgi_app:app", "--http", http, "--no-access-log"]);
     match at {
         Endpoint::Tcp(address) => command.args(["--host", "127.0.0.1", "--port", &address.port().to_string()]),
@@ -52,7 +52,7 @@ pub(crate) fn launch_uvicorn(setup: &Setup, at: &Endpoint, http: &str) -> Result
 }
 
 fn launch_gunicorn(setup: &Setup, at: &Endpoint) -> Result<Command, String> {
-    let mut command = Process::command(setup.main()?.join("gunicorn"), &Stop::Ask);
+    let mut command = Process::command(setup.python_with(&ASGI)?.join("gunicorn"), &Stop::Ask);
     let bind = format!("127.0.0.1:{}", port(at)?);
     command.current_dir(file("apps")).args(["asgi_app:app", "--bind", &bind, "--workers", "1"]);
     command.args(["--worker-class", "uvicorn_worker.UvicornWorker", "--no-control-socket"]);
@@ -60,7 +60,7 @@ fn launch_gunicorn(setup: &Setup, at: &Endpoint) -> Result<Command, String> {
 }
 
 fn launch_hypercorn(setup: &Setup, at: &Endpoint) -> Result<Command, String> {
-    let mut command = Process::command(setup.main()?.join("hypercorn"), &Stop::Ask);
+    let mut command = Process::command(setup.python_with(&ASGI)?.join("hypercorn"), &Stop::Ask);
     let bind = format!("127.0.0.1:{}", port(at)?);
     command.current_dir(file("apps")).args(["asgi_app:app", "--bind", &bind, "--workers", "1"]);
     Ok(command)

@@ -6,7 +6,7 @@ use std::process::Command;
 use super::{Case, counter};
 use crate::process::{Process, Stop};
 use crate::server::{Server, Transport, file, port};
-use crate::setup::{Needs, Setup};
+use crate::setup::{BENTOML, Needs, Setup};
 use crate::wire::{Endpoint, Request};
 
 /// A number that the service makes up for each request.
@@ -20,7 +20,7 @@ pub(crate) fn server() -> Server {
 
 fn launch(setup: &Setup, at: &Endpoint) -> Result<Command, String> {
     // Its worker leaves the process group, so its parent must end it.
-    let mut command = Process::command(setup.bentoml()?.join("bentoml"), &Stop::Ask);
+    let mut command = Process::command(setup.python_with(&BENTOML)?.join("bentoml"), &Stop::Ask);
     command.current_dir(file("apps")).args(["serve", "bentoml_service:Shout", "--host", "127.0.0.1"]);
     command.args(["--port", &port(at)?]);
     command.env("BENTOML_HOME", setup.scratch().join("bentoml-home")).env("BENTOML_DO_NOT_TRACK", "True");

@@ -10,7 +10,7 @@ use crate::compare::{denied_lines, same_but_denied, statuses};
 use crate::process::{Process, Stop};
 use crate::reader::{End, Piece};
 use crate::server::{Check, Running, Server, Transport, file, port};
-use crate::setup::{Needs, Setup};
+use crate::setup::{EXPRESS, Needs, Setup};
 use crate::wire::{Endpoint, Request, Send, Transcript};
 
 /// The application and what is asked of it.
@@ -23,7 +23,7 @@ pub(crate) fn server() -> Server {
 fn launch(setup: &Setup, at: &Endpoint) -> Result<Command, String> {
     let mut command = Process::command(setup.node()?, &Stop::Kill);
     command.arg(file("apps/express_app.js")).arg(port(at)?);
-    command.env("NODE_PATH", setup.express()?).env("NODE_ENV", "production");
+    command.env("NODE_PATH", setup.node_with(&EXPRESS)?).env("NODE_ENV", "production");
     Ok(command)
 }
 

@@ -10,6 +10,7 @@ use crate::compare::{denied_lines, same_but_denied, statuses};
 use crate::process::run_to_end;
 use crate::reader::Piece;
 use crate::server::{Running, file};
+use crate::setup::ASGI;
 use crate::wire::{Endpoint, Request, Transcript};
 
 /// How long the real client may take for all its messages.
@@ -45,7 +46,7 @@ pub(crate) fn raw(running: &Running) -> Result<(), Failed> {
 
 /// The library `websockets` through headsnip.
 pub(crate) fn real_client(running: &Running) -> Result<(), Failed> {
-    let mut client = Command::new(running.setup.main()?.join("python"));
+    let mut client = Command::new(running.setup.python_with(&ASGI)?.join("python"));
     client.arg(file("apps/websocket_client.py")).arg(format!("ws://{}/ws", running.through));
     let log = running.setup.scratch().join(format!("{}.client.log", running.through));
     Ok(run_to_end(client, &log, CLIENT_LIMIT)?)

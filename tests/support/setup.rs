@@ -9,15 +9,34 @@ use std::time::Duration;
 
 use crate::process::{ask, run_to_end};
 
-/// Packages and versions of the ASGI servers, as `pip freeze` listed them.
-const MAIN: &str = include_str!("requirements-main.txt");
+/// A list of packages, and where they were installed.
+pub(crate) struct Packages {
+    name: &'static str,
+    list: &'static str,
+    installed: OnceLock<Result<PathBuf, String>>,
+}
+
+/// The ASGI servers, their clients and h11, as `pip freeze` listed them.
+pub(crate) static ASGI: Packages = Packages::new("venv-main", include_str!("packages/asgi.txt"));
 
 /// The same for `BentoML`, as it was before it stopped sending `Server`. It needs older versions of what it shares with
-/// the others, so it gets a virtual environment of its own.
-const BENTOML: &str = include_str!("requirements-bentoml.txt");
+/// the others.
+pub(crate) static BENTOML: Packages = Packages::new("venv-bentoml", include_str!("packages/bentoml.txt"));
 
 /// Express and what it needs.
-const PACKAGE_JSON: &str = include_str!("package.json");
+pub(crate) static EXPRESS: Packages = Packages::new("express", include_str!("packages/express.json"));
+
+/// The schemas of Kubernetes and of AWS.
+pub(crate) static SCHEMAS: Packages = Packages::new("venv-schemas", include_str!("packages/schemas.txt"));
+
+/// Those of the Prometheus operator and of Docker Compose.
+pub(crate) static MORE_SCHEMAS: Packages = Packages::new("schemas", include_str!("packages/schemas.json"));
+
+impl Packages {
+    const fn new(name: &'static str, list: &'static str) -> Self {
+        Self { name, list, installed: OnceLock::new() }
+    }
+}
 
 /// The Python versions for which every pinned package exists.
 const PYTHON: std::ops::RangeInclusive<u32> = 11..=13;
@@ -29,7 +48,7 @@ const NODE: u32 = 18;
 const INSTALL_LIMIT: Duration = Duration::from_secs(900);
 
 /// Where the results go: a folder of the build that is ours.
-const FOLDER: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/real-servers");
+const FOLDER: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/packages");
 
 /// What a server cannot run without.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,9 +61,6 @@ pub(crate) enum Needs {
 pub(crate) struct Setup {
     python: Result<Tool, String>,
     node: Result<Tool, String>,
-    main: OnceLock<Result<PathBuf, String>>,
-    bentoml: OnceLock<Result<PathBuf, String>>,
-    express: OnceLock<Result<PathBuf, String>>,
     scratch: Scratch,
 }
 
@@ -56,14 +72,7 @@ struct Tool {
 impl Setup {
     /// Looks for the tools; installs nothing yet.
     pub(crate) fn new() -> Result<Self, String> {
-        Ok(Self {
-            python: find_python(),
-            node: find_node(),
-            main: OnceLock::new(),
-            bentoml: OnceLock::new(),
-            express: OnceLock::new(),
-            scratch: Scratch::new()?,
-        })
+        Ok(Self { python: find_python(), node: find_node(), scratch: Scratch::new()? })
     }
 
     /// Why what `needs` says is not there, if it is not.
@@ -90,32 +99,27 @@ impl Setup {
         Ok(OsString::from(&tool(&self.node)?.program))
     }
 
-    /// The folder of the programs of the virtual environment of the ASGI servers.
-    pub(crate) fn main(&self) -> Result<PathBuf, String> {
-        self.main.get_or_init(|| self.virtual_environment("venv-main", MAIN)).clone()
+    /// The folder of the programs of a virtual environment with these packages.
+    pub(crate) fn python_with(&self, packages: &Packages) -> Result<PathBuf, String> {
+        packages.installed.get_or_init(|| self.virtual_environment(packages)).clone()
     }
 
-    /// The folder of the programs of the virtual environment of `BentoML`.
-    pub(crate) fn bentoml(&self) -> Result<PathBuf, String> {
-        self.bentoml.get_or_init(|| self.virtual_environment("venv-bentoml", BENTOML)).clone()
+    /// A `node_modules` folder with these packages.
+    pub(crate) fn node_with(&self, packages: &Packages) -> Result<PathBuf, String> {
+        packages.installed.get_or_init(|| self.node_modules(packages)).clone()
     }
 
-    /// The `node_modules` folder that holds Express.
-    pub(crate) fn express(&self) -> Result<PathBuf, String> {
-        self.express.get_or_init(|| self.node_modules()).clone()
-    }
-
-    fn virtual_environment(&self, name: &str, requirements: &str) -> Result<PathBuf, String> {
+    fn virtual_environment(&self, packages: &Packages) -> Result<PathBuf, String> {
         let python = tool(&self.python)?;
-        let folder = Path::new(FOLDER).join(name);
+        let folder = Path::new(FOLDER).join(packages.name);
         let programs = folder.join("bin");
-        let wanted = format!("{}\n{requirements}", python.version);
+        let wanted = format!("{}\n{}", python.version, packages.list);
         install_once(&folder, &wanted, |log| {
             let mut create = Command::new(&python.program);
             create.args(["-m", "venv"]).arg(&folder);
             run_to_end(create, log, INSTALL_LIMIT)?;
             let list = folder.join("requirements.txt");
-            write(&list, requirements)?;
+            write(&list, packages.list)?;
             let mut install = Command::new(programs.join("python"));
             install
                 .args(["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--requirement"])
@@ -125,11 +129,11 @@ impl Setup {
         Ok(programs)
     }
 
-    fn node_modules(&self) -> Result<PathBuf, String> {
+    fn node_modules(&self, packages: &Packages) -> Result<PathBuf, String> {
         let node = tool(&self.node)?;
-        let folder = Path::new(FOLDER).join("express");
-        install_once(&folder, &format!("{}\n{PACKAGE_JSON}", node.version), |log| {
-            write(&folder.join("package.json"), PACKAGE_JSON)?;
+        let folder = Path::new(FOLDER).join(packages.name);
+        install_once(&folder, &format!("{}\n{}", node.version, packages.list), |log| {
+            write(&folder.join("package.json"), packages.list)?;
             let mut install = Command::new("npm");
             install.args(["install", "--no-package-lock", "--no-audit", "--no-fund", "--prefix"]).arg(&folder);
             run_to_end(install, log, INSTALL_LIMIT)
@@ -148,7 +152,7 @@ fn install_once(folder: &Path, wanted: &str, install: impl FnOnce(&Path) -> Resu
         std::fs::remove_dir_all(folder).map_err(|error| format!("cannot remove {}: {error}", folder.display()))?;
     }
     std::fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
-    eprintln!("real servers: installing into {}", folder.display());
+    eprintln!("installing into {}", folder.display());
     install(&folder.join("install.log")).map_err(|error| {
         format!(
             "the pinned packages could not be installed into {} (this is done once and needs the network): {error}",
@@ -195,7 +199,7 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Result<Self, String> {
-        let path = std::env::temp_dir().join(format!("headsnip-real-{}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("headsnip-tests-{}", std::process::id()));
         std::fs::create_dir_all(&path).map_err(|error| format!("cannot make {}: {error}", path.display()))?;
         Ok(Self(path))
     }
