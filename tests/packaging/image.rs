@@ -45,21 +45,29 @@ impl Drop for Store {
     }
 }
 
-/// "A static binary that works in an empty image."
-fn static_binary(log: &Path) -> Result<PathBuf, String> {
+/// "A static binary that works in an empty image", built as the first stage does, from what `.dockerignore` leaves of the repository.
+fn static_binary(store: &Store) -> Result<PathBuf, String> {
+    let log = store.0.join("build.log");
+    let copy = store.0.join("Dockerfile");
+    fs::write(&copy, "FROM scratch\nCOPY . /\n").map_err(|error| error.to_string())?;
+    let mut build = store.command();
+    build.args(["bud", "--isolation", "chroot", "--tag", "context", "--file"]).arg(copy).arg(".").current_dir(top());
+    printed(&mut build)?;
+    let container = printed(store.command().args(["from", "context"]))?;
+    let context = printed(store.command().args(["mount", &container]))?;
     let told = printed(Command::new(env!("CARGO")).args(["-vV"]))?;
     let host = told.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("cargo names no host")?;
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("static");
     let mut build = Command::new(env!("CARGO"));
     build.args(["build", "--locked", "--release", "--bin", "headsnip", "--target", host, "--target-dir"]).arg(&target);
-    build.env("RUSTFLAGS", "-C target-feature=+crt-static").current_dir(top());
-    run_to_end(build, log, BUILD_LIMIT)?;
+    build.env("RUSTFLAGS", "-C target-feature=+crt-static").current_dir(context);
+    run_to_end(build, &log, BUILD_LIMIT)?;
     Ok(target.join(host).join("release/headsnip"))
 }
 
 pub(super) fn works() -> Result<(), String> {
     let store = Store(folder("image")?);
-    let binary = static_binary(&store.0.join("build.log"))?;
+    let binary = static_binary(&store)?;
     let stage = store.0.join("stage/build/target/release");
     fs::create_dir_all(&stage).map_err(|error| error.to_string())?;
     fs::copy(&binary, stage.join("headsnip")).map_err(|error| error.to_string())?;
