@@ -20,7 +20,8 @@ pub(super) fn is_whole() -> Result<(), String> {
     let log = folder.join("build.log");
     run_to_end(Command::new(top().join("deploy/build-deb")), &log, BUILD_LIMIT)?;
     let told = fs::read_to_string(&log).map_err(|error| error.to_string())?;
-    let package = told.lines().rfind(|line| line.trim_end().ends_with(".deb")).ok_or("no package is named")?.trim();
+    let is_package = |line: &&str| Path::new(line.trim()).extension().is_some_and(|extension| extension == "deb");
+    let package = told.lines().rfind(is_package).ok_or("no package is named")?.trim();
     let tree = folder.join("tree");
     printed(Command::new("dpkg-deb").args(["--extract", package]).arg(&tree))?;
     printed(Command::new("dpkg-deb").args(["--control", package]).arg(folder.join("control")))?;

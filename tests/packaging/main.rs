@@ -23,7 +23,8 @@ const BUILD_LIMIT: Duration = Duration::from_secs(1200);
 
 fn main() -> ExitCode {
     let must_run = std::env::var("CI").is_ok_and(|value| value == "true");
-    let trials = [("image", image::missing(), image::works as Test), ("deb", deb::missing(), deb::is_whole)];
+    let trials: [(&str, Option<String>, Test); 2] =
+        [("image", image::missing(), image::works), ("deb", deb::missing(), deb::is_whole)];
     let trials = trials.map(|(name, missing, test)| {
         if let Some(what) = &missing {
             let outcome = if must_run { "fails, as CI=true wants it" } else { "is skipped" };
