@@ -272,7 +272,14 @@ fn variable(flag: &str) -> String {
 /// switched off.
 fn as_argh_knows_them(arguments: &[String]) -> Result<(Vec<String>, Vec<String>), UsageError> {
     let (mut known, mut switched_off) = (Vec::new(), Vec::new());
+    let mut is_value = false;
     for argument in arguments {
+        if is_value {
+            known.push(argument.clone());
+            is_value = false;
+            continue;
+        }
+        is_value = argument.starts_with("--") && !argument.contains('=') && !flags::is_switch(argument);
         match (argument.as_str(), argument.split_once('=')) {
             ("-h", _) => known.push("--help".to_owned()),
             ("-V", _) => known.push("--version".to_owned()),

@@ -152,9 +152,10 @@ pub(super) struct Completions {
 #[argh(subcommand, name = "man", example = "headsnip man | man -l -", error_code(0, "printed"))]
 pub(super) struct Man {}
 
-/// Tells whether a flag of serving has no value.
+/// Tells whether a flag has no value.
 pub(super) fn is_switch(flag: &str) -> bool {
-    let mut flags = Flags::get_args_info().flags.iter();
+    let info = Flags::get_args_info();
+    let mut flags = info.flags.iter().chain(info.commands.iter().flat_map(|command| command.command.flags));
     flags.any(|known| known.long == flag && known.kind == FlagInfoKind::Switch)
 }
 
