@@ -31,7 +31,7 @@ fn the_corpus_of_exchange_holds() {
 
 #[test]
 fn the_corpus_of_session_holds() {
-    replay("session", 20, session::session);
+    replay("session", 1_500, session::session);
     replay("exchange", 150, session::session);
 }
 
