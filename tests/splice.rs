@@ -272,15 +272,20 @@ fn a_full_pipe_is_closed_with_its_client() {
 #[test]
 fn bytes_behind_an_urgent_mark_are_not_lost() {
     for (splice_from, head) in THRESHOLDS.into_iter().flat_map(|from| {
-        [(from, "HTTP/1.1 200 OK\r\n\r\n"), (from, "HTTP/1.1 200 OK\r\nContent-Length: 5194304\r\n\r\n")]
+        [(from, "HTTP/1.1 200 OK\r\n\r\n"), (from, "HTTP/1.1 200 OK\r\nContent-Length: 5214304\r\n\r\n")]
     }) {
         let (_proxy, _listener, mut client, mut origin) = connect(splice_from, GET);
-        let (before, behind) = (body(4 * MEGABYTES), body(1_000_000));
-        let expected = [head.as_bytes(), &before[..], &behind[..]].concat();
+        let (before, behind, last) = (body(4 * MEGABYTES), body(1_000_000), body(20_000));
+        let expected = [head.as_bytes(), &before[..], &behind[..], &last[..]].concat();
         let sending = thread::spawn(move || {
             origin.send([head.as_bytes(), &before[..]].concat());
             origin.send_urgent(b'!');
             origin.send(behind);
+            // A read that stops at the mark is short, so that the runtime waits for more to come.
+            for piece in last.chunks(1_000) {
+                thread::sleep(Duration::from_millis(5));
+                origin.send(piece);
+            }
             if !head.contains("Length") {
                 origin.finish();
             }

@@ -76,7 +76,8 @@ impl Stream {
 }
 
 impl Transport for Stream {
-    /// By `poll_read`, which takes a short read for "no more": the next call then asks the reactor, not the kernel.
+    /// By `poll_read`, which takes a short read for "no more": the next call then asks the reactor, not the kernel. A read that stops at
+    /// an urgent mark is short too; what stands behind it is read when more comes, or the end.
     fn poll_read(&mut self, context: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buffer = ReadBuf::new(room);
         let polled = match self {
