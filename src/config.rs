@@ -11,6 +11,7 @@ const SPLICE_FROM: u64 = 64 * 1024;
 
 /// All that a proxy must be told.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// Where clients connect.
     pub listen: Address,
@@ -61,6 +62,7 @@ impl Config {
 
 /// How long is waited for what; each more than zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Timeouts {
     /// For a connection to the origin.
     pub connect: Duration,
@@ -92,6 +94,7 @@ impl Timeouts {
 
 /// The two parts of a drain; either may be zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Drain {
     /// For whoever directs traffic here to learn of it: new connections are still taken.
     pub delay: Duration,

@@ -7,13 +7,42 @@
 //! need more, or wait for the other direction. The owner of the sockets does as it is told. Framing a response takes the
 //! method of its request and whether that asked to upgrade, so requests are followed too, and never changed.
 //!
+//! # Within another program
+//!
+//! A proxy is a [`Config`](config::Config) and a [`Proxy`](proxy::Proxy), which serves on the thread that runs it:
+//!
+//! ```
+//! use headsnip::config::Config;
+//! use headsnip::http1::Denylist;
+//! use headsnip::proxy::Proxy;
+//!
+//! let mut config = Config::new("127.0.0.1:0".parse()?, "127.0.0.1:3000".parse()?);
+//! config.policy.denylist = Denylist::new(["x-aspnet-*"], ["x-powered-by"])?;
+//! let proxy = Proxy::bind(config)?;
+//! println!("listening on {}", proxy.address());
+//! let handle = proxy.handle();
+//! let serving = std::thread::spawn(move || proxy.run(std::future::pending()));
+//! // Closes idle connections, waits for the others; `drain` also waits for the load balancer, `cut` for nobody.
+//! handle.dismiss();
+//! let drained = serving.join().expect("a proxy does not panic")?;
+//! assert_eq!((drained.finished, drained.cut), (0, 0));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! It logs as the program does, on standard error. Who has sockets and a runtime of their own needs [`http1`] alone, which
+//! shows how.
+//!
+//! What is documented here changes only with the version's first number that is not zero. Structs to which a setting, and enums to
+//! which a rule, may be added are `#[non_exhaustive]`; those that must be acted on, [`Verdict`](http1::Verdict) and
+//! [`Ending`](http1::Ending) above all, are not. Modules that are not in this documentation are for the binary and the tests.
+//!
 //! # The modules, in reading order
 //!
 //! - [`http1`]: the core. Pure: no socket, clock, runtime or lock.
 //! - [`config`]: checked values.
 //! - [`net`]: addresses, listeners, connections. Knows no HTTP.
 //! - [`proxy`]: joins the two; a worker accepts, a session serves one client, a relay moves one direction's bytes.
-//! - [`ops`]: what an operator sees.
+//! - `ops`: what an operator sees; `cli`: flags and variables.
 //! - `testing`: the invariants as functions over bytes, a slow, plain model that shares no code with the core, and
 //!   connections in memory for the session.
 //!
@@ -42,6 +71,7 @@ pub mod cli;
 pub mod config;
 pub mod http1;
 pub mod net;
+#[doc(hidden)]
 pub mod ops;
 pub mod proxy;
 #[doc(hidden)]

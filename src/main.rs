@@ -85,7 +85,7 @@ fn run(config: Config) -> ExitCode {
             handle.cut();
         }
     });
-    let Drained { finished, cut } = match drained {
+    let Drained { finished, cut, .. } = match drained {
         Ok(drained) if !failed.get() => drained,
         Ok(_) => return ExitCode::from(FAILED),
         Err(error) => return complain(FAILED, format_args!("cannot start a worker: {error}")),
@@ -102,7 +102,7 @@ async fn listen_to_signals(handle: Handle, drain: Drain, started: Vec<Option<Str
     let mut terminate = signal(SignalKind::terminate())?;
     // Who has read that it listens may send a signal.
     started.into_iter().flatten().for_each(|line| log::event(format_args!("{line}")));
-    let Drain { delay, timeout } = drain;
+    let Drain { delay, timeout, .. } = drain;
     tokio::select! {
         _ = interrupt.recv() => {
             log::event(format_args!("SIGINT: draining; idle clients are closed, the others have {timeout:?} to end"));

@@ -11,7 +11,7 @@ use headsnip::net::address::Address;
 use headsnip::proxy::Proxy;
 use headsnip::testing::Rules;
 use socket2::{Domain, SockAddr, Socket, Type};
-use support::{Ended, Origin, Peer, Running, body, text};
+use support::{Ended, Origin, Peer, Running, body, text, timeouts};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -40,10 +40,15 @@ fn patient() -> Timeouts {
     Timeouts::default()
 }
 
-/// Limits that a test can wait for.
+/// A time limit that a test can wait for.
+const SHORT: Duration = Duration::from_millis(200);
+
 fn hasty() -> Timeouts {
-    let short = Duration::from_millis(200);
-    Timeouts { connect: short, head: short, idle: short, exchange: short }
+    timeouts(|Timeouts { connect, head, idle, exchange, .. }| {
+        for limit in [connect, head, idle, exchange] {
+            *limit = SHORT;
+        }
+    })
 }
 
 fn reply(status: &str) -> String {
@@ -283,7 +288,7 @@ fn the_end_of_one_side_ends_the_other() {
 /// "a head not finished in time: 408", though bytes keep dripping; a stalled upload likewise.
 #[test]
 fn a_head_or_an_upload_not_finished_in_time_is_a_408() {
-    let (_proxy, _listener, mut client, _origin) = warm(Timeouts { head: Duration::from_millis(200), ..patient() });
+    let (_proxy, _listener, mut client, _origin) = warm(timeouts(|timeouts| timeouts.head = SHORT));
     let mut reader = client.twin();
     let dripping = std::thread::spawn(move || {
         client.send("GET / HTTP/1.1\r\nA: ");
@@ -366,7 +371,7 @@ fn a_slow_reader_is_not_idle() {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("slow-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder for sockets");
     let (front, listener) = (folder.join("front"), Origin::new());
-    let timeouts = Timeouts { idle: Duration::from_millis(200), ..patient() };
+    let timeouts = timeouts(|timeouts| timeouts.idle = SHORT);
     let listen = format!("unix:{}", front.display());
     let proxy = Running::on(&listen, &Rules::default(), listener.address(), timeouts);
     std::thread::scope(|scope| {
@@ -444,7 +449,7 @@ fn a_full_backlog_of_a_socket_file_is_waited_for() {
     owner.listen(0).expect("it listens");
     let waiting = UnixStream::connect(&path).expect("there is one place");
     let upstream = || Address::Unix(path.clone());
-    let impatient = Timeouts { connect: Duration::from_millis(200), ..Timeouts::default() };
+    let impatient = timeouts(|timeouts| timeouts.connect = SHORT);
     let proxy = Running::with(&Rules::default(), upstream(), impatient);
     let mut client = proxy.dial();
     client.send(GET);

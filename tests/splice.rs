@@ -9,10 +9,9 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use headsnip::config::Timeouts;
 use headsnip::testing::Rules;
 use support::headsnip::{Headsnip, until};
-use support::{Ended, LIMIT, Origin, Peer, Running, body};
+use support::{Ended, LIMIT, Origin, Peer, Running, body, timeouts};
 
 const MEGABYTES: usize = 1024 * 1024;
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -152,7 +151,7 @@ fn a_body_that_is_cut_arrives_as_far_as_it_came() {
 fn check_last_bytes(name: &str, idle: Duration, next: &str, reply: &str) {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let listener = Origin::new();
-    let timeouts = Timeouts { idle, ..Timeouts::default() };
+    let timeouts = timeouts(|timeouts| timeouts.idle = idle);
     let proxy = Running::on(&format!("unix:{}", path.display()), &Rules::default(), listener.address(), timeouts);
     let content = body(MEGABYTES);
     let mut clients = Vec::new();

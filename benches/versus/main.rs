@@ -76,7 +76,8 @@ fn versus() -> Result<(), Box<dyn Error>> {
 
 /// headsnip from the library, with another threshold for splice: a number of bytes, or none at all.
 fn embedded(listen: &str, upstream: &str, splice_from: &str) -> Result<(), Box<dyn Error>> {
-    let config = Config { splice_from: splice_from.parse().ok(), ..Config::new(listen.parse()?, upstream.parse()?) };
+    let mut config = Config::new(listen.parse()?, upstream.parse()?);
+    config.splice_from = splice_from.parse().ok();
     Proxy::bind(config)?.run(std::future::pending())?;
     Ok(())
 }

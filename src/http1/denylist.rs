@@ -171,6 +171,7 @@ fn protected_by(entry: &str) -> Option<&'static str> {
 
 /// Why a list of names was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DenylistError {
     /// The entry would take away a name that carries framing or the connection.
     Protected {

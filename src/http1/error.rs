@@ -8,6 +8,7 @@ use std::fmt;
 
 /// A broken rule. The name of each variant in snake case is the detail that an operator sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Violation {
     /// A control byte, NUL and DEL among them, within a line (RFC 9110 §5.5, RFC 9112 §3).
     ControlByte,
@@ -145,6 +146,7 @@ impl std::error::Error for Violation {}
 
 /// The statuses of our own replies (RFC 9110 §15, RFC 6585).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Status {
     /// 400
     BadRequest,
@@ -180,12 +182,21 @@ impl Status {
 
 /// A broken rule and what follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fault {
     /// The rule.
     pub violation: Violation,
     /// What becomes of the connections.
     pub ending: Ending,
 }
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} ({})", self.violation, self.ending)
+    }
+}
+
+impl std::error::Error for Fault {}
 
 /// How an exchange ends that cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,26 +11,64 @@
 //! - A limit is a position in the stream, not what happens to be buffered.
 //! - Output and error are the same however the input was cut (invariant 3).
 //!
+//! The owner of the connections keeps what was read of each direction until it is disposed of, and does as it is told:
+//!
 //! ```
-//! use headsnip::http1::{Direction, Exchange, Policy, Verdict};
+//! use headsnip::http1::{Direction, Ending, Exchange, Fault, OriginEnd, Policy, Run, Status, Verdict, Violation};
+//!
+//! /// Moves what may go on from `shown` to `output`. What is left is undecided: it is shown again when more of it was
+//! /// read, or the other direction has moved.
+//! fn relay(
+//!     exchange: &mut Exchange<'_>,
+//!     direction: Direction,
+//!     shown: &mut Vec<u8>,
+//!     output: &mut Vec<u8>,
+//! ) -> Result<(), Fault> {
+//!     loop {
+//!         match exchange.judge(direction, shown)? {
+//!             Verdict::NeedMore | Verdict::Wait => return Ok(()),
+//!             Verdict::Add(line) => output.extend_from_slice(line),
+//!             Verdict::Keep(n) => output.extend(shown.drain(..n.get())),
+//!             Verdict::Drop(n) | Verdict::Withhold(n) => drop(shown.drain(..n.get())),
+//!             // Of a body. Who owns sockets may move it from one to the other without looking at it.
+//!             Verdict::Pass(run) => {
+//!                 let count = match run {
+//!                     Run::Exactly(n) => shown.len().min(usize::try_from(n.get()).unwrap_or(usize::MAX)),
+//!                     Run::UntilEof => shown.len(),
+//!                 };
+//!                 if count == 0 {
+//!                     return Ok(());
+//!                 }
+//!                 output.extend(shown.drain(..count));
+//!                 exchange.passed(direction, u64::try_from(count).unwrap_or(u64::MAX));
+//!             }
+//!         }
+//!     }
+//! }
 //!
 //! let policy = Policy::default();
 //! let mut exchange = Exchange::new(&policy);
-//! let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-//! assert!(matches!(exchange.judge(Direction::Inbound, request), Ok(Verdict::Keep(n)) if n.get() == request.len()));
 //!
-//! let mut shown = &b"HTTP/1.1 204 No Content\r\nServer: a\r\nETag: \"b\"\r\n\r\n"[..];
-//! let mut output = Vec::new();
-//! while !shown.is_empty() {
-//!     let (n, kept) = match exchange.judge(Direction::Outbound, shown).expect("a sound head") {
-//!         Verdict::Keep(n) => (n.get(), true),
-//!         Verdict::Drop(n) => (n.get(), false),
-//!         other => unreachable!("{other:?}: the head is whole and has no body"),
-//!     };
-//!     output.extend_from_slice(if kept { &shown[..n] } else { b"" });
-//!     shown = &shown[n..];
+//! // A request goes on as it is. It must be shown before the response, which cannot be delimited without it.
+//! let (mut inbound, mut to_origin) = (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), Vec::new());
+//! relay(&mut exchange, Direction::Inbound, &mut inbound, &mut to_origin)?;
+//! assert_eq!(to_origin, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+//!
+//! // Of a response, denied lines do not, wherever a read ends.
+//! let (mut outbound, mut to_client) = (Vec::new(), Vec::new());
+//! for read in ["HTTP/1.1 200 OK\r\nSer", "ver: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi", "\r\n0\r\nServer: a\r\n\r\n"] {
+//!     outbound.extend_from_slice(read.as_bytes());
+//!     relay(&mut exchange, Direction::Outbound, &mut outbound, &mut to_client)?;
 //! }
-//! assert_eq!(output, b"HTTP/1.1 204 No Content\r\nETag: \"b\"\r\n\r\n");
+//! assert_eq!(to_client, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n");
+//! exchange.response_end(OriginEnd::Fin)?;
+//!
+//! // What two parsers could read in two ways does not go on at all.
+//! let mut inbound = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+//! let fault = relay(&mut exchange, Direction::Inbound, &mut inbound, &mut to_origin).expect_err("two lengths");
+//! assert_eq!(fault.violation, Violation::ContentLengthAndTransferEncoding);
+//! assert_eq!(fault.ending, Ending::Reply(Status::BadRequest));
+//! # Ok::<(), Fault>(())
 //! ```
 //!
 //! Where things are decided: [`exchange`] joins the directions, `request` and `response` follow one each, `head` reads
@@ -87,6 +125,7 @@ pub enum Run {
 
 /// What the core is told once: what to withhold, and its limits.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Policy {
     /// The field names that do not pass.
     pub denylist: Denylist,
@@ -97,6 +136,7 @@ pub struct Policy {
 }
 
 impl Default for Policy {
+    /// That of the command line: `Server` and `X-Powered-By`, `websocket`, 64 KiB.
     fn default() -> Self {
         Self { denylist: Denylist::default(), upgrades: Upgrades::default(), max_head: 64 * 1024 }
     }

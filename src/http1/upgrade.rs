@@ -10,8 +10,8 @@ use super::error::Violation;
 /// The most protocols that can be allowed: a bit each in a 16-bit set with two others.
 pub const MAX_UPGRADES: usize = 14;
 
-/// The protocols that a 101 may switch to.
-#[derive(Clone, Debug, Default)]
+/// The protocols that a 101 may switch to. What is said in them is not looked at: with `h2c` among them, heads pass unseen.
+#[derive(Clone, Debug)]
 pub struct Upgrades {
     /// At most [`MAX_UPGRADES`] names.
     allowed: Vec<Box<str>>,
@@ -34,8 +34,15 @@ impl Default for Protocols {
     }
 }
 
+impl Default for Upgrades {
+    /// `websocket`.
+    fn default() -> Self {
+        Self { allowed: vec!["websocket".into()] }
+    }
+}
+
 impl Upgrades {
-    /// Allows these protocols. `None`: there are more than [`MAX_UPGRADES`].
+    /// Allows these protocols and no other. `None`: there are more than [`MAX_UPGRADES`].
     #[must_use]
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let allowed: Vec<Box<str>> = names.into_iter().map(Box::from).collect();
@@ -65,5 +72,21 @@ impl Protocols {
         } else {
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn websocket_is_allowed_by_default_and_nothing_else() {
+        let names = |name: &[u8]| {
+            let mut protocols = Protocols::default();
+            protocols.add(&Upgrades::default(), name);
+            protocols
+        };
+        assert_eq!(names(b"WebSocket").check(Some(names(b"websocket"))), Ok(()));
+        assert_eq!(names(b"h2c").check(Some(names(b"h2c"))), Err(Violation::UpgradeNotAllowed));
     }
 }

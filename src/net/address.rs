@@ -21,6 +21,7 @@ pub enum Address {
 
 /// What is wrong with an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AddressError {
     /// There is no `:port` at the end.
     NoPort,

@@ -68,6 +68,7 @@ impl Counts {
 
 /// How the clients fared that were there at the end, or came after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Drained {
     /// Connections closed with nothing owed.
     pub finished: usize,
@@ -77,6 +78,7 @@ pub struct Drained {
 
 /// Why a proxy could not be started.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum StartError {
     /// The runtime or its reactor could not be made.
     Runtime(io::Error),

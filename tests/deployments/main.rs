@@ -176,7 +176,7 @@ fn port_of(address: &Address) -> Option<u16> {
 
 /// How long headsnip may take to end; what stops it must wait longer.
 fn drain() -> Duration {
-    let Drain { delay, timeout } = Drain::default();
+    let Drain { delay, timeout, .. } = Drain::default();
     delay + timeout
 }
 

@@ -11,7 +11,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ::headsnip::config::{Config, Drain, Timeouts};
+use ::headsnip::config::{Config, Timeouts};
 use ::headsnip::net::address::Address;
 use ::headsnip::proxy::{Counts, Drained, Handle, Proxy};
 use ::headsnip::testing::Rules;
@@ -20,6 +20,13 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 /// No read, write or accept of a test waits longer.
 pub const LIMIT: Duration = Duration::from_secs(10);
+
+/// The default time limits but for what a test changes.
+pub fn timeouts(change: impl FnOnce(&mut Timeouts)) -> Timeouts {
+    let mut timeouts = Timeouts::default();
+    change(&mut timeouts);
+    timeouts
+}
 
 /// A proxy on a thread of its own; stopped when dropped.
 pub struct Running {
@@ -40,22 +47,23 @@ impl Running {
     }
 
     pub fn on(listen: &str, rules: &Rules, upstream: Address, timeouts: Timeouts) -> Self {
-        let policy = policy(rules).expect("the rules are sound");
-        let listen = listen.parse().expect("an address");
-        Self::of(Config { policy, timeouts, ..Config::new(listen, upstream) })
+        let mut config = Config::new(listen.parse().expect("an address"), upstream);
+        config.timeouts = timeouts;
+        Self::of(config, rules)
     }
 
     /// The same, moving bytes by splice wherever so many are to come; never if `None`.
     pub fn splicing(rules: &Rules, upstream: Address, splice_from: Option<u64>) -> Self {
-        let policy = policy(rules).expect("the rules are sound");
-        let listen = "127.0.0.1:0".parse().expect("an address");
-        Self::of(Config { policy, splice_from, ..Config::new(listen, upstream) })
+        let mut config = Config::new("127.0.0.1:0".parse().expect("an address"), upstream);
+        config.splice_from = splice_from;
+        Self::of(config, rules)
     }
 
-    fn of(config: Config) -> Self {
+    fn of(mut config: Config, rules: &Rules) -> Self {
+        config.policy = policy(rules).expect("the rules are sound");
         // A vector's drain is to be seen at once.
-        let drain = Drain { delay: Duration::ZERO, timeout: LIMIT };
-        let config = Config { drain, ..config };
+        config.drain.delay = Duration::ZERO;
+        config.drain.timeout = LIMIT;
         let proxy = Proxy::bind(config).expect("a free port");
         let address = proxy.address().clone();
         let (handle, counts) = (proxy.handle(), proxy.counts());
