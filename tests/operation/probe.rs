@@ -132,6 +132,7 @@ fn probe_is_not_content_with_what_it_could_not_see() {
         ("HTTP/1.1 200 OK\nServer: hidden/1\n\n", "Server: hidden/1"),
         ("<html>nginx/1.18.0</html>", "the body says \"nginx\""),
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", "200, cut short"),
+        ("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "502, not the application"),
         ("HTTP/1.1 204 OK\r\nVia: 1.1 varnish\r\n\r\n", "--deny 'via'"),
         ("HTTP/1.1 103 Hints\r\nServer: a\r\n\r\nHTTP/1.1 204 OK\r\nConnection: close\r\n\r\n", "9 of 9 responses"),
     ] {

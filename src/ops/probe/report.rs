@@ -26,7 +26,14 @@ struct Answered {
 }
 
 impl Findings {
-    pub(super) fn new(target: &Target, answers: Vec<Answer>) -> Self {
+    pub(super) fn new(target: &Target, mut answers: Vec<Answer>) -> Self {
+        // Behind a proxy, headsnip too, that cannot reach the application, nothing was seen of that.
+        if let Some(get) = answers.first_mut()
+            && get.seen == Seen::Whole
+            && matches!(get.statuses.last(), Some(502..=504))
+        {
+            get.seen = Seen::Partly("not the application".to_owned());
+        }
         let answers =
             answers.into_iter().map(|answer| Answered { telltales: telltale::in_body(&answer, &target.path), answer });
         Self { url: format!("http://{}{}", target.authority, target.path), answers: answers.collect() }
@@ -137,7 +144,7 @@ impl Findings {
             writeln!(
                 formatter,
                 "{missed} of {} responses could not be looked at, or not to their end. Is it a server of HTTP/1.1 without TLS, \
-                 and is --timeout long enough?",
+                 is the application behind it up, and is --timeout long enough?",
                 self.answers.len()
             )?;
         }
