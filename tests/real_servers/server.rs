@@ -147,7 +147,7 @@ fn listening_address(log: &str) -> Option<SocketAddr> {
 }
 
 /// The program under test.
-fn binary() -> Result<String, String> {
+pub(crate) fn binary() -> Result<String, String> {
     let built = option_env!("CARGO_BIN_EXE_headsnip").map(str::to_owned);
     built.or_else(|| std::env::var("HEADSNIP_BIN").ok()).ok_or_else(|| "there is no headsnip to test".to_owned())
 }

@@ -30,10 +30,13 @@ pub(crate) fn servers() -> Vec<Server> {
     let uvicorn = |name, transport, launch| server(name, transport, launch, UVICORN);
     let mut hypercorn = server("hypercorn", Transport::Tcp, launch_hypercorn, HYPERCORN);
     hypercorn.checks.extend(super::hypercorn::checks());
+    let mut httptools =
+        uvicorn("uvicorn_httptools_tcp", Transport::Tcp, |setup, at| launch_uvicorn(setup, at, "httptools"));
+    httptools.checks.push(special("two_minutes", super::readme::two_minutes));
     vec![
         uvicorn("uvicorn_h11_tcp", Transport::Tcp, |setup, at| launch_uvicorn(setup, at, "h11")),
         uvicorn("uvicorn_h11_uds", Transport::Unix, |setup, at| launch_uvicorn(setup, at, "h11")),
-        uvicorn("uvicorn_httptools_tcp", Transport::Tcp, |setup, at| launch_uvicorn(setup, at, "httptools")),
+        httptools,
         uvicorn("uvicorn_httptools_uds", Transport::Unix, |setup, at| launch_uvicorn(setup, at, "httptools")),
         uvicorn("gunicorn_uvicorn_worker", Transport::Tcp, launch_gunicorn),
         hypercorn,

@@ -9,6 +9,7 @@ pub(crate) mod bentoml;
 pub(crate) mod express;
 pub(crate) mod http_server;
 pub(crate) mod hypercorn;
+pub(crate) mod readme;
 pub(crate) mod uvicorn_idle;
 pub(crate) mod websocket;
 
