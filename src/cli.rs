@@ -371,6 +371,7 @@ mod tests {
             (vec!["--head-timeout", "-1s"], vec!["not a time"]),
             (vec!["--head-timeout", "9999999m"], vec!["longer than a year"]),
             (vec!["--head-timeout", "99999999999999999999999ms"], vec!["longer than a year"]),
+            (vec!["--max-head", "65536"], vec!["--max-head \"65536\"", "no unit", "64KiB"]),
             (vec!["--max-head", "64KB"], vec!["--max-head \"64KB\"", "64KiB"]),
             (vec!["--max-head", "2MiB"], vec!["out of range", "1MiB"]),
             (vec!["--deny", "server,te"], vec!["--deny", "\"te\"", "cannot be denied"]),

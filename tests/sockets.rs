@@ -490,6 +490,9 @@ fn unix_sockets_and_ipv6_serve_as_well() {
     client.send(GET);
     listener.accept().expect(GET);
     assert!(refusal(&proxy.address.to_string()).contains("another process holds it"));
+    // A label is at most 63 bytes, so that nobody need be asked.
+    let name = format!("{}:80", "a".repeat(64));
+    assert!(refusal(&name).contains("give --listen a number"), "{}", refusal(&name));
 }
 
 fn refusal(listen: &str) -> String {

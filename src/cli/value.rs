@@ -118,6 +118,9 @@ impl FromStr for Size {
         match bytes {
             Some(bytes) if (MAX_HEAD_FLOOR..=MAX_HEAD_CEILING).contains(&bytes) => Ok(Self(bytes)),
             Some(_) => Err("it is out of range; right would be: 256B to 1MiB".to_owned()),
+            None if unit.is_none() && text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() => {
+                Err("there is no unit; right would be: 512B, 64KiB or 1MiB".to_owned())
+            }
             None => Err("it is not a size; right would be: 512B, 64KiB or 1MiB".to_owned()),
         }
     }

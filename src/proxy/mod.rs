@@ -12,6 +12,7 @@ pub(crate) mod worker;
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::ops::AddAssign;
 use std::sync::Arc;
@@ -244,8 +245,12 @@ fn explain(formatter: &mut fmt::Formatter<'_>, flag: &str, address: &Address, er
         (io::ErrorKind::PermissionDenied, "it wants a privilege: choose another"),
         (io::ErrorKind::AddrNotAvailable, "no interface of this machine has that address: choose another"),
     ];
+    let is_name = matches!(address, Address::Tcp { host, .. } if host.parse::<IpAddr>().is_err());
     match advice.iter().find(|(kind, _)| *kind == error.kind()) {
         Some((_, advice)) => write!(formatter, "; {advice} {flag}"),
+        None if is_name => {
+            write!(formatter, "; if this machine has no such name, give {flag} a number: 0.0.0.0 is all")
+        }
         None => Ok(()),
     }
 }
