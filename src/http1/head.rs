@@ -397,3 +397,31 @@ fn walk_lines<'a>(
 fn version(minor: u8) -> Version {
     if minor == 0 { Version::Http10 } else { Version::Http11 }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+
+    #[test]
+    fn denied_lines_side_by_side_go_by_one_verdict() {
+        let mut shown = &b"HTTP/1.1 200 OK\r\nServer: a\r\nX-Powered-By: b\r\nA: b\r\nServer: c\r\nB: c\r\n\r\n"[..];
+        let policy = Policy::default();
+        let head = response(&mut HeadScan::default(), &policy, shown).expect("it is sound").expect("it is whole");
+        let mut lines = head.lines;
+        let count = |count| NonZeroUsize::new(count).expect("more than none");
+        for verdict in [
+            Verdict::Keep(count(17)),
+            Verdict::Drop(count(28)),
+            Verdict::Keep(count(6)),
+            Verdict::Drop(count(11)),
+            Verdict::Keep(count(8)),
+        ] {
+            assert_eq!(lines.judge(&policy.denylist, shown), verdict);
+            let (Verdict::Keep(n) | Verdict::Drop(n)) = verdict else { unreachable!("there are no others") };
+            shown = &shown[n.get()..];
+        }
+        assert!(lines.is_done());
+    }
+}

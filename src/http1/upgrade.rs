@@ -89,4 +89,20 @@ mod tests {
         assert_eq!(names(b"WebSocket").check(Some(names(b"websocket"))), Ok(()));
         assert_eq!(names(b"h2c").check(Some(names(b"h2c"))), Err(Violation::UpgradeNotAllowed));
     }
+
+    #[test]
+    fn as_many_are_told_from_others_as_can_be_allowed() {
+        let known: Vec<String> = (0..MAX_UPGRADES).map(|number| format!("p/{number}")).collect();
+        let upgrades = Upgrades::new(known.iter().map(String::as_str)).expect("that many");
+        assert!(Upgrades::new(known.iter().map(String::as_str).chain(["one/more"])).is_none());
+        let names = |name: &str| {
+            let mut protocols = Protocols::default();
+            protocols.add(&upgrades, name.as_bytes());
+            protocols
+        };
+        for name in &known {
+            assert_eq!(names(name).check(Some(names(name))), Ok(()), "{name}");
+            assert_eq!(names("other").check(Some(names(name))), Err(Violation::UpgradeUnasked), "{name}");
+        }
+    }
 }
