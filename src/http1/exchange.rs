@@ -120,10 +120,7 @@ impl<'p> Exchange<'p> {
                 self.responses.finish();
                 Ok(())
             }
-            Progress::Before => {
-                self.responses.renew();
-                Ok(())
-            }
+            Progress::Before => Ok(()),
             Progress::Within => fault(Violation::ResponseIncomplete, Ending::Cut),
             Progress::WithinUndelimited if how == OriginEnd::Reset => {
                 fault(Violation::ResponseIncomplete, Ending::Reset)
@@ -156,10 +153,7 @@ impl<'p> Exchange<'p> {
         let ending = match self.responses.progress() {
             Progress::Before if !self.unanswered.is_empty() => Ending::Reply(Status::BadGateway),
             Progress::Before if self.requests.is_within() => Ending::Close,
-            Progress::Before => {
-                self.responses.renew();
-                Ending::DropOrigin
-            }
+            Progress::Before => Ending::DropOrigin,
             Progress::Within => Ending::Cut,
             Progress::WithinUndelimited => Ending::Reset,
             Progress::Finished => Ending::Close,
@@ -367,3 +361,6 @@ impl Unanswered {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

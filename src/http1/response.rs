@@ -275,10 +275,4 @@ impl Responses {
     pub(super) fn finish(&mut self) {
         self.state = State::Finished;
     }
-
-    /// The next response comes on a fresh connection.
-    pub(super) fn renew(&mut self) {
-        self.state = State::Head(HeadScan::default());
-        self.interim = 0;
-    }
 }
