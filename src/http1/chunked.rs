@@ -230,6 +230,7 @@ mod tests {
             assert_eq!(walk(body.as_bytes()), (body.len(), Ok(())), "{body:?}");
             assert_eq!(walk(format!("{body}\r\n").as_bytes()), (body.len(), Ok(())), "{body:?}");
         }
+        assert_eq!(walk(b"5\r\nhel"), (6, Ok(())), "data that is not yet whole needs no look");
     }
 
     #[test]

@@ -225,3 +225,26 @@ impl fmt::Display for Ending {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_says_the_rule_and_what_became_of_it() {
+        for (violation, ending, said) in [
+            (Violation::BareLf, Ending::Reply(Status::BadRequest), "bare_lf (replied 400)"),
+            (Violation::HeadMalformed, Ending::Reply(Status::BadGateway), "head_malformed (replied 502)"),
+            (Violation::ResponseIncomplete, Ending::Cut, "response_incomplete (cut)"),
+            (Violation::ResponseIncomplete, Ending::Reset, "response_incomplete (reset)"),
+            (Violation::ChunkSizeMalformed, Ending::Close, "chunk_size_malformed (closed)"),
+            (
+                Violation::UnsolicitedBytes,
+                Ending::DropOrigin,
+                "unsolicited_bytes (origin's connection dropped, client's kept)",
+            ),
+        ] {
+            assert_eq!(Fault { violation, ending }.to_string(), said);
+        }
+    }
+}
