@@ -108,6 +108,8 @@ pub(crate) const ALL: &[Named] = &[
     ("headsnip", "--version", headsnip),
     ("headsnip, unix upstream", "--version", headsnip_unix),
     ("headsnip, 2 workers", "--version", headsnip_workers),
+    ("headsnip, access log", "--version", headsnip_logging),
+    ("headsnip, access log in JSON", "--version", headsnip_logging_json),
     ("nginx", "-v", nginx),
     ("haproxy", "-v", haproxy),
     ("haproxy, tcp", "-v", haproxy_tcp),
@@ -142,7 +144,9 @@ pub(crate) fn start(
             );
             continue;
         }
-        let process = Process(command.args(arguments).stdout(Stdio::null()).stderr(log).spawn()?);
+        // Where an access log goes; the others print nothing.
+        let output = fs::File::create(folder()?.join("output"))?;
+        let process = Process(command.args(arguments).stdout(output).stderr(log).spawn()?);
         await_listening(address).map_err(|error| format!("{name}: {error}"))?;
         proxies.push(Peer { name, version: version_of(&program, version), address, process });
     }
@@ -242,21 +246,29 @@ fn embedded(listen: SocketAddr, origin: &Origin, splice_from: &str) -> Started {
 }
 
 fn headsnip(listen: SocketAddr, origin: &Origin) -> Started {
-    headsnip_with(listen, &origin.tcp.to_string(), "1")
+    headsnip_with(listen, &origin.tcp.to_string(), &[])
 }
 
 fn headsnip_unix(listen: SocketAddr, origin: &Origin) -> Started {
-    headsnip_with(listen, &format!("unix:{}", origin.unix.display()), "1")
+    headsnip_with(listen, &format!("unix:{}", origin.unix.display()), &[])
 }
 
 fn headsnip_workers(listen: SocketAddr, origin: &Origin) -> Started {
-    headsnip_with(listen, &origin.tcp.to_string(), "2")
+    headsnip_with(listen, &origin.tcp.to_string(), &["--workers", "2"])
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it ends three recipes")]
-fn headsnip_with(listen: SocketAddr, upstream: &str, workers: &str) -> Started {
-    let arguments = strings(&["--listen", &listen.to_string(), "--upstream", upstream, "--workers", workers]);
-    Ok((env!("CARGO_BIN_EXE_headsnip").into(), arguments))
+fn headsnip_logging(listen: SocketAddr, origin: &Origin) -> Started {
+    headsnip_with(listen, &origin.tcp.to_string(), &["--access-log"])
+}
+
+fn headsnip_logging_json(listen: SocketAddr, origin: &Origin) -> Started {
+    headsnip_with(listen, &origin.tcp.to_string(), &["--access-log", "--log-format", "json"])
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it ends several recipes")]
+fn headsnip_with(listen: SocketAddr, upstream: &str, flags: &[&str]) -> Started {
+    let addresses = ["--listen", &listen.to_string(), "--upstream", upstream];
+    Ok((env!("CARGO_BIN_EXE_headsnip").into(), strings(&[&addresses, flags].concat())))
 }
 
 /// As one would write it for this: no buffering on disk, keep-alive to the origin, `Server` cleared by the third-party module.
