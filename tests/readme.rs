@@ -62,6 +62,15 @@ fn the_metrics_are_those_that_are_rendered() {
 }
 
 #[test]
+fn the_reasons_are_those_that_can_be_told() {
+    let source = read("src/ops/reason.rs");
+    let names = source.split(" => \"").skip(1).filter_map(|rest| rest.split('"').next());
+    let told: BTreeSet<String> = names.filter(|name| name.contains('_')).map(str::to_owned).collect();
+    assert!(told.len() > 10, "{told:?}");
+    assert_eq!(first_cells("side and reason").into_iter().collect::<BTreeSet<_>>(), told);
+}
+
+#[test]
 fn the_fields_of_the_access_log_are_those_that_are_written() {
     let source = read("src/ops/access.rs");
     let fields = source.split("(\"").skip(1).filter_map(|rest| rest.split_once("\", ").map(|(name, _)| name));
