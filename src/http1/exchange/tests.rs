@@ -177,3 +177,16 @@ fn the_next_response_comes_on_a_fresh_connection() {
     say(&mut exchange, Inbound, GET);
     assert_eq!(say(&mut exchange, Outbound, OK), "");
 }
+
+#[test]
+fn a_request_that_broke_within_has_its_answer_cut() {
+    let policy = Policy::default();
+    let mut exchange = exchange(&policy, &[(Inbound, GET)]);
+    let broken = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx";
+    let left = say(&mut exchange, Inbound, broken);
+    assert_eq!(left, "x");
+    say(&mut exchange, Outbound, OK);
+    say(&mut exchange, Outbound, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\n");
+    let fault = Fault { violation: Violation::ChunkSizeMalformed, ending: Ending::Cut };
+    assert_eq!(exchange.judge(Inbound, left.as_bytes()), Err(fault));
+}
