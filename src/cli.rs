@@ -11,7 +11,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use argh::{ArgsInfo, FromArgs};
+use argh::FromArgs;
 use argh_complete::Generator;
 
 use self::flags::{Flags, Subcommand};
@@ -55,12 +55,41 @@ pub struct UsageError(String);
 
 impl fmt::Display for UsageError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}\nRun {NAME} --help for all flags.", self.0)
+        formatter.write_str(&self.0)
+    }
+}
+
+impl UsageError {
+    /// What argh complains of, and what is likely meant.
+    fn of_argh(complaint: &str, arguments: &[&str]) -> Self {
+        let complaint = complaint.trim_end();
+        let is_stray = |argument: &&str| complaint == format!("Unrecognized argument: {argument}");
+        let advice = match arguments.iter().copied().find(is_stray) {
+            Some("true" | "false") => "; a flag without a value is switched off by --flag=false".to_owned(),
+            Some(argument) if !argument.starts_with('-') => {
+                let commands: Vec<&str> = flags::info().commands.iter().map(|command| command.name).collect();
+                format!("; the commands are: {}", commands.join(", "))
+            }
+            Some(_) | None => String::new(),
+        };
+        Self(format!("{complaint}{advice}"))
+    }
+
+    /// With where all flags are told.
+    fn with_help(self, arguments: &[String]) -> Self {
+        let is_first = |name: &&str| arguments.first().is_some_and(|first| first == name);
+        let command = flags::info().commands.iter().map(|command| command.name).find(is_first);
+        let command = command.map_or(String::new(), |name| format!(" {name}"));
+        Self(format!("{}\nRun {NAME}{command} --help for all flags.", self.0))
     }
 }
 
 /// Reads arguments (without the program's name) and the environment.
 pub fn parse(arguments: &[String], environment: impl Fn(&str) -> Option<String>) -> Result<Command, UsageError> {
+    understand(arguments, environment).map_err(|error| error.with_help(arguments))
+}
+
+fn understand(arguments: &[String], environment: impl Fn(&str) -> Option<String>) -> Result<Command, UsageError> {
     let (arguments, switched_off) = as_argh_knows_them(arguments)?;
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let environment = |name: &str| {
@@ -69,7 +98,7 @@ pub fn parse(arguments: &[String], environment: impl Fn(&str) -> Option<String>)
     let mut flags = match Flags::from_args(&[NAME], &arguments) {
         Ok(flags) => flags,
         Err(exit) if exit.status.is_ok() => return Ok(Command::Print(exit.output)),
-        Err(exit) => return Err(UsageError(exit.output.trim_end().to_owned())),
+        Err(exit) => return Err(UsageError::of_argh(&exit.output, &arguments)),
     };
     if flags.version {
         return Ok(Command::Print(format!("{NAME} {}\n", env!("CARGO_PKG_VERSION"))));
@@ -85,7 +114,7 @@ pub fn parse(arguments: &[String], environment: impl Fn(&str) -> Option<String>)
         Subcommand::Healthcheck(flags) => healthcheck(flags, &environment).map(Command::Healthcheck),
         Subcommand::Probe(flags) => probe(flags).map(Command::Probe),
         Subcommand::Completions(flags) => completions(&flags.shell).map(Command::Print),
-        Subcommand::Man(flags::Man {}) => Ok(Command::Print(manual::page(&Flags::get_args_info()))),
+        Subcommand::Man(flags::Man {}) => Ok(Command::Print(manual::page(&flags::info()))),
     }
 }
 
@@ -131,7 +160,7 @@ fn probe(flags: flags::Probe) -> Result<Probe, UsageError> {
 }
 
 fn completions(shell: &str) -> Result<String, UsageError> {
-    let info = Flags::get_args_info();
+    let info = flags::info();
     match shell {
         "bash" => Ok(argh_complete::bash::Bash::generate(NAME, &info)),
         "zsh" => Ok(argh_complete::zsh::Zsh::generate(NAME, &info)),
@@ -146,7 +175,8 @@ fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageEr
     let listen = listen.map_or_else(|| Ok(default_address(8080)), |value| value.parse::<Address>())?;
     let upstream = environment.one(flags.upstream, "upstream");
     let upstream = upstream.map_or_else(|| Ok(default_address(3000)), |value| value.parse::<Address>())?;
-    let admin = environment.one(flags.admin, "admin").map(|value| value.parse::<Address>()).transpose()?;
+    let admin = environment.one(flags.admin, "admin").filter(|value| value.text != "off");
+    let admin = admin.map(|value| value.parse::<Address>()).transpose()?;
     let (defaults, drain) = (Timeouts::default(), Drain::default());
     let config = Config {
         admin,
@@ -325,6 +355,30 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_variable_is_none_and_the_admin_listener_can_be_off() {
+        let empty =
+            [("HEADSNIP_DENY", ""), ("HEADSNIP_UPSTREAM", ""), ("HEADSNIP_ADMIN", ""), ("HEADSNIP_DRY_RUN", "")];
+        let config = parsed(&[], &empty).expect("as if there were none");
+        assert_eq!(
+            (config.upstream.to_string().as_str(), config.admin, config.dry_run),
+            ("127.0.0.1:3000", None, false)
+        );
+        let image = [("HEADSNIP_ADMIN", "127.0.0.1:9901")];
+        assert!(parsed(&[], &image).expect("an address").admin.is_some());
+        assert_eq!(parsed(&["--admin", "off"], &image).expect("none").admin, None);
+        assert_eq!(parsed(&[], &[("HEADSNIP_ADMIN", "off")]).expect("none").admin, None);
+    }
+
+    #[test]
+    fn what_is_made_from_the_flags_names_the_program() {
+        for arguments in [&["man"][..], &["completions", "zsh"], &["completions", "bash"], &["--help"]] {
+            let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+            let Ok(Command::Print(text)) = parse(&arguments, |_| None) else { panic!("{arguments:?}") };
+            assert!(text.contains("headsnip") && !text.contains("Flags"), "{arguments:?}: {text}");
+        }
+    }
+
+    #[test]
     fn a_drain_may_take_no_time() {
         let flags = ["--drain-delay", "0s", "--drain-timeout=0ms", "--max-connections", "3"];
         let config = parsed(&flags, &[]).expect("sound flags");
@@ -361,7 +415,9 @@ mod tests {
             (vec!["--lisen", "a:1"], vec!["--lisen", "--listen"]),
             (vec!["--listen", "8080"], vec!["--listen \"8080\"", "a colon between", "127.0.0.1:8080"]),
             (vec!["--listen"], vec!["--listen"]),
-            (vec!["serve"], vec!["serve"]),
+            (vec!["serve"], vec!["serve", "the commands are: healthcheck, probe", "Run headsnip --help"]),
+            (vec!["--access-log", "false"], vec!["--flag=false"]),
+            (vec!["probe", "a"], vec!["http://", "Run headsnip probe --help"]),
             (vec!["--head-timeout", "30"], vec!["--head-timeout \"30\"", "no unit", "30s"]),
             (vec!["--head-timeout", "0s"], vec!["no time at all"]),
             (vec!["--drain-delay", "2"], vec!["--drain-delay \"2\"", "no unit"]),

@@ -64,14 +64,16 @@ fn run(config: Config) -> ExitCode {
     warn_of_unknown_variables();
     let (upstream, drain, is_dry_run) = (config.upstream.clone(), config.drain, config.dry_run);
     let denied = config.policy.denylist.entries().collect::<Vec<_>>().join(", ");
+    let kept = config.policy.denylist.exceptions().collect::<Vec<_>>().join(", ");
     let denied = if denied.is_empty() { "nothing" } else { &denied };
+    let kept = if kept.is_empty() { kept } else { format!(", but keeping {kept}") };
     let proxy = match Proxy::bind(config) {
         Ok(proxy) => proxy,
         Err(error) => return complain(FAILED, error),
     };
     let verb = if is_dry_run { "a dry run, looking for" } else { "removing" };
     let started = vec![
-        Some(format!("listening on {}, upstream {upstream}, {verb} {denied}", proxy.address())),
+        Some(format!("listening on {}, upstream {upstream}, {verb} {denied}{kept}", proxy.address())),
         (denied == "nothing").then(|| "nothing is removed: --keep exempts all that is denied".to_owned()),
         proxy.admin_address().map(|admin| format!("admin on {admin}")),
     ];

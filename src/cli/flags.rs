@@ -1,6 +1,8 @@
 //! The flags and subcommands, from which the help text, the man page and the completions are made too.
 
-use argh::{ArgsInfo, FlagInfoKind, FromArgs};
+use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfoKind, FromArgs};
+
+use super::NAME;
 
 /// Relays HTTP/1.1 to one application server and removes Server, X-Powered-By and other denied field lines from every
 /// response head. Every other byte goes through unchanged.
@@ -12,8 +14,8 @@ use argh::{ArgsInfo, FlagInfoKind, FromArgs};
     note = "Each flag has an environment variable: --head-timeout is HEADSNIP_HEAD_TIMEOUT. A flag wins.
 An ADDR is host:port, [v6]:port or unix:/path. NAMES is a comma list of field names, prefix* or the preset
 @owasp; the flag may be repeated. A TIME is 500ms, 30s, 5m or 1h; a SIZE is 512B, 64KiB or 1MiB.
-The variable of a flag without a value is true or false.",
-    error_code(0, "drained or helped"),
+The variable of a flag without a value is true or false. An empty variable is as good as none.",
+    error_code(0, "drained, or did what was asked"),
     error_code(1, "could not start or run; not healthy; something is disclosed"),
     error_code(2, "wrong usage")
 )]
@@ -33,10 +35,10 @@ pub(super) struct Flags {
     /// protocols that a connection may be switched to (websocket)
     #[argh(option, arg_name = "NAMES")]
     pub(super) allow_upgrade: Vec<String>,
-    /// threads, each with its own listener; auto: as many as it may use cores (1)
+    /// threads, each with its own listener; auto: one for each core that it may use (1)
     #[argh(option, arg_name = "N")]
     pub(super) workers: Option<String>,
-    /// where /livez, /readyz and /metrics are told (off)
+    /// where /livez, /readyz and /metrics are answered; clients must not reach it (off)
     #[argh(option, arg_name = "ADDR")]
     pub(super) admin: Option<String>,
     /// clients served at once; beyond it, they wait (from the open-file limit)
@@ -69,7 +71,7 @@ pub(super) struct Flags {
     /// text, for people, or json, one object a line (text)
     #[argh(option, arg_name = "FORMAT")]
     pub(super) log_format: Option<String>,
-    /// remove nothing; count what would be removed, and log it once a name
+    /// remove nothing; count what would be removed, and log it once for each name
     #[argh(switch)]
     pub(super) dry_run: bool,
     /// print the version and end
@@ -99,7 +101,7 @@ pub(super) enum Subcommand {
     error_code(2, "wrong usage")
 )]
 pub(super) struct Healthcheck {
-    /// the --admin address of the headsnip to ask, or else its variable
+    /// the --admin address of the headsnip to ask (its own variable)
     #[argh(option, arg_name = "ADDR")]
     pub(super) admin: Option<String>,
     /// ask whether it is ready, the upstream too, and not only alive
@@ -152,15 +154,21 @@ pub(super) struct Completions {
 #[argh(subcommand, name = "man", example = "headsnip man | man -l -", error_code(0, "printed"))]
 pub(super) struct Man {}
 
+/// All of it, for what is made from it.
+pub(super) fn info() -> CommandInfoWithArgs {
+    // argh knows the type's name alone.
+    CommandInfoWithArgs { name: NAME, ..Flags::get_args_info() }
+}
+
 /// Tells whether a flag has no value.
 pub(super) fn is_switch(flag: &str) -> bool {
-    let info = Flags::get_args_info();
+    let info = info();
     let mut flags = info.flags.iter().chain(info.commands.iter().flat_map(|command| command.command.flags));
     flags.any(|known| known.long == flag && known.kind == FlagInfoKind::Switch)
 }
 
 /// The names of all flags of serving that set something.
 pub(super) fn settings() -> impl Iterator<Item = &'static str> {
-    let flags = Flags::get_args_info().flags;
+    let flags = info().flags;
     flags.iter().map(|flag| flag.long.trim_start_matches("--")).filter(|name| !matches!(*name, "help" | "version"))
 }

@@ -45,9 +45,14 @@ impl Value {
 pub(super) struct Environment<'a>(pub(super) &'a dyn Fn(&str) -> Option<String>);
 
 impl Environment<'_> {
+    /// What a variable says; an empty one is what a template leaves of one that is not set.
+    fn variable(&self, name: &str) -> Option<String> {
+        (self.0)(&variable(name)).filter(|text| !text.is_empty())
+    }
+
     pub(super) fn one(&self, flag: Option<String>, name: &str) -> Option<Value> {
         let from_flag = flag.map(|text| Value { text, origin: format!("--{name}") });
-        from_flag.or_else(|| (self.0)(&variable(name)).map(|text| Value { text, origin: variable(name) }))
+        from_flag.or_else(|| self.variable(name).map(|text| Value { text, origin: variable(name) }))
     }
 
     /// A flag without a value.
@@ -62,7 +67,7 @@ impl Environment<'_> {
     /// The members of all comma lists given.
     pub(super) fn many(&self, flags: Vec<String>, name: &str) -> Vec<Value> {
         let (lists, origin) = if flags.is_empty() {
-            ((self.0)(&variable(name)).into_iter().collect(), variable(name))
+            (self.variable(name).into_iter().collect(), variable(name))
         } else {
             (flags, format!("--{name}"))
         };

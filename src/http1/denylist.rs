@@ -92,6 +92,16 @@ impl Denylist {
         let exact = self.exact_entries().map(ToString::to_string);
         exact.chain(self.denied.prefixes.iter().map(|prefix| format!("{prefix}*")))
     }
+
+    /// What is kept though an entry with a star covers it, or may cover it, in the same form.
+    pub fn exceptions(&self) -> impl Iterator<Item = String> {
+        let covers =
+            |name: &str| self.denied.prefixes.iter().any(|prefix| starts_with(name.as_bytes(), prefix.as_bytes()));
+        let within = |name: &str| self.denied.prefixes.iter().any(|prefix| prefix.starts_with(name));
+        let exact = self.kept.exact.iter().filter(move |name| covers(name)).map(ToString::to_string);
+        let prefixes = self.kept.prefixes.iter().filter(move |name| covers(name) || within(name));
+        exact.chain(prefixes.map(|prefix| format!("{prefix}*")))
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -246,6 +256,9 @@ mod tests {
         }
         let entries: Vec<_> = list.entries().collect();
         assert_eq!(entries, ["x-powered-by", "via", "x-amz-*", "x-b-*"]);
+        assert_eq!(list.exceptions().collect::<Vec<_>>(), ["x-amz-request-id", "x-amz-k*"]);
+        let all = Denylist::new(["x-a-*"], ["x-*", "y-*"]).expect("a sound list");
+        assert_eq!(all.exceptions().collect::<Vec<_>>(), ["x-*"]);
         let lines = b"VIA: 1.1 a:b\r\nX-Amz-Id: 1\r\nX-Amz-Key: 1\r\nServer: a\r\nX-B-C:\r\nvia";
         let removed_by: Vec<_> = list.entries_of(lines).map(|entry| entry.map(|place| &*entries[place])).collect();
         assert_eq!(removed_by, [Some("via"), Some("x-amz-*"), None, None, Some("x-b-*"), Some("via")]);

@@ -43,6 +43,8 @@ const DIAL_LIMIT: Duration = Duration::from_millis(900);
 /// What is told here.
 pub(crate) struct Sources {
     pub(crate) workers: &'static [Counters],
+    /// Clients served at once.
+    pub(crate) most_clients: usize,
     pub(crate) denylist: &'static Denylist,
     pub(crate) upstream: &'static Address,
     pub(crate) connect_timeout: Duration,
@@ -145,7 +147,8 @@ impl Answers {
                 Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
             },
             "/metrics" => {
-                let rendered = metrics::render(self.sources.workers, self.sources.denylist);
+                let Sources { workers, most_clients, denylist, .. } = self.sources;
+                let rendered = metrics::render(workers, most_clients, denylist);
                 let mut response = text(StatusCode::OK, rendered);
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::MEDIA_TYPE));
                 response

@@ -14,7 +14,7 @@ const DIAL_FAILURES: [Reason; 4] =
     [Reason::ConnectionRefused, Reason::ConnectionTimeout, Reason::DestinationUnavailable, Reason::DnsError];
 
 /// All metrics of all workers.
-pub(super) fn render(workers: &[Counters], denylist: &Denylist) -> String {
+pub(super) fn render(workers: &[Counters], most_clients: usize, denylist: &Denylist) -> String {
     let mut text = Text { text: String::new(), workers };
     text.head("headsnip_build_info", "gauge", "Always 1; the label tells the version.");
     text.sample("headsnip_build_info", &[("version", &env!("CARGO_PKG_VERSION"))], 1);
@@ -24,6 +24,8 @@ pub(super) fn render(workers: &[Counters], denylist: &Denylist) -> String {
     let closed = text.sum(|worker| &worker.connections_closed);
     let open = text.sum(|worker| &worker.connections_opened).saturating_sub(closed);
     text.sample("headsnip_connections", &[], open);
+    text.head("headsnip_connections_limit", "gauge", "Client connections that are served at once; more wait.");
+    text.sample("headsnip_connections_limit", &[], u64::try_from(most_clients).unwrap_or(u64::MAX));
     text.counter("headsnip_requests_total", "Requests with a sound head, which are for the origin.", |worker| {
         &worker.requests
     });
@@ -75,7 +77,7 @@ impl Text<'_> {
         self.head(
             name,
             "counter",
-            "Bytes let pass, to the origin (inbound) and to clients (outbound), own replies too.",
+            "Bytes judged and let pass, for the origin (inbound) and for clients (outbound), own replies too.",
         );
         for (direction, to) in [(Direction::Inbound, "inbound"), (Direction::Outbound, "outbound")] {
             for (path, by) in [(Path::Copy, "copy"), (Path::Splice, "splice")] {

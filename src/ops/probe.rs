@@ -91,7 +91,8 @@ impl FromStr for Target {
         if text.bytes().any(|byte| !byte.is_ascii_graphic()) || authority.contains('@') {
             return Err("it is not a URL that can be probed; right would be: http://127.0.0.1:8080/".into());
         }
-        let address = with_port.parse::<Address>().map_err(|error| error.to_string())?;
+        let right = "no host and port stand there; right would be: http://127.0.0.1:8080/ (a Unix-domain socket cannot be probed)";
+        let address = with_port.parse::<Address>().map_err(|_| right)?;
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
         Ok(Self { address, authority: authority.to_owned(), path })
     }
@@ -116,7 +117,8 @@ mod tests {
             ("https://a/", "no TLS"),
             ("127.0.0.1:8080", "http://"),
             ("http://", "right would be"),
-            ("http://a:b/", "right would be"),
+            ("http://a:b/", "right would be: http://"),
+            ("http://unix:/run/a", "cannot be probed"),
             ("http://u@a/", "right would be"),
             ("http://a/ b", "right would be"),
         ] {

@@ -1,7 +1,7 @@
-//! Connections that cannot be accepted.
+//! Connections that cannot be accepted, or not yet.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
@@ -9,6 +9,26 @@ use super::log;
 
 /// The pause after a failed accept: with no descriptor left, the next try would fail at once and for ever.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often at most it is told that there is no room.
+const REMINDER: Duration = Duration::from_secs(60);
+
+/// All places for clients are taken: the log is told of it now and then.
+#[derive(Debug, Default)]
+pub(crate) struct Fullness {
+    told: Option<Instant>,
+}
+
+impl Fullness {
+    pub(crate) fn tell(&mut self) {
+        if self.told.is_none_or(|told| told.elapsed() >= REMINDER) {
+            self.told = Some(Instant::now());
+            log::warning(format_args!(
+                "all places for clients are taken: who comes now waits; more are had by --max-connections and the open-file limit"
+            ));
+        }
+    }
+}
 
 /// Connections that cannot be accepted, one after another: the log is told of the first.
 #[derive(Debug, Default)]

@@ -42,7 +42,8 @@ pub struct Proxy {
     address: Address,
     admin: Option<(Listener, Address)>,
     workers: Vec<(Runtime, Accepting)>,
-    slots: Arc<Semaphore>,
+    /// Clients served at once.
+    most_clients: usize,
     /// Of each worker.
     pipes: usize,
     handle: Handle,
@@ -109,7 +110,7 @@ impl Proxy {
             address,
             admin: admin.transpose()?,
             workers: workers.map_err(StartError::Runtime)?,
-            slots: Arc::new(Semaphore::new(max_clients(config, share.clients).min(Semaphore::MAX_PERMITS))),
+            most_clients: most_clients(config, share.clients).min(Semaphore::MAX_PERMITS),
             pipes: share.pipes,
             handle: Handle::new(),
         })
@@ -142,9 +143,12 @@ impl Proxy {
     /// Serves on this thread, and one more for each further worker, until it was told to end and has. `alongside` is polled
     /// on this thread.
     pub fn run(self, alongside: impl Future<Output = ()> + 'static) -> io::Result<Drained> {
-        let Self { config, counts, admin, workers, slots, pipes, handle, .. } = self;
+        let Self { config, counts, admin, workers, most_clients, pipes, handle, .. } = self;
+        let slots = Arc::new(Semaphore::new(most_clients));
         // It answers until all clients are gone.
-        let _admin = admin.map(|(listener, _)| Admin::start(listener, sources(config, counts, &handle))).transpose()?;
+        let _admin = admin
+            .map(|(listener, _)| Admin::start(listener, sources(config, counts, most_clients, &handle)))
+            .transpose()?;
         let mut workers = workers.into_iter().zip(&counts.0).map(|((runtime, listener), counters)| {
             let (slots, orders) = (Arc::clone(&slots), handle.orders());
             (runtime, listener, orders, move || {
@@ -192,10 +196,11 @@ fn bind_admin(address: &Address) -> io::Result<(Listener, Address)> {
 }
 
 /// What the admin listener tells.
-fn sources(config: &'static Config, counts: &'static Counts, handle: &Handle) -> Sources {
+fn sources(config: &'static Config, counts: &'static Counts, most_clients: usize, handle: &Handle) -> Sources {
     let orders = handle.orders();
     Sources {
         workers: &counts.0,
+        most_clients,
         denylist: &config.policy.denylist,
         upstream: &config.upstream,
         connect_timeout: config.timeouts.connect,
@@ -213,16 +218,18 @@ fn begin(listener: Listener) -> io::Result<(Runtime, Accepting)> {
     Ok((runtime, accepting))
 }
 
+/// Fewer clients are told of where nobody asked for so few.
+const FEW_CLIENTS: usize = 1000;
+
 /// As many clients as were asked for, and as the open-file limit allows.
-fn max_clients(config: &Config, allowed: usize) -> usize {
-    match config.max_connections.map(NonZeroUsize::get) {
-        Some(wanted) if wanted > allowed => {
-            log::warning(format_args!("{wanted} connections are asked for; the open-file limit allows {allowed}"));
-            allowed
-        }
-        Some(wanted) => wanted,
-        None => allowed,
+fn most_clients(config: &Config, allowed: usize) -> usize {
+    let wanted = config.max_connections.map(NonZeroUsize::get);
+    if wanted.is_some_and(|wanted| wanted > allowed) || (wanted.is_none() && allowed < FEW_CLIENTS) {
+        log::warning(format_args!(
+            "the open-file limit allows no more than {allowed} clients at once; raise it by ulimit -n, LimitNOFILE= or the like"
+        ));
     }
+    wanted.map_or(allowed, |wanted| wanted.min(allowed))
 }
 
 impl fmt::Display for StartError {

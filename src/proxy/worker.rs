@@ -22,7 +22,7 @@ use crate::net::listener::{Accepting, Backlog, MOST_WAITING};
 use crate::net::stream::{Peer, Stream};
 use crate::ops::counters::Counters;
 use crate::ops::log;
-use crate::ops::trouble::Trouble;
+use crate::ops::trouble::{Fullness, Trouble};
 
 /// How often a draining worker looks whether the application is still there.
 const PROBE_PAUSE: Duration = Duration::from_secs(1);
@@ -127,12 +127,15 @@ impl Worker<Upstream> {
     }
 
     async fn accept(self: &Rc<Self>, listener: &Accepting) -> Infallible {
-        let mut trouble = Trouble::default();
+        let (mut trouble, mut fullness) = (Trouble::default(), Fullness::default());
         loop {
             // Who was accepted is not held here: this may be given up at any time, and begun again.
             if self.waiting.borrow().is_none() {
                 // A slot kept while nobody comes would be one less for the other workers.
-                drop(self.slots.acquire().await);
+                if self.slots.available_permits() == 0 {
+                    fullness.tell();
+                    drop(self.slots.acquire().await);
+                }
                 match listener.accept().await {
                     Ok(client) => {
                         trouble.is_over();

@@ -15,7 +15,7 @@ fn value(metrics: &str, sample: &str) -> Option<f64> {
 #[test]
 fn the_metrics_of_the_contract_count_what_happened() {
     let origin = Origin::new();
-    let (proxy, admin) = with_admin(&origin, &["--deny", "x-amz-*", "--workers", "2"]);
+    let (proxy, admin) = with_admin(&origin, &["--deny", "x-amz-*", "--workers", "2", "--max-connections", "50"]);
     let answer = "HTTP/1.1 200 OK\r\nX-Amz-Id: 1\r\nserver: a\r\nX-AMZ-2: b\r\nContent-Length: 2\r\n\r\nok";
     assert_eq!(exchange(&proxy, &origin, GET, LEAKY), STRIPPED);
     assert_eq!(exchange(&proxy, &origin, GET, answer), STRIPPED);
@@ -37,6 +37,7 @@ fn the_metrics_of_the_contract_count_what_happened() {
         (concat!("headsnip_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1.0),
         ("headsnip_connections_total", 6.0),
         ("headsnip_connections", 1.0),
+        ("headsnip_connections_limit", 50.0),
         ("headsnip_requests_total", 4.0),
         ("headsnip_responses_total{class=\"1xx\"}", 1.0),
         ("headsnip_responses_total{class=\"2xx\"}", 2.0),
