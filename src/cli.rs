@@ -209,30 +209,7 @@ fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageEr
         dry_run: environment.switch(flags.dry_run, "dry-run")?,
         ..Config::new(listen, upstream)
     };
-    check_addresses(&config).map(|()| config)
-}
-
-/// Each address is for one thing.
-fn check_addresses(config: &Config) -> Result<(), UsageError> {
-    let is_chosen_by_kernel = |address: &Address| matches!(address, Address::Tcp { port: 0, .. });
-    if config.upstream.is_reached_at(&config.listen) && !is_chosen_by_kernel(&config.listen) {
-        return Err(UsageError(format!(
-            "--listen {} is where --upstream {} is: headsnip would relay to itself. --upstream is where the application server listens.",
-            config.listen, config.upstream
-        )));
-    }
-    if is_chosen_by_kernel(&config.upstream) {
-        return Err(UsageError(format!("--upstream \"{}\": nothing listens on port 0", config.upstream)));
-    }
-    let admin = config.admin.as_ref().filter(|admin| !is_chosen_by_kernel(admin));
-    if let Some(taken) =
-        admin.filter(|admin| [&config.listen, &config.upstream].map(|other| admin.is_reached_at(other)).contains(&true))
-    {
-        return Err(UsageError(format!(
-            "--admin is {taken}, which is --listen or --upstream too: clients must not reach it. Choose a port of its own."
-        )));
-    }
-    Ok(())
+    config.check().map(|()| config).map_err(|error| UsageError(error.to_string()))
 }
 
 fn default_address(port: u16) -> Address {

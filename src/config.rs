@@ -1,9 +1,10 @@
-//! Checked values: a bad one cannot be built.
+//! What a proxy must be told, and what of it cannot be served.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::http1::Policy;
+use crate::http1::{MAX_HEAD_CEILING, Policy};
 use crate::net::address::Address;
 
 /// The default of [`Config::splice_from`].
@@ -58,7 +59,76 @@ impl Config {
             dry_run: false,
         }
     }
+
+    /// Tells whether it can be served: each address is for one thing, each wait takes time, and heads have a limit within bounds.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let Self { listen, upstream, admin, .. } = self;
+        let is_chosen_by_kernel = |address: &Address| matches!(address, Address::Tcp { port: 0, .. });
+        if upstream.is_reached_at(listen) && !is_chosen_by_kernel(listen) {
+            return Err(ConfigError::RelaysToItself { listen: listen.clone(), upstream: upstream.clone() });
+        }
+        if is_chosen_by_kernel(upstream) {
+            return Err(ConfigError::NoUpstreamPort(upstream.clone()));
+        }
+        let admin = admin.as_ref().filter(|admin| !is_chosen_by_kernel(admin));
+        if let Some(admin) = admin.filter(|admin| admin.is_reached_at(listen) || admin.is_reached_at(upstream)) {
+            return Err(ConfigError::AdminIsTaken(admin.clone()));
+        }
+        if self.timeouts.shortest().is_zero() {
+            return Err(ConfigError::NoTime);
+        }
+        if !(1..=MAX_HEAD_CEILING).contains(&self.policy.max_head) {
+            return Err(ConfigError::MaxHead(self.policy.max_head));
+        }
+        Ok(())
+    }
 }
+
+/// Why a configuration cannot be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The upstream is where the proxy listens.
+    RelaysToItself {
+        /// Where clients connect.
+        listen: Address,
+        /// The application server.
+        upstream: Address,
+    },
+    /// The upstream's port is 0.
+    NoUpstreamPort(Address),
+    /// The admin listener is where clients or the proxy connect.
+    AdminIsTaken(Address),
+    /// One of [`Timeouts`] is zero.
+    NoTime,
+    /// [`Policy::max_head`] is not from 1 to [`MAX_HEAD_CEILING`].
+    MaxHead(usize),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RelaysToItself { listen, upstream } => write!(
+                formatter,
+                "--listen {listen} is where --upstream {upstream} is: headsnip would relay to itself. --upstream is where the application server listens."
+            ),
+            Self::NoUpstreamPort(upstream) => write!(formatter, "--upstream \"{upstream}\": nothing listens on port 0"),
+            Self::AdminIsTaken(admin) => write!(
+                formatter,
+                "--admin is {admin}, which is --listen or --upstream too: clients must not reach it. Choose a port of its own."
+            ),
+            Self::NoTime => formatter.write_str("a time limit of zero leaves no time at all"),
+            Self::MaxHead(size) => {
+                write!(
+                    formatter,
+                    "heads of at most {size} bytes are out of range; right would be: 1 to {MAX_HEAD_CEILING}"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
 
 /// How long is waited for what; each more than zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,5 +175,31 @@ pub struct Drain {
 impl Default for Drain {
     fn default() -> Self {
         Self { delay: Duration::from_secs(2), timeout: Duration::from_secs(25) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_served_is_refused() {
+        let address = |text: &str| text.parse::<Address>().expect("an address");
+        let config = || Config::new(address("127.0.0.1:8080"), address("127.0.0.1:3000"));
+        assert_eq!(config().check(), Ok(()));
+        let mut no_time = config();
+        no_time.timeouts.idle = Duration::ZERO;
+        assert_eq!(no_time.check(), Err(ConfigError::NoTime));
+        for size in [0, MAX_HEAD_CEILING + 1] {
+            let mut heads = config();
+            heads.policy.max_head = size;
+            assert_eq!(heads.check(), Err(ConfigError::MaxHead(size)));
+        }
+        let mut admin = config();
+        admin.admin = Some(address("127.0.0.1:8080"));
+        assert_eq!(admin.check(), Err(ConfigError::AdminIsTaken(address("127.0.0.1:8080"))));
+        let (listen, upstream) = (address("0.0.0.0:80"), address("127.0.0.1:80"));
+        let looping = Config::new(listen.clone(), upstream.clone());
+        assert_eq!(looping.check(), Err(ConfigError::RelaysToItself { listen, upstream }));
     }
 }

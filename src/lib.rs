@@ -29,10 +29,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It logs as the program does, on standard error. Who has sockets and a runtime of their own needs [`http1`] alone, which
-//! shows how.
+//! It logs as the program does, as text on standard error, and exchanges, if wanted, on standard output. Whoever has sockets and a
+//! runtime already needs [`http1`] alone; its documentation has a loop around it.
 //!
-//! What is documented here changes only with the version's first number that is not zero. Structs to which a setting, and enums to
+//! Versions follow `SemVer`; while they begin with 0, the second number counts changes that break. Structs to which a setting, and enums to
 //! which a rule, may be added are `#[non_exhaustive]`; those that must be acted on, [`Verdict`](http1::Verdict) and
 //! [`Ending`](http1::Ending) above all, are not. Modules that are not in this documentation are for the binary and the tests.
 //!

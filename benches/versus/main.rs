@@ -70,8 +70,7 @@ fn versus() -> Result<(), Box<dyn Error>> {
         }
         eprintln!("round {round} of {rounds}");
     }
-    let idle = proxies.iter().map(|proxy| proxies::idle_cost(proxy)).collect::<Result<Vec<_>, _>>()?;
-    Report { jobs: &jobs, proxies: &proxies, measured: &measured, idle: &idle }.write()
+    Report { jobs: &jobs, proxies: &proxies, measured: &measured }.write()
 }
 
 /// headsnip from the library, with another threshold for splice: a number of bytes, or none at all.

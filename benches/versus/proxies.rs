@@ -8,11 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::jobs::SMALL;
 use super::{OTHER_CORE, PROXY_CORE};
-
-/// Clients whose cost in memory is measured, idle and with an origin connection each.
-const IDLE: usize = 2_000;
 
 /// How long a process may take to listen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -151,32 +147,6 @@ pub(crate) fn start(
         proxies.push(Peer { name, version: version_of(&program, version), address, process });
     }
     Ok(proxies)
-}
-
-/// What one more idle client costs, in bytes.
-pub(crate) fn idle_cost(proxy: &Peer) -> Result<f64, Box<dyn Error>> {
-    use std::io::{Read, Write};
-    let connect = || -> Result<TcpStream, Box<dyn Error>> {
-        let mut stream = TcpStream::connect(proxy.address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(b"GET /small HTTP/1.1\r\nHost: a\r\n\r\n")?;
-        let mut found = Vec::new();
-        while !found.ends_with(SMALL.as_bytes()) {
-            let mut room = [0; 4096];
-            let count = stream.read(&mut room)?;
-            if count == 0 {
-                return Err("no answer".into());
-            }
-            found.extend_from_slice(&room[..count]);
-        }
-        Ok(stream)
-    };
-    let first = connect()?;
-    let before = proxy.memory()?;
-    let clients = (0..IDLE).map(|_| connect()).collect::<Result<Vec<_>, _>>()?;
-    let each = (proxy.memory()? - before) / f64::from(u32::try_from(IDLE)?);
-    drop((first, clients));
-    Ok(each)
 }
 
 /// Has a process run on these cores alone.

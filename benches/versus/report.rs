@@ -23,8 +23,6 @@ pub(crate) struct Report<'a> {
     pub(crate) jobs: &'a [Job],
     pub(crate) proxies: &'a [Peer],
     pub(crate) measured: &'a Measured,
-    /// Bytes of an idle client, by proxy.
-    pub(crate) idle: &'a [f64],
 }
 
 impl Report<'_> {
@@ -35,9 +33,6 @@ impl Report<'_> {
         for figure in FIGURES {
             self.table(&mut text, figure)?;
         }
-        let cells: Vec<_> = self.idle.iter().map(|bytes| format!("{bytes:.0}")).collect();
-        self.heading(&mut text, "Bytes of memory for an idle client with its origin connection, of 2,000")?;
-        writeln!(text, "| | {} |", cells.join(" | "))?;
         print!("{text}");
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/versus");
         fs::create_dir_all(&folder)?;
@@ -72,7 +67,7 @@ impl Report<'_> {
         let versions = self.proxies.iter().filter(|proxy| !proxy.version.is_empty() && !proxy.name.contains(','));
         let versions: Vec<_> = versions.map(|proxy| format!("{} {}", proxy.name, proxy.version)).collect();
         Ok(format!(
-            "{}, {}, Linux {}: {}. Medians of {} rounds.\n\n",
+            "{}, {}, Linux {}: {}. Medians of {} rounds; of a ratio too, each within its round.\n\n",
             String::from_utf8(day)?.trim(),
             processor.trim_start_matches([' ', '\t', ':']),
             kernel.trim().split('-').next().unwrap_or_default(),

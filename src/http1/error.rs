@@ -198,12 +198,13 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// How an exchange ends that cannot go on.
+/// How an exchange ends that cannot go on. What was judged before is still written to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// The client's connection closes after a complete response.
     Close,
-    /// A reply of ours: nothing of the final response has gone out.
+    /// A reply of ours, then the client's connection closes: nothing of the final response has gone out. It says the status,
+    /// `Content-Length: 0` and `Connection: close`, and no more.
     Reply(Status),
     /// The client's connection closes within a message whose framing shows that it is incomplete.
     Cut,

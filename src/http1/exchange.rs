@@ -11,7 +11,8 @@ use super::response::{Event, Progress, Responses};
 use super::upgrade::Protocols;
 use super::{MAX_UNANSWERED, Policy, Verdict};
 
-/// The state of one client connection.
+/// The state of one client connection: of all exchanges on it, one after another and pipelined, whatever origin connections they
+/// are carried on.
 #[derive(Debug)]
 pub struct Exchange<'p> {
     policy: &'p Policy,
@@ -89,7 +90,7 @@ impl<'p> Exchange<'p> {
         Err(Fault { violation, ending })
     }
 
-    /// Takes note of the client's FIN.
+    /// Takes note of the client's FIN, once all before it was judged or waits.
     pub fn request_end(&mut self) {
         self.requests.end();
     }
@@ -107,7 +108,8 @@ impl<'p> Exchange<'p> {
         }
     }
 
-    /// Takes note of the end of the origin's connection.
+    /// Takes note of the end of the origin's connection, once all before it was judged. After `Ok`, the next request may go on a
+    /// fresh one, unless the client is [finished](Self::is_finished).
     pub fn response_end(&mut self, how: OriginEnd) -> Result<(), Fault> {
         let fault = |violation, ending| Err(Fault { violation, ending });
         match self.responses.progress() {
@@ -247,7 +249,9 @@ impl<'p> Exchange<'p> {
     }
 
     /// Tells whether the request under way may be sent once more, should the origin's connection end now: it is the only
-    /// one, sending it twice is as sending it once (RFC 9110 §9.2.2), and nothing of a response to it has come.
+    /// one, sending it twice is as sending it once (RFC 9110 §9.2.2), and nothing of a response to it has come. Who owns the
+    /// connections must hold all its bytes, up to [`MAX_REPLAY`](super::MAX_REPLAY), and instead of telling the end writes
+    /// them once more, unjudged.
     #[must_use]
     pub fn may_replay(&self) -> bool {
         let is_idempotent = self.unanswered.front().is_some_and(|asked| asked.method.is_idempotent());

@@ -99,7 +99,7 @@ pub enum Verdict {
     /// Undecided: read at least one more byte, show all that is left and ask again.
     NeedMore,
     /// Undecided until the other direction moves: an Upgrade not yet answered, too many requests unanswered, a broken
-    /// request behind good ones.
+    /// request behind good ones. Keep the bytes, and show them again after each verdict on, or end of, the other direction.
     Wait,
     /// These bytes of our own go on before those shown: while draining, the line that says so.
     Add(&'static [u8]),

@@ -42,7 +42,7 @@ impl Default for Upgrades {
 }
 
 impl Upgrades {
-    /// Allows these protocols and no other. `None`: there are more than [`MAX_UPGRADES`].
+    /// Allows these protocols and no other: unlike [`Denylist::new`](super::Denylist::new), it adds to no default. `None`: there are more than [`MAX_UPGRADES`].
     #[must_use]
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let allowed: Vec<Box<str>> = names.into_iter().map(Box::from).collect();

@@ -24,7 +24,7 @@ use tokio::sync::{Semaphore, mpsc};
 use self::handle::Closing;
 pub use self::handle::Handle;
 use self::worker::Worker;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::http1::Direction;
 use crate::net::address::Address;
 use crate::net::descriptors;
@@ -82,6 +82,8 @@ pub struct Drained {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
+    /// The configuration cannot be served.
+    Config(ConfigError),
     /// The runtime or its reactor could not be made.
     Runtime(io::Error),
     /// The address could not be listened on.
@@ -94,6 +96,7 @@ impl Proxy {
     /// Listens, and raises the process's open-file limit as far as it may go. The configuration lives for as long as the
     /// process does.
     pub fn bind(config: Config) -> Result<Self, StartError> {
+        config.check().map_err(StartError::Config)?;
         let config: &'static Config = Box::leak(Box::new(config));
         let listen_error = |error| StartError::Listen(config.listen.clone(), error);
         let listeners = Listener::bind(&config.listen, config.workers).map_err(listen_error)?;
@@ -141,7 +144,8 @@ impl Proxy {
     }
 
     /// Serves on this thread, and one more for each further worker, until it was told to end and has. `alongside` is polled
-    /// on this thread.
+    /// on this thread, within the runtime, for who must listen to signals for example: it may end at any time, which changes
+    /// nothing. [`std::future::pending`] is nothing to do.
     pub fn run(self, alongside: impl Future<Output = ()> + 'static) -> io::Result<Drained> {
         let Self { config, counts, admin, workers, most_clients, pipes, handle, .. } = self;
         let slots = Arc::new(Semaphore::new(most_clients));
@@ -235,6 +239,7 @@ fn most_clients(config: &Config, allowed: usize) -> usize {
 impl fmt::Display for StartError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Config(error) => error.fmt(formatter),
             Self::Runtime(error) => write!(formatter, "cannot start: {error}"),
             Self::Listen(address, error) => explain(formatter, "--listen", address, error),
             Self::Admin(address, error) => explain(formatter, "--admin", address, error),
@@ -262,4 +267,11 @@ fn explain(formatter: &mut fmt::Formatter<'_>, flag: &str, address: &Address, er
     }
 }
 
-impl std::error::Error for StartError {}
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Config(_) => None,
+            Self::Runtime(error) | Self::Listen(_, error) | Self::Admin(_, error) => Some(error),
+        }
+    }
+}
