@@ -258,6 +258,8 @@ impl<D: Dial> Session<D> {
                 }
                 if !self.inbound.is_keeping() {
                     self.give_up_request();
+                    // Who reads nothing before all is sent must not wait for ever.
+                    return self.discard(context).is_err().then(|| self.client_lost());
                 }
             }
             Rest::Broken(fault) => return self.break_off(fault, Of::Client),

@@ -8,6 +8,8 @@
 //! at once, and everything at once.
 
 mod bench;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::collections::BTreeSet;

@@ -68,7 +68,12 @@ impl Far {
 
     /// Tells whether it has ended by FIN and the proxy has read all before that.
     pub(crate) fn has_finished_and_was_read(&self) -> bool {
-        self.has_finished && self.sent.is_empty()
+        self.has_finished && self.was_read()
+    }
+
+    /// Tells whether the proxy has read all.
+    pub(crate) fn was_read(&self) -> bool {
+        self.sent.is_empty()
     }
 
     /// How many of so many bytes go at once.

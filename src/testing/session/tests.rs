@@ -1,0 +1,102 @@
+//! What a session does that the properties leave open.
+
+use super::wire::Side;
+use super::{Bench, Closing, Event, Step};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const NEXT: &str = "GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+const UPLOAD: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n";
+const ENDLESS: &str = "HTTP/1.1 200 OK\r\n\r\nhello";
+const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
+
+fn client(text: &str) -> Event {
+    Event::Step(Step::Client(text.into()))
+}
+
+fn origin(text: &str) -> Event {
+    Event::Step(Step::Origin(text.into()))
+}
+
+/// A session after these events.
+fn after(events: &[Event]) -> Bench {
+    let mut bench = Bench::new();
+    for event in events {
+        assert!(bench.run(event), "{event:?} can happen");
+    }
+    bench
+}
+
+#[test]
+fn what_waits_behind_a_request_that_goes_once_more_is_not_lost() {
+    let mut bench = after(&[client(GET), origin(OK), Event::OriginRefuses, client(GET), client(NEXT)]);
+    bench.run(&Event::Step(Step::OriginReset));
+    assert_eq!(bench.to_origin(), [GET, GET, NEXT].concat().as_bytes());
+}
+
+#[test]
+fn the_rest_of_an_upload_that_nobody_takes_is_read_and_thrown_away() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok";
+    let mut bench = after(&[client(UPLOAD), origin(head), Event::OriginRefuses, client("four"), client("more")]);
+    assert!(bench.client.borrow().was_read(), "who sends first and reads then does not wait for ever");
+    bench.run(&origin("ok"));
+    assert_eq!(bench.client.borrow().received, [head, "ok"].concat().as_bytes());
+    assert_eq!(bench.client.borrow().seen, Side::Finished, "its connection ends with the response");
+}
+
+#[test]
+fn an_origin_that_refuses_and_then_ends_has_ended_cleanly() {
+    let mut bench = after(&[client(UPLOAD), origin(ENDLESS), Event::OriginRefuses, client("four")]);
+    assert_eq!(bench.client.borrow().seen, Side::Open);
+    bench.run(&Event::Step(Step::OriginEnd));
+    assert_eq!(bench.client.borrow().seen, Side::Finished);
+}
+
+#[test]
+fn a_tunnel_whose_origin_has_ended_and_is_gone_is_reset() {
+    let tunnel = [client(UPGRADE), origin(SWITCHED), Event::Step(Step::OriginEnd)];
+    let mut bench = after(&tunnel);
+    bench.run(&client("hello"));
+    assert_eq!(bench.client.borrow().seen, Side::Finished, "it may still listen");
+    bench.run(&Event::OriginRefuses);
+    bench.run(&client("hello"));
+    assert_eq!(bench.client.borrow().seen, Side::Reset);
+}
+
+#[test]
+fn idle_clients_are_dismissed_and_others_are_not() {
+    let dismissed = Event::Close(Closing::Dismiss);
+    for (events, seen) in [
+        (&[client(GET), origin(OK)][..], Side::Finished),
+        (&[client(GET)], Side::Open),
+        (&[client("GET")], Side::Open),
+        (&[client(GET), origin("HTTP/1.1 200 OK\r\n")], Side::Open),
+        (&[client(GET), Event::ClientFull(true), origin(OK)], Side::Open),
+    ] {
+        let mut bench = after(events);
+        bench.run(&dismissed);
+        assert_eq!(bench.client.borrow().seen, seen, "{events:?}");
+    }
+    // Not read yet when idle ones are closed.
+    let mut bench = after(&[client(GET), origin(OK)]);
+    bench.client.borrow_mut().send(NEXT.as_bytes());
+    bench.run(&dismissed);
+    assert_eq!(bench.to_origin(), [GET, NEXT].concat().as_bytes());
+}
+
+#[test]
+fn a_session_that_is_dropped_lies_to_nobody() {
+    for (events, seen) in [
+        (&[client(GET)][..], Side::Finished),
+        (&[client(GET), origin("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello")], Side::Finished),
+        (&[client(GET), origin(ENDLESS)], Side::Reset),
+        (&[client(UPGRADE), origin(SWITCHED)], Side::Reset),
+        (&[client(GET), Event::ClientFull(true), origin(ENDLESS), Event::Step(Step::OriginEnd)], Side::Reset),
+    ] {
+        let bench = after(events);
+        let client = std::rc::Rc::clone(&bench.client);
+        drop(bench);
+        assert_eq!(client.borrow().seen, seen, "{events:?}");
+    }
+}
