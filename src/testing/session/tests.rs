@@ -38,6 +38,15 @@ fn what_waits_behind_a_request_that_goes_once_more_is_not_lost() {
 }
 
 #[test]
+fn a_request_goes_once_more_wherever_it_began_in_what_was_read() {
+    let rest = "a".repeat(30_000);
+    let put = format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n{}", "b".repeat(20_000));
+    let upload = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\n";
+    let bench = after(&[client(upload), origin(OK), client(&[&*rest, &put].concat()), Event::Step(Step::OriginEnd)]);
+    assert!(bench.to_origin() == [upload, &rest, &put, &put].concat().as_bytes());
+}
+
+#[test]
 fn the_rest_of_an_upload_that_nobody_takes_is_read_and_thrown_away() {
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok";
     let mut bench = after(&[client(UPLOAD), origin(head), Event::OriginRefuses, client("four"), client("more")]);
