@@ -104,6 +104,8 @@ fn a_session_that_is_dropped_lies_to_nobody() {
         (&[client(GET), origin(ENDLESS)], Side::Reset),
         (&[client(UPGRADE), origin(SWITCHED)], Side::Reset),
         (&[client(GET), Event::ClientFull(true), origin(ENDLESS), Event::Step(Step::OriginEnd)], Side::Reset),
+        (&[Event::ClientFull(true), client("?\r\n\r\n")], Side::Reset),
+        (&[client("?\r\n\r\n")], Side::Finished),
     ] {
         let bench = after(events);
         let client = std::rc::Rc::clone(&bench.client);
