@@ -1,7 +1,8 @@
 //! What a session does that the properties leave open.
 
 use super::wire::Side;
-use super::{Bench, Closing, Event, Step};
+use super::{Bench, COUNTERS, Closing, Event, Step};
+use crate::ops::reason::{Reason, Side as Fault};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const NEXT: &str = "GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -112,4 +113,51 @@ fn a_session_that_is_dropped_lies_to_nobody() {
         drop(bench);
         assert_eq!(client.borrow().seen, seen, "{events:?}");
     }
+}
+
+#[test]
+fn what_ends_badly_is_counted_by_whose_fault_it_was() {
+    let late = Event::TimePasses;
+    for (events, side, reason) in [
+        (&[client("GET"), late.clone()][..], Fault::Client, Reason::HttpRequestError),
+        (&[client(UPLOAD), late.clone()], Fault::Client, Reason::HttpRequestError),
+        (&[client(GET), late.clone()], Fault::Origin, Reason::HttpResponseTimeout),
+        (
+            &[client(GET), Event::ClientFull(true), origin(OK), late.clone()],
+            Fault::Client,
+            Reason::ConnectionWriteTimeout,
+        ),
+        (
+            &[client(GET), origin(OK), Event::OriginFull(true), client(UPLOAD), late.clone()],
+            Fault::Origin,
+            Reason::ConnectionWriteTimeout,
+        ),
+        (&[Event::DialsHang, client(GET), late], Fault::Origin, Reason::ConnectionTimeout),
+        (&[client(GET), Event::ClientReset], Fault::Client, Reason::ConnectionTerminated),
+        (&[client(GET), Event::Close(Closing::Cut)], Fault::Proxy, Reason::ConnectionTerminated),
+    ] {
+        let count = || COUNTERS.with(|counters| counters.failures(side, reason).value());
+        let before = count();
+        drop(after(events));
+        assert_eq!(count(), before + 1, "{events:?}");
+    }
+    let count = || COUNTERS.with(|counters| counters.failures(Fault::Client, Reason::ConnectionTerminated).value());
+    let before = count();
+    drop(after(&[client(GET), origin(OK), Event::ClientReset]));
+    assert_eq!(count(), before, "an idle client may go as it likes");
+}
+
+#[test]
+fn a_client_is_waited_for_where_a_plain_close_would_eat_its_last_bytes() {
+    let last = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let closing = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let said_so = after(&[client(last), origin(OK)]);
+    assert!(said_so.client.borrow().is_closed, "it sends no more");
+    let mut bench = after(&[client(GET), origin(closing)]);
+    let far = std::rc::Rc::clone(&bench.client);
+    assert_eq!((far.borrow().seen, far.borrow().is_closed), (Side::Finished, false));
+    bench.run(&client("more"));
+    assert!(far.borrow().was_read() && !far.borrow().is_closed);
+    bench.run(&Event::Step(Step::ClientEnd));
+    assert!(far.borrow().is_closed);
 }
