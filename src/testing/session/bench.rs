@@ -149,14 +149,24 @@ impl Bench {
             Event::DialsFail => dialler.answer(Answer::Refusal),
             Event::DialsHang => dialler.answer(Answer::Silence),
             Event::DialsWork => dialler.answer(Answer::Connection),
-            Event::TimePasses => {
-                for _ in 0..LONG {
-                    self.worker.deadlines.tick();
-                    self.settle();
-                }
-            }
+            Event::TimePasses => self.pass(LONG),
         }
         true
+    }
+
+    /// Has so many ticks pass.
+    pub(super) fn pass(&mut self, ticks: usize) {
+        for _ in 0..ticks {
+            self.worker.deadlines.tick();
+            self.settle();
+        }
+    }
+
+    /// Has the client take so many bytes and no more.
+    #[cfg(test)]
+    pub(super) fn take(&mut self, count: usize) {
+        self.client.borrow_mut().room = Some(count);
+        self.run(&Event::ClientFull(false));
     }
 
     /// Changes the client's far end, the origin's, and those of later origin connections.

@@ -161,3 +161,32 @@ fn a_client_is_waited_for_where_a_plain_close_would_eat_its_last_bytes() {
     bench.run(&Event::Step(Step::ClientEnd));
     assert!(far.borrow().is_closed);
 }
+
+#[test]
+fn who_takes_a_byte_now_and_then_is_waited_for() {
+    for events in [
+        // An exchange under way, and one of which nothing is left but its last bytes.
+        &[client(GET), Event::ClientFull(true), origin("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")][..],
+        &[Event::ClientFull(true), client("?\r\n\r\n")],
+    ] {
+        let mut bench = after(events);
+        for taken in 1..10 {
+            // Less than a time limit, which is of eight.
+            bench.pass(6);
+            bench.take(1);
+            assert_eq!(bench.client.borrow().received.len(), taken, "{events:?}");
+        }
+        bench.run(&Event::TimePasses);
+        assert_eq!(bench.client.borrow().seen, Side::Reset, "{events:?}");
+    }
+}
+
+#[test]
+fn to_be_woken_is_not_to_move() {
+    let mut bench = after(&[client(GET), Event::ClientFull(true), origin("HTTP/1.1 200 OK\r\n\r\n")]);
+    for _ in 0..4 {
+        bench.pass(6);
+        bench.run(&Event::ClientFull(true));
+    }
+    assert_eq!(bench.client.borrow().seen, Side::Reset);
+}

@@ -41,6 +41,8 @@ pub(crate) struct Far {
     has_stuttered: bool,
     /// It takes nothing until it does again.
     pub(crate) is_full: bool,
+    /// It is full once it has taken so many bytes.
+    pub(crate) room: Option<usize>,
     /// It is gone for who writes to it.
     pub(crate) refuses: bool,
     reader: Option<Waker>,
@@ -128,8 +130,10 @@ impl Transport for Near {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let count = far.share(bytes.len());
+        let count = far.share(bytes.len()).min(far.room.unwrap_or(usize::MAX));
         far.received.extend_from_slice(&bytes[..count]);
+        far.room = far.room.map(|room| room - count);
+        far.is_full = far.room == Some(0);
         Poll::Ready(Ok(count))
     }
 
