@@ -246,6 +246,36 @@ fn without_a_pipe_bytes_are_copied() {
     }
 }
 
+/// A kernel or a sandbox that refuses splice, at once or only out of the pipe: what is in the pipe is taken back, and all is
+/// copied. By strace, where it is installed and may trace; with `CI` in the environment it must.
+#[test]
+fn where_splice_is_refused_bytes_are_copied() {
+    if Command::new("strace").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "strace is not installed");
+        println!("skipped: strace is not installed");
+        return;
+    }
+    for when in ["1+", "2+"] {
+        let listener = Origin::new();
+        let trace = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("splice-refused-{}", std::process::id()));
+        let mut strace = Command::new("strace");
+        // It traces from a process of its own, so that ours is headsnip.
+        strace.args(["-D", "-q", "-e", "trace=splice", "-e", &format!("inject=splice:error=EINVAL:when={when}"), "-o"]);
+        let proxy =
+            Headsnip::start_by(strace.arg(&trace).arg(env!("CARGO_BIN_EXE_headsnip")), &listener.address(), &[]);
+        let mut client = proxy.dial();
+        client.send(GET);
+        let mut origin = listener.accept();
+        origin.expect(GET);
+        let sent = [b"HTTP/1.1 200 OK\r\nContent-Length: 16777216\r\n\r\n", &body(16 * MEGABYTES)[..]].concat();
+        let expected = sent.clone();
+        pour(&origin, &mut client, sent, &expected);
+        let traced = std::fs::read_to_string(&trace).expect("strace wrote it");
+        assert!(traced.contains("(INJECTED)"), "{when}: {traced}");
+        std::fs::remove_file(&trace).expect("it is ours");
+    }
+}
+
 /// A client that leaves with a full pipe before it takes the pipe along, and the next has a new one.
 #[test]
 fn a_full_pipe_is_closed_with_its_client() {
