@@ -112,3 +112,73 @@ impl Relay {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::http1::Exchange;
+    use crate::net::address::Address;
+    use crate::net::dial::Upstream;
+    use crate::net::stream::{Peer, Stream};
+    use crate::ops::counters::Counters;
+
+    /// A stream, and its other end.
+    fn pair() -> (Stream, UnixStream) {
+        let (near, far) = UnixStream::pair().expect("a pair of sockets");
+        near.set_nonblocking(true).expect("a socket option");
+        (Stream::Unix(tokio::net::UnixStream::from_std(near).expect("a reactor")), far)
+    }
+
+    /// The time limit of an exchange begins anew with each byte that goes out of a pipe, and only then.
+    #[tokio::test]
+    async fn to_empty_a_pipe_is_to_move() {
+        let nowhere = || Address::Unix("nowhere".into());
+        let config: &'static Config = Box::leak(Box::new(Config::new(nowhere(), nowhere())));
+        let counters = Box::leak(Box::new(Counters::new(&config.policy.denylist)));
+        let worker = Worker::new(config, counters, Arc::new(Semaphore::new(0)), 1, Upstream::new(&config.upstream));
+        let mut followed = Followed::new(Exchange::new(&config.policy), Peer(None));
+        let ((mut source, mut sender), (mut sink, mut reader)) = (pair(), pair());
+
+        // As much as the sink takes, and what stays in the pipe.
+        let mut pipe = Pipe::open().expect("a pipe");
+        let (mut taken, mut is_blocked) = (0, false);
+        while !is_blocked {
+            sender.write_all(&[b'a'; 4096]).expect("room");
+            poll_fn(|context| pipe.poll_fill(context, &source, u64::MAX)).await.expect("bytes");
+            let filled = pipe.held();
+            is_blocked = poll_fn(|context| Poll::Ready(pipe.poll_drain(context, &sink).is_pending())).await;
+            taken += filled - pipe.held();
+        }
+        let mut relay = Relay { pipe: Some(pipe), ..Relay::default() };
+        let mut splice = async |relay: &mut Relay| {
+            let mut moved = false;
+            let ends = &mut Ends { source: Some(&mut source), sink: Some(&mut sink), moved: &mut moved };
+            let rest = poll_fn(|context| {
+                Poll::Ready(relay.splice(Direction::Outbound, context, &worker, &mut followed, ends))
+            });
+            (rest.await.is_some(), moved)
+        };
+        assert_eq!(splice(&mut relay).await, (true, false), "nothing goes");
+        reader.read_exact(&mut vec![0; taken]).expect("it was taken");
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        assert_eq!(splice(&mut relay).await, (false, true), "the rest goes");
+        assert!(relay.is_flushed());
+    }
+    #[tokio::test]
+    async fn what_is_taken_back_goes_before_what_is_held() {
+        let (source, mut sender) = pair();
+        sender.write_all(b"hello").expect("room");
+        let mut pipe = Pipe::open().expect("a pipe");
+        poll_fn(|context| pipe.poll_fill(context, &source, u64::MAX)).await.expect("bytes");
+        let mut relay = Relay { held: BytesMut::from(&b", world"[..]), judged: 7, ..Relay::default() };
+        assert!(relay.take_back(&Memory::new(1), &mut pipe).is_ready());
+        assert_eq!((&*relay.held, relay.unwritten()), (&b"hello, world"[..], 12));
+    }
+}
