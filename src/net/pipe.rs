@@ -99,20 +99,11 @@ mod tests {
     use std::future::poll_fn;
     use std::io::{Read, Write};
 
-    use tokio::net::UnixStream;
-
     use super::*;
-
-    /// A stream, and its other end.
-    fn pair() -> (Stream, std::os::unix::net::UnixStream) {
-        let (near, far) = std::os::unix::net::UnixStream::pair().expect("a pair of sockets");
-        near.set_nonblocking(true).expect("a socket option");
-        (Stream::Unix(UnixStream::from_std(near).expect("a reactor")), far)
-    }
 
     #[tokio::test]
     async fn bytes_go_through_in_order_and_the_end_is_told() {
-        let ((source, mut sender), (sink, mut reader)) = (pair(), pair());
+        let ((source, mut sender), (sink, mut reader)) = (Stream::pair(), Stream::pair());
         let mut pipe = Pipe::open().expect("a pipe");
         for text in [&b"hello, "[..], b"world"] {
             sender.write_all(text).expect("room");
@@ -131,7 +122,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_is_moved_than_may_be() {
-        let (source, mut sender) = pair();
+        let (source, mut sender) = Stream::pair();
         sender.write_all(b"hello, world").expect("room");
         let mut pipe = Pipe::open().expect("a pipe");
         assert_eq!(poll_fn(|context| pipe.poll_fill(context, &source, 5)).await.expect("bytes"), 5);
@@ -142,7 +133,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_sink_that_reads_nothing_is_waited_for() {
-        let ((source, mut sender), (sink, mut reader)) = (pair(), pair());
+        let ((source, mut sender), (sink, mut reader)) = (Stream::pair(), Stream::pair());
         let mut pipe = Pipe::open().expect("a pipe");
         let (mut sent, mut blocked) = (0, false);
         while !blocked {

@@ -75,6 +75,16 @@ impl Stream {
     }
 }
 
+#[cfg(test)]
+impl Stream {
+    /// A stream, and its other end.
+    pub(crate) fn pair() -> (Self, std::os::unix::net::UnixStream) {
+        let (near, far) = std::os::unix::net::UnixStream::pair().expect("a pair of sockets");
+        near.set_nonblocking(true).expect("a socket option");
+        (Self::Unix(UnixStream::from_std(near).expect("a reactor")), far)
+    }
+}
+
 impl Transport for Stream {
     /// By `poll_read`, which takes a short read for "no more": the next call then asks the reactor, not the kernel. A read that stops at
     /// an urgent mark is short too; what stands behind it is read when more comes, or the end.

@@ -76,15 +76,7 @@ impl Headsnip {
 
     /// Waits for a line on standard error that contains these words.
     pub fn await_line(&self, words: &str) -> String {
-        let end = Instant::now() + LIMIT;
-        loop {
-            let log = self.log();
-            match log.iter().find(|line| line.contains(words)) {
-                Some(line) => return line.clone(),
-                None => assert!(Instant::now() < end, "no {words:?} in {log:#?}"),
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        until(LIMIT, words, || self.log().into_iter().find(|line| line.contains(words)))
     }
 
     /// Sends a signal by its name, such as `TERM`.

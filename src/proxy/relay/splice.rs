@@ -117,8 +117,8 @@ impl Relay {
 mod tests {
     use std::future::poll_fn;
     use std::io::{Read, Write};
-    use std::os::unix::net::UnixStream;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use tokio::sync::Semaphore;
 
@@ -129,13 +129,6 @@ mod tests {
     use crate::net::stream::{Peer, Stream};
     use crate::ops::counters::Counters;
 
-    /// A stream, and its other end.
-    fn pair() -> (Stream, UnixStream) {
-        let (near, far) = UnixStream::pair().expect("a pair of sockets");
-        near.set_nonblocking(true).expect("a socket option");
-        (Stream::Unix(tokio::net::UnixStream::from_std(near).expect("a reactor")), far)
-    }
-
     /// The time limit of an exchange begins anew with each byte that goes out of a pipe, and only then.
     #[tokio::test]
     async fn to_empty_a_pipe_is_to_move() {
@@ -144,7 +137,7 @@ mod tests {
         let counters = Box::leak(Box::new(Counters::new(&config.policy.denylist)));
         let worker = Worker::new(config, counters, Arc::new(Semaphore::new(0)), 1, Upstream::new(&config.upstream));
         let mut followed = Followed::new(Exchange::new(&config.policy), Peer(None));
-        let ((mut source, mut sender), (mut sink, mut reader)) = (pair(), pair());
+        let ((mut source, mut sender), (mut sink, mut reader)) = (Stream::pair(), Stream::pair());
 
         // As much as the sink takes, and what stays in the pipe.
         let mut pipe = Pipe::open().expect("a pipe");
@@ -167,13 +160,23 @@ mod tests {
         };
         assert_eq!(splice(&mut relay).await, (true, false), "nothing goes");
         reader.read_exact(&mut vec![0; taken]).expect("it was taken");
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-        assert_eq!(splice(&mut relay).await, (false, true), "the rest goes");
+        let emptied = async {
+            loop {
+                match splice(&mut relay).await {
+                    // The reactor has not seen the room yet.
+                    (true, false) => tokio::task::yield_now().await,
+                    emptied => return emptied,
+                }
+            }
+        };
+        let emptied = tokio::time::timeout(Duration::from_secs(10), emptied).await;
+        assert_eq!(emptied, Ok((false, true)), "the rest goes");
         assert!(relay.is_flushed());
     }
+
     #[tokio::test]
     async fn what_is_taken_back_goes_before_what_is_held() {
-        let (source, mut sender) = pair();
+        let (source, mut sender) = Stream::pair();
         sender.write_all(b"hello").expect("room");
         let mut pipe = Pipe::open().expect("a pipe");
         poll_fn(|context| pipe.poll_fill(context, &source, u64::MAX)).await.expect("bytes");
