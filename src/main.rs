@@ -72,13 +72,19 @@ fn run(config: Config) -> ExitCode {
         Err(error) => return complain(FAILED, error),
     };
     let verb = if is_dry_run { "a dry run, looking for" } else { "removing" };
-    let started = vec![
-        Some(format!("listening on {}, upstream {upstream}, {verb} {denied}{kept}", proxy.address())),
-        (denied == "nothing").then(|| "nothing is removed: --keep exempts all that is denied".to_owned()),
-        proxy.admin_address().map(|admin| format!("admin on {admin}")),
-    ];
+    let started = format!("listening on {}, upstream {upstream}, {verb} {denied}{kept}", proxy.address());
+    let (is_idle, admin) = (denied == "nothing", proxy.admin_address().cloned());
+    let tell_of_start = move || {
+        log::event(format_args!("{started}"));
+        if is_idle {
+            log::warning(format_args!("nothing is removed: --keep exempts all that is denied"));
+        }
+        if let Some(admin) = admin {
+            log::event(format_args!("admin on {admin}"));
+        }
+    };
     let failed = Rc::new(Cell::new(false));
-    let (listening, has_failed) = (listen_to_signals(proxy.handle(), drain, started), Rc::clone(&failed));
+    let (listening, has_failed) = (listen_to_signals(proxy.handle(), drain, tell_of_start), Rc::clone(&failed));
     let handle = proxy.handle();
     let drained = proxy.run(async move {
         if let Err(error) = listening.await {
@@ -99,11 +105,11 @@ fn run(config: Config) -> ExitCode {
 }
 
 /// Has the proxy end as signals say, for ever.
-async fn listen_to_signals(handle: Handle, drain: Drain, started: Vec<Option<String>>) -> io::Result<()> {
+async fn listen_to_signals(handle: Handle, drain: Drain, tell_of_start: impl FnOnce()) -> io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     // Who has read that it listens may send a signal.
-    started.into_iter().flatten().for_each(|line| log::event(format_args!("{line}")));
+    tell_of_start();
     let Drain { delay, timeout, .. } = drain;
     tokio::select! {
         _ = interrupt.recv() => {

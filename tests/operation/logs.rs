@@ -241,3 +241,13 @@ fn an_access_log_that_cannot_be_written_is_told() {
     assert!(status.success(), "{log:#?}");
     assert_eq!(log.iter().filter_map(|line| lost_by(line)).sum::<usize>(), 3, "{log:#?}");
 }
+
+#[test]
+fn a_start_that_removes_nothing_is_warned_of() {
+    let origin = Origin::new();
+    let flags = ["--keep", "server,x-powered-by", "--log-format", "json"];
+    let proxy = Headsnip::start(&origin.address(), &flags);
+    let line = proxy.await_line("nothing is removed: --keep exempts all that is denied");
+    let told: Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(told["level"], "warning", "{line}");
+}
