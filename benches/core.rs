@@ -4,7 +4,10 @@ use std::hint::black_box;
 use std::mem::MaybeUninit;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use headsnip::http1::{Direction, Exchange, MAX_FIELD_LINES, Policy, Run, Verdict};
+use headsnip::http1::{Direction, Edits, Exchange, Policy, Run, Verdict};
+
+/// As many places for field lines as the heads here need.
+const MAX_FIELD_LINES: usize = 64;
 
 const REQUEST: &[u8] =
     b"GET /v1/items/4711 HTTP/1.1\r\nHost: api.example.com\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\n\r\n";
@@ -35,22 +38,26 @@ fn chunked(length: usize, chunk: usize) -> Vec<u8> {
 }
 
 /// Has all of it judged; gives how much was kept and passed.
-fn judge(exchange: &mut Exchange<'_>, direction: Direction, mut shown: &[u8]) -> usize {
+fn judge(exchange: &mut Exchange<'_>, direction: Direction, mut shown: &[u8], edits: &mut Edits) -> usize {
     let mut kept = 0;
     while !shown.is_empty() {
-        let count = match exchange.judge(direction, shown).expect("it is sound") {
+        let count = match exchange.judge(direction, shown, edits).expect("it is sound") {
             Verdict::Keep(count) => {
                 kept += count.get();
                 count.get()
             }
-            Verdict::Drop(count) | Verdict::Withhold(count) => count.get(),
+            Verdict::Head(count) => {
+                kept += edits.going_on(count.get());
+                count.get()
+            }
+            Verdict::Withhold(count) => count.get(),
             Verdict::Pass(Run::Exactly(most)) => {
                 let count = usize::try_from(most.get()).unwrap_or(usize::MAX).min(shown.len());
                 exchange.passed(direction, u64::try_from(count).expect("64 bits are enough"));
                 kept += count;
                 count
             }
-            other @ (Verdict::NeedMore | Verdict::Wait | Verdict::Add(_) | Verdict::Pass(_)) => {
+            other @ (Verdict::NeedMore | Verdict::Wait | Verdict::Pass(_)) => {
                 unreachable!("{other:?} of whole messages")
             }
         };
@@ -73,10 +80,12 @@ fn heads(criterion: &mut Criterion) {
         let wanted = head.len() - if denied { "server: uvicorn\r\n".len() } else { 0 };
         group.throughput(Throughput::Bytes(u64::try_from(REQUEST.len() + head.len()).expect("64 bits are enough")));
         group.bench_function(BenchmarkId::new("judged", name), |bencher| {
-            let mut exchange = Exchange::new(&policy);
+            let (mut exchange, mut edits) = (Exchange::new(&policy), Edits::default());
             bencher.iter(|| {
-                assert_eq!(judge(&mut exchange, Direction::Inbound, black_box(REQUEST)), REQUEST.len());
-                assert_eq!(judge(&mut exchange, Direction::Outbound, black_box(&head)), wanted);
+                let kept = judge(&mut exchange, Direction::Inbound, black_box(REQUEST), &mut edits);
+                assert_eq!(kept, REQUEST.len());
+                let kept = judge(&mut exchange, Direction::Outbound, black_box(&head), &mut edits);
+                assert_eq!(kept, wanted);
             });
         });
         group.bench_function(BenchmarkId::new("httparse alone", name), |bencher| {
@@ -108,12 +117,13 @@ fn bodies(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("judged", name), |bencher| {
             let asked = || {
                 let mut exchange = Exchange::new(&policy);
-                judge(&mut exchange, Direction::Inbound, REQUEST);
+                judge(&mut exchange, Direction::Inbound, REQUEST, &mut Edits::default());
                 exchange
             };
+            let mut edits = Edits::default();
             bencher.iter_batched_ref(
                 asked,
-                |exchange| assert_eq!(judge(exchange, Direction::Outbound, black_box(&body)), body.len()),
+                |exchange| assert_eq!(judge(exchange, Direction::Outbound, black_box(&body), &mut edits), body.len()),
                 BatchSize::SmallInput,
             );
         });

@@ -18,7 +18,8 @@ use self::flags::{Flags, Subcommand};
 use self::value::{Environment, Size, Time, Value};
 use crate::config::{Config, Drain, Timeouts};
 use crate::http1::denylist::DenylistError;
-use crate::http1::{Denylist, MAX_UPGRADES, Policy, Upgrades};
+use crate::http1::trailers::TrailersError;
+use crate::http1::{Denylist, MAX_UPGRADES, Policy, RequestTrailers, Reuse, Upgrades};
 use crate::net::address::Address;
 use crate::ops::healthcheck::{Check, Question};
 use crate::ops::log::Format;
@@ -177,7 +178,7 @@ fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageEr
     let upstream = upstream.map_or_else(|| Ok(default_address(3000)), |value| value.parse::<Address>())?;
     let admin = environment.one(flags.admin, "admin").filter(|value| value.text != "off");
     let admin = admin.map(|value| value.parse::<Address>()).transpose()?;
-    let (defaults, drain) = (Timeouts::default(), Drain::default());
+    let (policy, defaults, drain) = (Policy::default(), Timeouts::default(), Drain::default());
     let config = Config {
         admin,
         policy: Policy {
@@ -185,7 +186,19 @@ fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageEr
             upgrades: upgrades(&environment.many(flags.allow_upgrade, "allow-upgrade"))?,
             max_head: environment
                 .one(flags.max_head, "max-head")
-                .map_or(Ok(64 * 1024), |value| value.parse::<Size>().map(|size| size.0))?,
+                .map_or(Ok(policy.max_head), |value| value.parse::<Size>().map(|size| size.0))?,
+            max_fields: environment.one(flags.max_fields, "max-fields").map_or(Ok(policy.max_fields), |value| {
+                let number = value.text.parse::<usize>();
+                number.map_err(|_| value.complain("it is not a number; right would be: 256"))
+            })?,
+            allow_bare_lf: environment.switch(flags.allow_bare_lf, "allow-bare-lf")?,
+            request_trailers: request_trailers(
+                &environment.many(flags.allow_request_trailers, "allow-request-trailers"),
+            )?,
+            reuse: environment
+                .one(flags.reuse_origin, "reuse-origin")
+                .map_or(Ok(policy.reuse), |value| reuse(&value))?,
+            dry_run: environment.switch(flags.dry_run, "dry-run")?,
         },
         timeouts: Timeouts {
             connect: wait(environment.one(flags.connect_timeout, "connect-timeout"), defaults.connect)?,
@@ -206,7 +219,6 @@ fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageEr
             })
             .transpose()?,
         access_log: environment.switch(flags.access_log, "access-log")?,
-        dry_run: environment.switch(flags.dry_run, "dry-run")?,
         ..Config::new(listen, upstream)
     };
     config.check().map(|()| config).map_err(|error| UsageError(error.to_string()))
@@ -235,8 +247,12 @@ fn upgrades(values: &[Value]) -> Result<Upgrades, UsageError> {
         text.split('/').count() <= 2 && text.split('/').all(is_part)
     };
     for value in values {
-        if value.text.to_ascii_lowercase().starts_with("h2") {
+        let name = value.text.to_ascii_lowercase();
+        if name.starts_with("h2") || name.starts_with("http") {
             return Err(value.complain("HTTP/2 would carry its responses past headsnip unseen and cannot be allowed"));
+        }
+        if name.split('/').next() == Some("tls") {
+            return Err(value.complain("TLS would carry its responses past headsnip unseen and cannot be allowed"));
         }
         if !is_protocol(&value.text) {
             return Err(value.complain("it is not a protocol name; right would be: websocket"));
@@ -244,6 +260,23 @@ fn upgrades(values: &[Value]) -> Result<Upgrades, UsageError> {
     }
     let names = ["websocket"].into_iter().chain(values.iter().map(|value| &*value.text));
     Upgrades::new(names).ok_or_else(|| UsageError(format!("--allow-upgrade: more than {MAX_UPGRADES} protocols")))
+}
+
+fn request_trailers(values: &[Value]) -> Result<RequestTrailers, UsageError> {
+    RequestTrailers::new(values.iter().map(|value| &*value.text)).map_err(|error| {
+        let (TrailersError::Protected { name, .. } | TrailersError::NotAName(name)) = &error;
+        let origin = values.iter().find(|value| value.text == *name);
+        UsageError(format!("{}: {error}", origin.map_or("--allow-request-trailers", |value| &value.origin)))
+    })
+}
+
+fn reuse(value: &Value) -> Result<Reuse, UsageError> {
+    match &*value.text {
+        "plain" => Ok(Reuse::Plain),
+        "bodyless" => Ok(Reuse::Bodyless),
+        "never" => Ok(Reuse::Never),
+        _ => Err(value.complain("there is no such choice; right would be: plain, bodyless or never")),
+    }
 }
 
 /// A number of threads; `auto`: one for each core that the process may use, by affinity and by the CPU quota of its container.
@@ -337,7 +370,7 @@ mod tests {
             [("HEADSNIP_DENY", ""), ("HEADSNIP_UPSTREAM", ""), ("HEADSNIP_ADMIN", ""), ("HEADSNIP_DRY_RUN", "")];
         let config = parsed(&[], &empty).expect("as if there were none");
         assert_eq!(
-            (config.upstream.to_string().as_str(), config.admin, config.dry_run),
+            (config.upstream.to_string().as_str(), config.admin, config.policy.dry_run),
             ("127.0.0.1:3000", None, false)
         );
         let image = [("HEADSNIP_ADMIN", "127.0.0.1:9901")];
@@ -413,6 +446,12 @@ mod tests {
             (vec!["--keep", "x y"], vec!["--keep", "\"x y\""]),
             (vec!["--deny", ""], vec!["--deny", "\"\" is not a field name"]),
             (vec!["--allow-upgrade", "h2c"], vec!["--allow-upgrade \"h2c\"", "cannot be allowed"]),
+            (vec!["--allow-upgrade", "HTTP/2.0"], vec!["\"HTTP/2.0\"", "cannot be allowed"]),
+            (vec!["--allow-upgrade", "TLS/1.3"], vec!["\"TLS/1.3\"", "cannot be allowed"]),
+            (vec!["--max-fields", "0"], vec!["0 field lines", "1 to 65535"]),
+            (vec!["--max-fields", "many"], vec!["--max-fields \"many\"", "256"]),
+            (vec!["--reuse-origin", "always"], vec!["\"always\"", "plain, bodyless or never"]),
+            (vec!["--allow-request-trailers", "x-a,Content_Length"], vec!["\"Content_Length\"", "cannot be allowed"]),
             (vec!["--upstream", "127.0.0.1:8080"], vec!["relay to itself"]),
             (vec!["--upstream", "http://127.0.0.1:80"], vec!["URL"]),
         ] {

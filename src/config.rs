@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::http1::{MAX_HEAD_CEILING, Policy};
+use crate::http1::{MAX_FIELDS_CEILING, MAX_HEAD_CEILING, Policy};
 use crate::net::address::Address;
 
 /// The default of [`Config::splice_from`].
@@ -36,8 +36,6 @@ pub struct Config {
     pub splice_from: Option<u64>,
     /// Whether a line is written for each exchange.
     pub access_log: bool,
-    /// Whether denied lines are only counted.
-    pub dry_run: bool,
 }
 
 impl Config {
@@ -56,7 +54,6 @@ impl Config {
             max_connections: None,
             splice_from: Some(SPLICE_FROM),
             access_log: false,
-            dry_run: false,
         }
     }
 
@@ -79,6 +76,9 @@ impl Config {
         }
         if !(1..=MAX_HEAD_CEILING).contains(&self.policy.max_head) {
             return Err(ConfigError::MaxHead(self.policy.max_head));
+        }
+        if !(1..=MAX_FIELDS_CEILING).contains(&self.policy.max_fields) {
+            return Err(ConfigError::MaxFields(self.policy.max_fields));
         }
         Ok(())
     }
@@ -103,6 +103,8 @@ pub enum ConfigError {
     NoTime,
     /// [`Policy::max_head`] is not from 1 to [`MAX_HEAD_CEILING`].
     MaxHead(usize),
+    /// [`Policy::max_fields`] is not from 1 to [`MAX_FIELDS_CEILING`].
+    MaxFields(usize),
 }
 
 impl fmt::Display for ConfigError {
@@ -122,6 +124,12 @@ impl fmt::Display for ConfigError {
                 write!(
                     formatter,
                     "heads of at most {size} bytes are out of range; right would be: 1 to {MAX_HEAD_CEILING}"
+                )
+            }
+            Self::MaxFields(count) => {
+                write!(
+                    formatter,
+                    "heads of at most {count} field lines are out of range; right would be: 1 to {MAX_FIELDS_CEILING}"
                 )
             }
         }
@@ -194,6 +202,11 @@ mod tests {
             let mut heads = config();
             heads.policy.max_head = size;
             assert_eq!(heads.check(), Err(ConfigError::MaxHead(size)));
+        }
+        for count in [0, MAX_FIELDS_CEILING + 1] {
+            let mut heads = config();
+            heads.policy.max_fields = count;
+            assert_eq!(heads.check(), Err(ConfigError::MaxFields(count)));
         }
         let mut admin = config();
         admin.admin = Some(address("127.0.0.1:8080"));

@@ -2,10 +2,13 @@
 //!
 //! # Theory of operation
 //!
-//! The only edit is to withhold whole field lines, so what goes out is a subsequence of what came in. The core is therefore
-//! a *judge of bytes*: shown what was read of a direction and not yet disposed of, it says keep n, drop n, pass n unseen,
-//! need more, or wait for the other direction. The owner of the sockets does as it is told. Framing a response takes the
-//! method of its request and whether that asked to upgrade, so requests are followed too, and never changed.
+//! The only edits are to withhold bytes, and to add a line that says that the connection closes where nothing else says so. The core is
+//! therefore a *judge of bytes*: shown what was read of a direction and not yet disposed of, it says keep n, pass n unseen, need more, wait for
+//! the other direction, or: the first n bytes are a head, and these are its edits. The owner of the sockets does as it is told.
+//!
+//! It is strict toward the origin: a request that two servers could read in two ways is refused, and behind one that servers are known to disagree
+//! about nothing goes on the same origin connection. It is gentle toward the client: what everybody delivers is delivered, mended where clients
+//! could read it in two ways. And it is right whatever the origin does, since one request is under way at a time.
 //!
 //! # Within another program
 //!
@@ -50,21 +53,22 @@
 //!
 //! Comments, tests and fuzz targets cite the numbers.
 //!
-//! 1. **Once, in order.** Every byte read is kept, dropped or passed exactly once, in order. Nothing is invented, but for the line by
-//!    which a draining proxy says `Connection: close`; what is read of a request on a connection that has served before may
-//!    be sent once more.
-//! 2. **Only denied lines go**, whole, from the header and trailer sections of responses, and while draining a
-//!    `Connection: keep-alive` that would belie the line added. Requests are never changed.
-//! 3. **Cuts do not matter.** Output and error are the same however the input was split.
-//! 4. **Idempotent.** Rewriting our own output changes nothing, unless the line that says `Connection: close` has a head outgrow
-//!    its limit.
+//! 1. **Once, in order.** Every byte read is kept, withheld or passed exactly once, in order. Nothing is invented but the line that
+//!    says `Connection: close`; what is read of a request on a connection that has served before may be sent once more.
+//! 2. **Only what the contract names is withheld**, and nothing else changes: denied lines, whole; what is mended; offers of protocols
+//!    that nobody may take up; empty lines before a start-line.
+//! 3. **Cuts do not matter.** Output and error are the same however the input was split, unless the origin speaks out of turn.
+//! 4. **Idempotent.** Judging our own output withholds nothing and adds nothing.
 //! 5. **Bounded.** No buffer, count or loop without a named limit; a partial head is not scanned again from its start.
-//! 6. **Method first.** A request is in the queue before a byte of its head goes on.
-//! 7. **Order of sides does not matter.** Any interleaving of reads on the two sockets gives the same two outputs, unless the
-//!    origin speaks before it is asked or says that it closes.
+//! 6. **Method first.** A request is known before a byte of its head goes on.
+//! 7. **Order of sides does not matter.** For an origin that answers each request once, any interleaving of reads on the two
+//!    sockets gives the same two outputs, whichever connections carry them.
 //! 8. **Splice equals copy.** Same bytes, same end; only an empty pipe is filled.
 //! 9. **No panic** on any input.
 //! 10. **In doubt, close.**
+//! 11. **One at a time.** No byte of a request goes to an origin that owes a response, and none behind an exchange that was not plain.
+//! 12. **Whatever the origin does**, no head that a client could read holds a denied line.
+//! 13. **Fair.** A direction reads a bounded number of times in a turn.
 
 #[doc(hidden)]
 pub mod cli;

@@ -62,7 +62,7 @@ fn obey() -> ExitCode {
 
 fn run(config: Config) -> ExitCode {
     warn_of_unknown_variables();
-    let (upstream, drain, is_dry_run) = (config.upstream.clone(), config.drain, config.dry_run);
+    let (upstream, drain, is_dry_run) = (config.upstream.clone(), config.drain, config.policy.dry_run);
     let denied = config.policy.denylist.entries().collect::<Vec<_>>().join(", ");
     let kept = config.policy.denylist.exceptions().collect::<Vec<_>>().join(", ");
     let denied = if denied.is_empty() { "nothing" } else { &denied };

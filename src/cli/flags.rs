@@ -5,7 +5,7 @@ use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfoKind, FromArgs};
 use super::NAME;
 
 /// Relays HTTP/1.1 to one application server and removes Server, X-Powered-By and other denied field lines from every
-/// response head. Every other byte goes through unchanged.
+/// response head. Every other byte goes through unchanged, but for what clients or servers could read in two ways.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(
     example = "In front of an application on port 3000:\n  {command_name} --listen 0.0.0.0:8080 --upstream 127.0.0.1:3000",
@@ -19,6 +19,7 @@ The variable of a flag without a value is true or false. An empty variable is as
     error_code(1, "could not start or run; not healthy; something is disclosed"),
     error_code(2, "wrong usage")
 )]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub(super) struct Flags {
     /// where clients connect (127.0.0.1:8080)
     #[argh(option, arg_name = "ADDR")]
@@ -47,6 +48,18 @@ pub(super) struct Flags {
     /// the longest request or response head (64KiB)
     #[argh(option, arg_name = "SIZE")]
     pub(super) max_head: Option<String>,
+    /// the most field lines of a request or response head (256)
+    #[argh(option, arg_name = "N")]
+    pub(super) max_fields: Option<String>,
+    /// take a bare LF for a line end in response heads
+    #[argh(switch)]
+    pub(super) allow_bare_lf: bool,
+    /// field names that the trailer section of a request may have (none)
+    #[argh(option, arg_name = "NAMES")]
+    pub(super) allow_request_trailers: Vec<String>,
+    /// which requests may follow another on an origin connection: plain ones; bodyless: none behind a body; or never (plain)
+    #[argh(option, arg_name = "MODE")]
+    pub(super) reuse_origin: Option<String>,
     /// how long to wait for a connection to the upstream (5s)
     #[argh(option, arg_name = "TIME")]
     pub(super) connect_timeout: Option<String>,

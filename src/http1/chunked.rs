@@ -1,8 +1,11 @@
 //! The chunked transfer coding (RFC 9112 §7.1): finds chunk data and the end of the last chunk line.
 //!
 //! A strict scanner of its own, because a lenient one is how two parsers come to disagree: a size is 1 to 16 hexadecimal
-//! digits, an extension follows its grammar to the letter, a line ends in CRLF and so does the data. It walks each byte of
-//! a chunk line once and counts past the data. The trailer section is not its business: it stops before it.
+//! digits, an extension follows its grammar to the letter, a line ends in CRLF and so does the data. Of responses, spaces behind a size
+//! are taken: no reader takes another number. It walks each byte of a chunk line once and counts past the data.
+//!
+//! A line that may be the last chunk's is held back from its first digit: it goes on together with the trailer section, so that a
+//! message that is cut or refused there is never complete. The trailer section is not its business: it stops before it.
 //!
 //! ```text
 //! Size ──digit──▶ Size ──CR──▶ LineLf ──LF──▶ Data (size > 0) ──▶ DataCr ──▶ DataLf ──▶ Size
@@ -10,8 +13,8 @@
 //! ```
 
 use super::error::Violation;
-use super::scan::is_token_byte;
-use super::{MAX_CHUNK_EXTENSION, MAX_LENGTH};
+use super::names::is_token_byte;
+use super::{Direction, MAX_CHUNK_EXTENSION, MAX_LENGTH};
 
 /// Enough for 2^64 − 1; leading zeros count, or a size line would have no bound.
 const MAX_SIZE_DIGITS: u8 = 16;
@@ -20,7 +23,11 @@ const MAX_SIZE_DIGITS: u8 = 16;
 pub(super) struct Chunked {
     /// The size as far as it was read, then the bytes of chunk data left; ≤ [`MAX_LENGTH`].
     size: u64,
+    /// Bytes of a line walked and held back, since it may be the last chunk's.
+    held: u16,
     place: Place,
+    direction: Direction,
+    has_extensions: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +51,8 @@ enum Place {
 /// Places in `*( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )` (RFC 9112 §7.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Extension {
+    /// In spaces behind the size of a chunk of a response, which the line's end may follow.
+    AfterSize,
     /// In white space that only a `;` may end.
     BeforeSemicolon,
     /// After a `;`.
@@ -67,29 +76,35 @@ pub(super) enum Piece {
     Framing(usize),
     /// Chunk data: that many bytes need no look.
     Data(u64),
-    /// The trailer section begins here.
-    Trailer,
-}
-
-impl Default for Chunked {
-    fn default() -> Self {
-        Self { size: 0, place: Place::Size(0) }
-    }
+    /// The trailer section begins behind the last chunk's line, which is that many bytes.
+    Trailer(u16),
 }
 
 impl Chunked {
-    /// Judges the bytes shown as far as they are sound. A bad byte is told once all before it have been taken.
+    pub(super) fn new(direction: Direction) -> Self {
+        Self { size: 0, held: 0, place: Place::Size(0), direction, has_extensions: false }
+    }
+
+    /// Tells whether a chunk had extensions.
+    pub(super) fn has_extensions(&self) -> bool {
+        self.has_extensions
+    }
+
+    /// Judges the bytes shown as far as they are sound. A bad byte is told once all before it have been taken, but for those held back.
     pub(super) fn scan(&mut self, shown: &[u8]) -> Result<Piece, Violation> {
+        // The bytes before this are taken, those up to `at` walked.
         let mut taken = 0;
+        let mut at = usize::from(self.held);
         loop {
             match self.place {
-                Place::Done if taken == 0 => return Ok(Piece::Trailer),
+                Place::Done if taken == 0 => return Ok(Piece::Trailer(self.held)),
                 Place::Done => return Ok(Piece::Framing(taken)),
                 Place::Data => {
                     let rest = shown.len() - taken;
                     match usize::try_from(self.size) {
                         Ok(size) if size <= rest => {
                             taken += size;
+                            at = taken;
                             self.pass(self.size);
                         }
                         _ if taken == 0 => return Ok(Piece::Data(self.size)),
@@ -97,7 +112,7 @@ impl Chunked {
                     }
                 }
                 Place::Size(_) | Place::Extension(..) | Place::LineLf | Place::DataCr | Place::DataLf => {
-                    let Some(&byte) = shown.get(taken) else {
+                    let Some(&byte) = shown.get(at) else {
                         return Ok(Piece::Framing(taken));
                     };
                     match self.step(byte) {
@@ -105,10 +120,22 @@ impl Chunked {
                         Err(violation) if taken == 0 => return Err(violation),
                         Err(_) => return Ok(Piece::Framing(taken)),
                     }
-                    taken += 1;
+                    at += 1;
+                    if self.may_be_last() {
+                        // A line has at most 16 digits, 4,096 bytes of extensions and its end.
+                        self.held += 1;
+                    } else {
+                        self.held = 0;
+                        taken = at;
+                    }
                 }
             }
         }
+    }
+
+    /// Tells whether the scanner is in or behind a line whose size is 0 so far.
+    fn may_be_last(&self) -> bool {
+        self.size == 0 && !matches!(self.place, Place::Size(0) | Place::DataCr | Place::DataLf)
     }
 
     /// Takes note that chunk data was moved; count ≤ what [`Piece::Data`] told.
@@ -123,7 +150,7 @@ impl Chunked {
     fn step(&mut self, byte: u8) -> Result<Place, Violation> {
         match (self.place, byte) {
             (Place::Size(digits), _) => self.step_size(digits, byte),
-            (Place::Extension(extension, length), _) => step_extension(extension, length, byte),
+            (Place::Extension(extension, length), _) => self.step_extension(extension, length, byte),
             (Place::LineLf, b'\n') if self.size == 0 => Ok(Place::Done),
             (Place::LineLf, b'\n') => Ok(Place::Data),
             (Place::LineLf, _) => Err(Violation::BareCr),
@@ -150,17 +177,33 @@ impl Chunked {
             b'\n' => Err(Violation::BareLf),
             _ if digits == 0 => Err(Violation::ChunkSizeMalformed),
             b'\r' => Ok(Place::LineLf),
-            b' ' | b'\t' | b';' => step_extension(Extension::BeforeSemicolon, 0, byte),
+            b' ' if self.direction == Direction::Outbound => self.step_extension(Extension::AfterSize, 0, byte),
+            b' ' | b'\t' | b';' => self.step_extension(Extension::BeforeSemicolon, 0, byte),
             _ => Err(Violation::ChunkSizeMalformed),
         }
     }
+
+    fn step_extension(&mut self, extension: Extension, length: u16, byte: u8) -> Result<Place, Violation> {
+        let Some(next) = after(extension, byte)? else {
+            return Ok(Place::LineLf);
+        };
+        if length == MAX_CHUNK_EXTENSION {
+            return Err(Violation::ChunkLineTooLong);
+        }
+        self.has_extensions |= next == Extension::BeforeName;
+        Ok(Place::Extension(next, length + 1))
+    }
 }
 
-fn step_extension(extension: Extension, length: u16, byte: u8) -> Result<Place, Violation> {
+/// The place after one more byte of extensions. `None`: it is the CR that ends the line.
+fn after(extension: Extension, byte: u8) -> Result<Option<Extension>, Violation> {
     use Extension as E;
     let next = match (extension, byte) {
-        (E::Name | E::Token | E::AfterQuoted, b'\r') => return Ok(Place::LineLf),
+        (E::AfterSize | E::Name | E::Token | E::AfterQuoted, b'\r') => return Ok(None),
         (_, b'\n') => return Err(Violation::BareLf),
+        (E::AfterSize, b' ') => E::AfterSize,
+        (E::AfterSize, b'\t') => E::BeforeSemicolon,
+        (E::AfterSize, b';') => E::BeforeName,
         (E::BeforeSemicolon | E::Name | E::AfterName | E::Token | E::AfterQuoted, b';') => E::BeforeName,
         (E::BeforeSemicolon | E::Token | E::AfterQuoted, b' ' | b'\t') => E::BeforeSemicolon,
         (E::BeforeName, b' ' | b'\t') => E::BeforeName,
@@ -174,7 +217,8 @@ fn step_extension(extension: Extension, length: u16, byte: u8) -> Result<Place, 
         (E::Quoted, b'\\') => E::QuotedPair,
         (E::Quoted | E::QuotedPair, b'\t' | b' '..=b'~' | 0x80..) => E::Quoted,
         (
-            E::BeforeSemicolon
+            E::AfterSize
+            | E::BeforeSemicolon
             | E::BeforeName
             | E::Name
             | E::AfterName
@@ -186,29 +230,28 @@ fn step_extension(extension: Extension, length: u16, byte: u8) -> Result<Place, 
             _,
         ) => return Err(Violation::ChunkLineMalformed),
     };
-    if length == MAX_CHUNK_EXTENSION {
-        return Err(Violation::ChunkLineTooLong);
-    }
-    Ok(Place::Extension(next, length + 1))
+    Ok(Some(next))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The bytes taken before the trailer section or the first bad byte, and which it was.
-    fn walk(body: &[u8]) -> (usize, Result<(), Violation>) {
-        let mut chunked = Chunked::default();
+    /// The bytes taken before the trailer section or the first bad byte, and how many of the last chunk's line are held, or
+    /// which rule was broken.
+    fn walk(direction: Direction, body: &[u8]) -> (usize, Result<usize, Violation>) {
+        let mut chunked = Chunked::new(direction);
         let mut taken = 0;
         loop {
             match chunked.scan(&body[taken..]) {
-                Ok(Piece::Framing(0) | Piece::Trailer) => return (taken, Ok(())),
+                Ok(Piece::Framing(0)) => return (taken, Ok(0)),
+                Ok(Piece::Trailer(line)) => return (taken, Ok(line.into())),
                 Ok(Piece::Framing(n)) => taken += n,
                 Ok(Piece::Data(left)) => {
                     let n = body[taken..].len();
                     assert!(u64::try_from(n).expect("a length fits") < left, "data that stands whole is framing");
                     if n == 0 {
-                        return (taken, Ok(()));
+                        return (taken, Ok(0));
                     }
                     chunked.pass(u64::try_from(n).expect("a length fits"));
                     taken += n;
@@ -219,18 +262,22 @@ mod tests {
     }
 
     #[test]
-    fn sound_bodies_are_taken_up_to_the_trailer_section() {
-        for body in [
-            "5\r\nhello\r\n0\r\n",
-            "0\r\n",
-            "00\r\n",
-            "A;a=b\r\n0123456789\r\n000;x\r\n",
-            "1 ; a = \"b;\\\"\" ;c\r\nx\r\n0\r\n",
+    fn sound_bodies_are_taken_up_to_the_last_chunk() {
+        for (body, line) in [
+            ("5\r\nhello\r\n0\r\n", 3),
+            ("0\r\n", 3),
+            ("00\r\n", 4),
+            ("A;a=b\r\n0123456789\r\n000;x\r\n", 7),
+            ("1 ; a = \"b;\\\"\" ;c\r\nx\r\n0\r\n", 3),
         ] {
-            assert_eq!(walk(body.as_bytes()), (body.len(), Ok(())), "{body:?}");
-            assert_eq!(walk(format!("{body}\r\n").as_bytes()), (body.len(), Ok(())), "{body:?}");
+            for direction in [Direction::Inbound, Direction::Outbound] {
+                let expected = (body.len() - line, Ok(line));
+                assert_eq!(walk(direction, body.as_bytes()), expected, "{body:?}");
+                assert_eq!(walk(direction, format!("{body}\r\n").as_bytes()), expected, "{body:?}");
+            }
         }
-        assert_eq!(walk(b"5\r\nhel"), (6, Ok(())), "data that is not yet whole needs no look");
+        assert_eq!(walk(Direction::Inbound, b"5\r\nhel"), (6, Ok(0)), "data that is not yet whole needs no look");
+        assert_eq!(walk(Direction::Inbound, b"000a\r\nhel"), (9, Ok(0)), "it was not the last chunk");
     }
 
     #[test]
@@ -238,7 +285,8 @@ mod tests {
         for (body, at, violation) in [
             ("\r\n", 0, Violation::ChunkSizeMalformed),
             ("+5\r\n", 0, Violation::ChunkSizeMalformed),
-            ("0x5\r\n", 1, Violation::ChunkSizeMalformed),
+            ("0x5\r\n", 0, Violation::ChunkSizeMalformed),
+            ("1x5\r\n", 1, Violation::ChunkSizeMalformed),
             ("5\nhello", 1, Violation::BareLf),
             ("5\rhello", 2, Violation::BareCr),
             ("5 \r\n", 2, Violation::ChunkLineMalformed),
@@ -249,19 +297,33 @@ mod tests {
             ("5\r\nhello!", 8, Violation::ChunkEndMalformed),
             ("5\r\nhello\n", 8, Violation::ChunkEndMalformed),
             ("5\r\nhello\r!", 9, Violation::ChunkEndMalformed),
+            ("1\r\na\r\n0;\r\n", 6, Violation::ChunkLineMalformed),
             ("8000000000000000\r\n", 15, Violation::ChunkSizeTooLarge),
-            ("00000000000000005\r\n", 16, Violation::ChunkSizeTooLarge),
+            ("00000000000000005\r\n", 0, Violation::ChunkSizeTooLarge),
         ] {
-            assert_eq!(walk(body.as_bytes()), (at, Err(violation)), "{body:?}");
+            assert_eq!(walk(Direction::Inbound, body.as_bytes()), (at, Err(violation)), "{body:?}");
         }
     }
 
     #[test]
-    fn an_extension_is_bounded() {
+    fn spaces_behind_the_size_of_a_response_are_taken() {
+        let spaced = |body: &str| walk(Direction::Outbound, body.as_bytes());
+        assert_eq!(spaced("5  \r\nhello\r\n0 \r\n"), (12, Ok(4)));
+        assert_eq!(spaced("5 \t\r\n"), (3, Err(Violation::ChunkLineMalformed)));
+        assert_eq!(spaced("5\t\r\n"), (2, Err(Violation::ChunkLineMalformed)));
+        assert_eq!(spaced("5 a\r\n"), (2, Err(Violation::ChunkLineMalformed)));
+        assert_eq!(spaced("5 ;a\r\n"), (6, Ok(0)));
+    }
+
+    #[test]
+    fn extensions_are_noted_and_bounded() {
+        let mut chunked = Chunked::new(Direction::Inbound);
+        assert_eq!((chunked.scan(b"1"), chunked.has_extensions()), (Ok(Piece::Framing(1)), false));
+        assert_eq!((chunked.scan(b" ;"), chunked.has_extensions()), (Ok(Piece::Framing(2)), true));
         let longest = usize::from(MAX_CHUNK_EXTENSION) - 1;
         let body = format!("1;{}\r\nx\r\n0\r\n", "a".repeat(longest));
-        assert_eq!(walk(body.as_bytes()), (body.len(), Ok(())));
+        assert_eq!(walk(Direction::Inbound, body.as_bytes()), (body.len() - 3, Ok(3)));
         let body = format!("1;{}\r\nx\r\n0\r\n", "a".repeat(longest + 1));
-        assert_eq!(walk(body.as_bytes()), (longest + 2, Err(Violation::ChunkLineTooLong)));
+        assert_eq!(walk(Direction::Inbound, body.as_bytes()), (longest + 2, Err(Violation::ChunkLineTooLong)));
     }
 }

@@ -6,19 +6,22 @@
 
 use std::fmt;
 
+use strum::IntoStaticStr;
+
 /// A broken rule. The name of each variant in snake case is the detail that an operator sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum Violation {
     /// A control byte, NUL and DEL among them, within a line (RFC 9110 §5.5, RFC 9112 §3).
     ControlByte,
     /// A CR that no LF follows (RFC 9112 §2.2).
     BareCr,
-    /// An LF that no CR precedes (RFC 9112 §2.2 lets a recipient take it for a line end; others do not, so it is refused).
+    /// An LF that no CR precedes (RFC 9112 §2.2 lets a recipient take it for a line end; others do not).
     BareLf,
-    /// A field line that starts with white space (RFC 9112 §5.2).
+    /// A line that starts with white space: in a request, or with no field line to belong to (RFC 9112 §5.2).
     ObsFold,
-    /// White space between a field name and its colon (RFC 9112 §5.1).
+    /// White space between a field name and its colon in a request (RFC 9112 §5.1).
     WhiteSpaceBeforeColon,
     /// A field line with no colon (RFC 9112 §5).
     NoColon,
@@ -34,28 +37,37 @@ pub enum Violation {
     ConnectUnsupported,
     /// A head or a trailer section longer than the limit (RFC 6585 §5).
     HeadTooLong,
-    /// More field lines than [`MAX_FIELD_LINES`](super::MAX_FIELD_LINES) (RFC 6585 §5).
+    /// More field lines than the limit (RFC 6585 §5).
     TooManyFieldLines,
-    /// The parser refused a head in which no broken rule was found: closed all the same.
-    HeadMalformed,
+    /// A method that is CONNECT or HEAD but for case, which some servers fold (RFC 9110 §9.1).
+    MethodCase,
     /// An HTTP/1.1 request without Host (RFC 9112 §3.2).
     NoHost,
     /// A request with more than one Host (RFC 9112 §3.2).
     ManyHosts,
-    /// Both lengths at once: the classic of request smuggling (RFC 9112 §6.1, §6.3).
+    /// A Host that is not `uri-host [ ":" port ]` (RFC 9112 §3.2).
+    InvalidHost,
+    /// Content-Length or Transfer-Encoding of a request spelt with `_` for `-`, which some servers take for the same.
+    UnderscoreInName,
+    /// `Connection` of a request that names Content-Length, Transfer-Encoding or Host, and so has some servers drop them (RFC 9110 §7.6.1).
+    ConnectionNamesFraming,
+    /// Both lengths at once in a request: the classic of request smuggling (RFC 9112 §6.1, §6.3).
     ContentLengthAndTransferEncoding,
-    /// A Content-Length, or a member of one, that is not 1*DIGIT up to 2^63 − 1 (RFC 9110 §8.6).
+    /// A Content-Length, or a member of one, that is not 1*DIGIT up to 2^63 − 1, or of a request one with a leading zero (RFC 9110 §8.6).
     ContentLengthMalformed,
-    /// Two different values of Content-Length (RFC 9112 §6.3).
+    /// A Content-Length of a request that is said twice, or is a list (RFC 9110 §8.6).
+    ContentLengthRepeated,
+    /// Two different values of Content-Length in a response (RFC 9112 §6.3).
     ContentLengthsDiffer,
-    /// A Content-Length other than 0 where no content can be: 1xx, 204 (RFC 9110 §8.6).
-    ContentLengthForbidden,
-    /// Transfer codings that do not end in exactly one `chunked` (RFC 9112 §6.1, §7).
-    TransferEncodingNotChunkedLast,
+    /// Transfer codings that are malformed, or in which `chunked` is twice or not last (RFC 9112 §6.1, §7).
+    TransferEncodingMalformed,
+    /// A transfer coding of a request other than `chunked` (RFC 9112 §6.1).
+    TransferEncodingUnsupported,
     /// Transfer-Encoding in an HTTP/1.0 message (RFC 9112 §6.1).
+    #[strum(serialize = "transfer_encoding_in_http_1_0")]
     TransferEncodingInHttp10,
-    /// Transfer-Encoding in a 1xx or a 204 (RFC 9112 §6.1).
-    TransferEncodingForbidden,
+    /// A line in a request's trailer section that the operator has not allowed (RFC 9110 §6.5.1).
+    TrailerNotAllowed,
     /// A chunk size that does not begin with a hexadecimal digit, or goes on with something else (RFC 9112 §7.1).
     ChunkSizeMalformed,
     /// A chunk size over 2^63 − 1, or of more than 16 digits (RFC 9112 §7.1).
@@ -70,7 +82,8 @@ pub enum Violation {
     UpgradeUnasked,
     /// A 101 to a protocol that is not allowed here, h2c above all.
     UpgradeNotAllowed,
-    /// More 1xx responses to one request than [`MAX_INTERIM`](super::MAX_INTERIM).
+    /// More 1xx responses to one request than [`MAX_INTERIM`](super::MAX_INTERIM), or longer ones than
+    /// [`MAX_INTERIM_BYTES`](super::MAX_INTERIM_BYTES) together.
     TooManyInterimResponses,
     /// Bytes of the origin while no request was waiting.
     UnsolicitedBytes,
@@ -83,50 +96,15 @@ pub enum Violation {
 impl Violation {
     /// The rule as one word of a log line.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ControlByte => "control_byte",
-            Self::BareCr => "bare_cr",
-            Self::BareLf => "bare_lf",
-            Self::ObsFold => "obs_fold",
-            Self::WhiteSpaceBeforeColon => "white_space_before_colon",
-            Self::NoColon => "no_colon",
-            Self::InvalidFieldName => "invalid_field_name",
-            Self::RequestLineMalformed => "request_line_malformed",
-            Self::StatusLineMalformed => "status_line_malformed",
-            Self::VersionUnsupported => "version_unsupported",
-            Self::ConnectUnsupported => "connect_unsupported",
-            Self::HeadTooLong => "head_too_long",
-            Self::TooManyFieldLines => "too_many_field_lines",
-            Self::HeadMalformed => "head_malformed",
-            Self::NoHost => "no_host",
-            Self::ManyHosts => "many_hosts",
-            Self::ContentLengthAndTransferEncoding => "content_length_and_transfer_encoding",
-            Self::ContentLengthMalformed => "content_length_malformed",
-            Self::ContentLengthsDiffer => "content_lengths_differ",
-            Self::ContentLengthForbidden => "content_length_forbidden",
-            Self::TransferEncodingNotChunkedLast => "transfer_encoding_not_chunked_last",
-            Self::TransferEncodingInHttp10 => "transfer_encoding_in_http_1_0",
-            Self::TransferEncodingForbidden => "transfer_encoding_forbidden",
-            Self::ChunkSizeMalformed => "chunk_size_malformed",
-            Self::ChunkSizeTooLarge => "chunk_size_too_large",
-            Self::ChunkLineMalformed => "chunk_line_malformed",
-            Self::ChunkLineTooLong => "chunk_line_too_long",
-            Self::ChunkEndMalformed => "chunk_end_malformed",
-            Self::UpgradeUnasked => "upgrade_unasked",
-            Self::UpgradeNotAllowed => "upgrade_not_allowed",
-            Self::TooManyInterimResponses => "too_many_interim_responses",
-            Self::UnsolicitedBytes => "unsolicited_bytes",
-            Self::ResponseMissing => "response_missing",
-            Self::ResponseIncomplete => "response_incomplete",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// The status of our reply when a request broke this rule.
     pub(super) fn request_status(self) -> Status {
         if self == Self::VersionUnsupported {
             Status::HttpVersionNotSupported
-        } else if self == Self::ConnectUnsupported {
+        } else if matches!(self, Self::ConnectUnsupported | Self::TransferEncodingUnsupported) {
             Status::NotImplemented
         } else if matches!(self, Self::HeadTooLong | Self::TooManyFieldLines) {
             Status::RequestHeaderFieldsTooLarge
@@ -235,7 +213,7 @@ mod tests {
     fn a_fault_says_the_rule_and_what_became_of_it() {
         for (violation, ending, said) in [
             (Violation::BareLf, Ending::Reply(Status::BadRequest), "bare_lf (replied 400)"),
-            (Violation::HeadMalformed, Ending::Reply(Status::BadGateway), "head_malformed (replied 502)"),
+            (Violation::NoColon, Ending::Reply(Status::BadGateway), "no_colon (replied 502)"),
             (Violation::ResponseIncomplete, Ending::Cut, "response_incomplete (cut)"),
             (Violation::ResponseIncomplete, Ending::Reset, "response_incomplete (reset)"),
             (Violation::ChunkSizeMalformed, Ending::Close, "chunk_size_malformed (closed)"),

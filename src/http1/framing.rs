@@ -1,13 +1,14 @@
 //! How long a message body is: the rule of RFC 9112 §6.3 and the fields it reads.
 //!
-//! [`Fields`] collects what every line of the framing and connection fields says, each list member by itself;
-//! [`request_framing`] and [`response_framing`] turn that into a [`Framing`], in the order of the RFC.
+//! [`Fields`] collects what every line of the framing and connection fields says, each list member by itself. Of a request
+//! [`request_framing`] asks that nobody could read it otherwise; of a response [`response_framing`] makes what everybody would, and
+//! tells which of its lines must go so that nobody reads it otherwise.
 
+use super::MAX_LENGTH;
 use super::error::Violation;
-use super::head::{Method, Version};
-use super::scan::is_token;
-use super::upgrade::Protocols;
-use super::{MAX_LENGTH, Policy};
+use super::message::{Method, Version};
+use super::names::{Name, is_host, is_token, members, trimmed};
+use super::upgrade::{Protocols, Upgrades};
 
 /// How the end of a body is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,59 +21,131 @@ pub(super) enum Framing {
     Tunnel,
 }
 
-/// What the fields of one head say of framing and connection.
+/// Which framing lines of a response must go, so that nobody frames it otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Surplus {
+    None,
+    /// All of Content-Length and Transfer-Encoding: there is no body.
+    Both,
+    /// All of Content-Length, and the lines that say `chunked` again.
+    Lengths,
+    /// What repeats a length.
+    Repeats,
+}
+
+/// What the fields of one head say of framing, connection and what else sets a request apart.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that a head says or does not")]
 pub(super) struct Fields {
-    pub(super) hosts: usize,
+    hosts: Hosts,
+    /// What `Upgrade` lines name.
     pub(super) upgrade: Option<Protocols>,
     pub(super) close: bool,
     pub(super) keep_alive: bool,
-    content_length: ContentLength,
-    transfer_encoding: TransferEncoding,
+    /// Whether `Connection` names anything but keep-alive.
+    pub(super) has_other_options: bool,
+    pub(super) content_length: ContentLength,
+    pub(super) transfer_encoding: TransferEncoding,
+    pub(super) has_expect: bool,
+    pub(super) wants_continue: bool,
+    pub(super) has_trailer: bool,
+    /// Whether a `TE` line says more than `trailers`.
+    pub(super) has_odd_te: bool,
+    pub(super) has_method_override: bool,
+    /// Whether `Connection` names a field that must reach the origin.
+    connection_names_framing: bool,
+    /// Whether a framing field is spelt with an underscore.
+    has_underscore: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-enum ContentLength {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Hosts {
+    #[default]
+    None,
+    One,
+    /// One or more, of which one is invalid.
+    Invalid,
+    Many,
+}
+
+/// What all Content-Length lines say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ContentLength {
+    /// List members, over all lines.
+    members: u32,
+    said: Length,
+    /// Whether a number begins with a zero that means nothing.
+    has_leading_zero: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Length {
     #[default]
     Absent,
-    Value(u64),
+    Of(u64),
     Differ,
     Malformed,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-enum TransferEncoding {
+/// What all Transfer-Encoding lines say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct TransferEncoding {
+    lines: u32,
+    codings: Codings,
+    /// Whether a coding other than `chunked` was named.
+    has_others: bool,
+    /// Lines that say `chunked` and nothing else where that was the last coding already: they change nothing.
+    pub(super) repeats: u32,
+    /// Whether the last line is `chunked` in lower case.
+    pub(super) is_exact: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Codings {
     #[default]
     Absent,
-    /// Codings of which none is `chunked` yet.
-    Other,
+    /// Some, of which none is `chunked`.
+    Others,
     /// Exactly one `chunked`, and the last.
-    Chunked,
+    ChunkedLast,
+    /// `chunked` twice in a line, or not last.
+    Misplaced,
+    /// An empty member, or one that is no token.
     Malformed,
 }
 
 impl Fields {
     /// Takes note of one field line.
-    pub(super) fn see(&mut self, policy: &Policy, name: &[u8], value: &[u8]) {
-        match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => self.hosts += 1,
-            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+    pub(super) fn see(&mut self, upgrades: &Upgrades, name: Name, value: &[u8]) {
+        match name {
+            Name::Other | Name::Http2Settings => {}
+            Name::Host => self.hosts.add(value),
+            Name::Connection => members(value).for_each(|option| self.see_option(option)),
+            Name::ContentLength => self.content_length.see(value),
+            Name::TransferEncoding => self.transfer_encoding.see(value),
+            Name::Upgrade => {
                 let protocols = self.upgrade.get_or_insert_default();
-                members(value).for_each(|member| protocols.add(&policy.upgrades, member));
+                members(value).for_each(|member| protocols.add(upgrades, member));
             }
-            10 if name.eq_ignore_ascii_case(b"connection") => {
-                for option in members(value) {
-                    self.close |= option.eq_ignore_ascii_case(b"close");
-                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-                }
+            Name::Expect => {
+                self.has_expect = true;
+                self.wants_continue |= members(value).any(|member| member.eq_ignore_ascii_case(b"100-continue"));
             }
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
-                members(value).for_each(|member| self.content_length.add(member));
-            }
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                members(value).for_each(|member| self.transfer_encoding.add(member));
-            }
-            _ => {}
+            Name::Trailer => self.has_trailer = true,
+            Name::Te => self.has_odd_te |= !trimmed(value).eq_ignore_ascii_case(b"trailers"),
+            Name::MethodOverride => self.has_method_override = true,
+            Name::Underscored => self.has_underscore = true,
+        }
+    }
+
+    fn see_option(&mut self, option: &[u8]) {
+        if option.eq_ignore_ascii_case(b"keep-alive") {
+            self.keep_alive = true;
+        } else if !option.is_empty() {
+            self.has_other_options = true;
+            self.close |= option.eq_ignore_ascii_case(b"close");
+            self.connection_names_framing |=
+                matches!(Name::of(option), Name::ContentLength | Name::TransferEncoding | Name::Host);
         }
     }
 
@@ -80,181 +153,272 @@ impl Fields {
     pub(super) fn persists(&self, version: Version) -> bool {
         !self.close && (version == Version::Http11 || self.keep_alive)
     }
+}
 
-    /// The length by Content-Length and Transfer-Encoding: RFC 9112 §6.3, items 3 to 6. `None`: neither is there.
-    fn framing(&self, version: Version) -> Result<Option<Framing>, Violation> {
-        match (self.transfer_encoding, self.content_length) {
-            (TransferEncoding::Absent, ContentLength::Absent) => Ok(None),
-            (TransferEncoding::Absent, ContentLength::Value(0)) => Ok(Some(Framing::Empty)),
-            (TransferEncoding::Absent, ContentLength::Value(length)) => Ok(Some(Framing::Length(length))),
-            (TransferEncoding::Absent, ContentLength::Differ) => Err(Violation::ContentLengthsDiffer),
-            (TransferEncoding::Absent, ContentLength::Malformed) => Err(Violation::ContentLengthMalformed),
-            (TransferEncoding::Chunked, ContentLength::Absent) if version == Version::Http11 => {
-                Ok(Some(Framing::Chunked))
-            }
-            (_, ContentLength::Absent) if version == Version::Http10 => Err(Violation::TransferEncodingInHttp10),
-            (_, ContentLength::Absent) => Err(Violation::TransferEncodingNotChunkedLast),
-            (_, _) => Err(Violation::ContentLengthAndTransferEncoding),
+impl Hosts {
+    fn add(&mut self, value: &[u8]) {
+        *self = match self {
+            Self::None if is_host(trimmed(value)) => Self::One,
+            Self::None => Self::Invalid,
+            Self::One | Self::Invalid | Self::Many => Self::Many,
         }
     }
 }
 
-/// The body of a request (RFC 9112 §6.3, items 3 to 7).
-pub(super) fn request_framing(version: Version, fields: &Fields) -> Result<Framing, Violation> {
-    Ok(fields.framing(version)?.unwrap_or(Framing::Empty))
-}
-
-/// The body of a response (RFC 9112 §6.3, all items; 2 is not met, since CONNECT is refused).
-pub(super) fn response_framing(
-    method: Method,
-    version: Version,
-    status: u16,
-    fields: &Fields,
-) -> Result<Framing, Violation> {
-    if matches!(status, 100..=199 | 204) {
-        // RFC 9110 §8.6, RFC 9112 §6.1: neither field may stand here. A length of 0 is common and harmless.
-        return match (fields.transfer_encoding, fields.content_length) {
-            (TransferEncoding::Absent, ContentLength::Absent | ContentLength::Value(0)) if status == 101 => {
-                Ok(Framing::Tunnel)
-            }
-            (TransferEncoding::Absent, ContentLength::Absent | ContentLength::Value(0)) => Ok(Framing::Empty),
-            (TransferEncoding::Absent, ContentLength::Value(_)) => Err(Violation::ContentLengthForbidden),
-            (TransferEncoding::Absent, ContentLength::Differ) => Err(Violation::ContentLengthsDiffer),
-            (TransferEncoding::Absent, ContentLength::Malformed) => Err(Violation::ContentLengthMalformed),
-            (_, ContentLength::Absent) => Err(Violation::TransferEncodingForbidden),
-            (_, _) => Err(Violation::ContentLengthAndTransferEncoding),
-        };
-    }
-    let framing = fields.framing(version)?;
-    if method == Method::Head || status == 304 {
-        return Ok(Framing::Empty);
-    }
-    Ok(framing.unwrap_or(Framing::UntilClose))
-}
-
 impl ContentLength {
+    pub(super) fn is_absent(self) -> bool {
+        self.members == 0
+    }
+
+    pub(super) fn see(&mut self, value: &[u8]) {
+        match value {
+            // As nearly all are.
+            [b' ', digits @ ..] if is_short_number(digits) => self.add(digits),
+            _ => members(value).for_each(|member| self.add(member)),
+        }
+    }
+
     fn add(&mut self, member: &[u8]) {
-        *self = match (*self, decimal(member)) {
-            (Self::Malformed, _) | (_, None) => Self::Malformed,
-            (Self::Absent, Some(value)) => Self::Value(value),
-            (Self::Value(first), Some(value)) if first == value => Self::Value(value),
-            (Self::Value(_) | Self::Differ, Some(_)) => Self::Differ,
+        self.members += 1;
+        self.has_leading_zero |= member.len() > 1 && member.starts_with(b"0");
+        self.said = match (self.said, decimal(member)) {
+            (Length::Malformed, _) | (_, None) => Length::Malformed,
+            (Length::Absent, Some(length)) => Length::Of(length),
+            (Length::Of(first), Some(length)) if first == length => Length::Of(length),
+            (Length::Of(_) | Length::Differ, Some(_)) => Length::Differ,
         }
     }
 }
 
 impl TransferEncoding {
-    fn add(&mut self, member: &[u8]) {
-        *self = match *self {
+    pub(super) fn is_absent(self) -> bool {
+        self.lines == 0
+    }
+
+    pub(super) fn see(&mut self, value: &[u8]) {
+        self.lines += 1;
+        let value = trimmed(value);
+        self.is_exact = value == b"chunked";
+        if self.codings == Codings::ChunkedLast && value.eq_ignore_ascii_case(b"chunked") {
+            self.repeats += 1;
+        } else {
+            members(value).for_each(|coding| self.add(coding));
+        }
+    }
+
+    fn add(&mut self, coding: &[u8]) {
+        let is_chunked = coding.eq_ignore_ascii_case(b"chunked");
+        self.has_others |= !is_chunked;
+        self.codings = match self.codings {
             // Registered codings have no parameters, and an empty member is a known way to make two parsers disagree.
-            Self::Absent | Self::Other if !is_token(member) => Self::Malformed,
-            Self::Absent | Self::Other if member.eq_ignore_ascii_case(b"chunked") => Self::Chunked,
-            Self::Absent | Self::Other => Self::Other,
-            Self::Chunked | Self::Malformed => Self::Malformed,
+            _ if !is_token(coding) => Codings::Malformed,
+            Codings::Absent | Codings::Others if is_chunked => Codings::ChunkedLast,
+            Codings::Absent | Codings::Others => Codings::Others,
+            Codings::ChunkedLast | Codings::Misplaced => Codings::Misplaced,
+            Codings::Malformed => Codings::Malformed,
         }
     }
 }
 
-/// Tells whether a field line says `Connection: keep-alive` and nothing else: it would contradict `Connection: close`.
-pub(super) fn gives_way_to_close(name: &[u8], value: &[u8]) -> bool {
-    let value = value.strip_suffix(b"\r\n").unwrap_or(value);
-    let mut options = members(value).filter(|option| !option.is_empty()).peekable();
-    name.eq_ignore_ascii_case(b"connection")
-        && options.peek().is_some()
-        && options.all(|option| option.eq_ignore_ascii_case(b"keep-alive"))
+/// The body of a request (RFC 9112 §6.3, items 3 to 7), where no server could take it for another.
+pub(super) fn request_framing(version: Version, fields: &Fields) -> Result<Framing, Violation> {
+    if fields.has_underscore {
+        return Err(Violation::UnderscoreInName);
+    }
+    match fields.hosts {
+        Hosts::None if version == Version::Http11 => return Err(Violation::NoHost),
+        Hosts::None | Hosts::One => {}
+        Hosts::Many => return Err(Violation::ManyHosts),
+        Hosts::Invalid => return Err(Violation::InvalidHost),
+    }
+    if fields.connection_names_framing {
+        return Err(Violation::ConnectionNamesFraming);
+    }
+    let (length, coding) = (fields.content_length, fields.transfer_encoding);
+    if !coding.is_absent() {
+        return if !length.is_absent() {
+            Err(Violation::ContentLengthAndTransferEncoding)
+        } else if version == Version::Http10 {
+            Err(Violation::TransferEncodingInHttp10)
+        } else if coding.codings == Codings::Malformed {
+            Err(Violation::TransferEncodingMalformed)
+        } else if coding.has_others {
+            Err(Violation::TransferEncodingUnsupported)
+        } else if coding.codings == Codings::ChunkedLast && coding.lines == 1 {
+            Ok(Framing::Chunked)
+        } else {
+            Err(Violation::TransferEncodingMalformed)
+        };
+    }
+    match length.said {
+        _ if length.members > 1 => Err(Violation::ContentLengthRepeated),
+        Length::Absent => Ok(Framing::Empty),
+        Length::Of(length) if !fields.content_length.has_leading_zero => Ok(of_length(length)),
+        Length::Of(_) | Length::Differ | Length::Malformed => Err(Violation::ContentLengthMalformed),
+    }
+}
+
+/// The body of a response (RFC 9112 §6.3, all items; 2 is not met, since CONNECT is refused), and which of its lines must go.
+pub(super) fn response_framing(
+    method: Method,
+    version: Version,
+    status: u16,
+    fields: &Fields,
+) -> Result<(Framing, Surplus), Violation> {
+    let (length, coding) = (fields.content_length, fields.transfer_encoding);
+    // Item 1. RFC 9110 §8.6, RFC 9112 §6.1: neither field may stand in a 1xx or a 204.
+    if matches!(status, 100..=199 | 204) {
+        let framing = if status == 101 { Framing::Tunnel } else { Framing::Empty };
+        let is_clean = length.is_absent() && coding.is_absent();
+        return Ok((framing, if is_clean { Surplus::None } else { Surplus::Both }));
+    }
+    if method == Method::Head || status == 304 {
+        return Ok((Framing::Empty, Surplus::None));
+    }
+    // Items 3 and 4.
+    if !coding.is_absent() {
+        let framing = match coding.codings {
+            _ if version == Version::Http10 => return Err(Violation::TransferEncodingInHttp10),
+            Codings::ChunkedLast => Framing::Chunked,
+            Codings::Others => Framing::UntilClose,
+            Codings::Absent | Codings::Misplaced | Codings::Malformed => {
+                return Err(Violation::TransferEncodingMalformed);
+            }
+        };
+        let is_clean = length.is_absent() && coding.repeats == 0;
+        return Ok((framing, if is_clean { Surplus::None } else { Surplus::Lengths }));
+    }
+    // Items 5, 6 and 8.
+    let surplus = if length.members > 1 { Surplus::Repeats } else { Surplus::None };
+    match length.said {
+        Length::Absent => Ok((Framing::UntilClose, surplus)),
+        Length::Of(length) => Ok((of_length(length), surplus)),
+        Length::Differ => Err(Violation::ContentLengthsDiffer),
+        Length::Malformed => Err(Violation::ContentLengthMalformed),
+    }
+}
+
+/// Tells whether these are digits, few enough that the number cannot be too large.
+fn is_short_number(digits: &[u8]) -> bool {
+    (1..=18).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit)
+}
+
+fn of_length(length: u64) -> Framing {
+    if length == 0 { Framing::Empty } else { Framing::Length(length) }
 }
 
 /// `1*DIGIT` up to [`MAX_LENGTH`].
 fn decimal(digits: &[u8]) -> Option<u64> {
+    if is_short_number(digits) {
+        return Some(digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0')));
+    }
     if digits.is_empty() {
         return None;
     }
-    let value = digits.iter().try_fold(0_u64, |value, byte| {
+    digits.iter().try_fold(0_u64, |value, byte| {
         let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        value.checked_mul(10)?.checked_add(digit)
-    })?;
-    (value <= MAX_LENGTH).then_some(value)
-}
-
-/// The members of a list (RFC 9110 §5.6.1), empty ones included, without the white space around them.
-fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|byte| *byte == b',').map(|member| {
-        let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
-        let start = member.iter().position(|byte| !is_space(byte)).unwrap_or(member.len());
-        let end = member.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);
-        &member[start..end]
+        value.checked_mul(10)?.checked_add(digit).filter(|value| *value <= MAX_LENGTH)
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http1::{Denylist, Upgrades};
 
     fn fields(lines: &[(&str, &str)]) -> Fields {
-        let policy = Policy { denylist: Denylist::default(), upgrades: Upgrades::default(), max_head: 1024 };
         let mut fields = Fields::default();
         for (name, value) in lines {
-            fields.see(&policy, name.as_bytes(), value.as_bytes());
+            fields.see(&Upgrades::default(), Name::of(name.as_bytes()), value.as_bytes());
         }
         fields
     }
 
     fn request(lines: &[(&str, &str)]) -> Result<Framing, Violation> {
-        request_framing(Version::Http11, &fields(lines))
+        request_framing(Version::Http11, &fields(&[&[("Host", "a")], lines].concat()))
+    }
+
+    fn response(lines: &[(&str, &str)]) -> Result<(Framing, Surplus), Violation> {
+        response_framing(Method::Get, Version::Http11, 200, &fields(lines))
     }
 
     #[test]
     fn a_content_length_is_digits_up_to_2_to_the_63_less_1() {
-        for (value, expected) in [
-            ("0", Ok(Framing::Empty)),
-            ("5", Ok(Framing::Length(5))),
-            ("5, 5", Ok(Framing::Length(5))),
-            ("5,05", Ok(Framing::Length(5))),
-            ("9223372036854775807", Ok(Framing::Length(MAX_LENGTH))),
-            ("9223372036854775808", Err(Violation::ContentLengthMalformed)),
-            ("18446744073709551617", Err(Violation::ContentLengthMalformed)),
-            ("5, 6", Err(Violation::ContentLengthsDiffer)),
-            ("5, 6, x", Err(Violation::ContentLengthMalformed)),
+        let clean = |framing| Ok((framing, Surplus::None));
+        let malformed = Violation::ContentLengthMalformed;
+        for (value, of_request, of_response) in [
+            ("0", Ok(Framing::Empty), clean(Framing::Empty)),
+            ("5", Ok(Framing::Length(5)), clean(Framing::Length(5))),
+            ("05", Err(malformed), clean(Framing::Length(5))),
+            ("00", Err(malformed), clean(Framing::Empty)),
+            ("9223372036854775807", Ok(Framing::Length(MAX_LENGTH)), clean(Framing::Length(MAX_LENGTH))),
+            ("9223372036854775808", Err(malformed), Err(malformed)),
+            ("18446744073709551617", Err(malformed), Err(malformed)),
+            ("5,05", Err(Violation::ContentLengthRepeated), Ok((Framing::Length(5), Surplus::Repeats))),
+            ("5, 6", Err(Violation::ContentLengthRepeated), Err(Violation::ContentLengthsDiffer)),
+            ("5, 6, x", Err(Violation::ContentLengthRepeated), Err(malformed)),
         ] {
-            assert_eq!(request(&[("Content-Length", value)]), expected, "{value:?}");
+            assert_eq!(request(&[("Content-Length", value)]), of_request, "{value:?}");
+            assert_eq!(response(&[("Content-Length", value)]), of_response, "{value:?}");
         }
-        for value in ["", "+5", "-5", "5 5", "0x5", "5,", ",5", "5;", "5.", "\u{665}"] {
-            let found = request(&[("content-length", value)]);
-            assert_eq!(found, Err(Violation::ContentLengthMalformed), "{value:?}");
+        for value in ["", "+5", "-5", "5 5", "0x5", "5;", "5.", "\u{665}"] {
+            assert_eq!(request(&[("content-length", value)]), Err(malformed), "{value:?}");
+            assert_eq!(response(&[("content-length", value)]), Err(malformed), "{value:?}");
         }
     }
 
     #[test]
-    fn the_codings_end_in_exactly_one_chunked() {
-        for value in ["chunked", "Chunked", "gzip, chunked", "gzip,\tchunked"] {
+    fn a_request_says_chunked_and_nothing_else() {
+        for value in ["chunked", "Chunked", " chunked\t"] {
             assert_eq!(request(&[("Transfer-Encoding", value)]), Ok(Framing::Chunked), "{value:?}");
         }
-        assert_eq!(request(&[("transfer-encoding", "gzip"), ("transfer-encoding", "chunked")]), Ok(Framing::Chunked));
-        for value in [
-            "",
-            "gzip",
-            "chunked, gzip",
-            "chunked, chunked",
-            "notchunked",
-            "chunked;a",
-            ",chunked",
-            "chunked,",
-            "\"chunked\"",
-        ] {
+        for value in ["gzip", "gzip, chunked", "chunked, gzip", "notchunked", "identity"] {
             let found = request(&[("transfer-encoding", value)]);
-            assert_eq!(found, Err(Violation::TransferEncodingNotChunkedLast), "{value:?}");
+            assert_eq!(found, Err(Violation::TransferEncodingUnsupported), "{value:?}");
+        }
+        for value in ["", "chunked, chunked", "chunked;a", ",chunked", "chunked,", "\"chunked\"", "gzip, ,chunked"] {
+            let found = request(&[("transfer-encoding", value)]);
+            assert_eq!(found, Err(Violation::TransferEncodingMalformed), "{value:?}");
+        }
+        let twice = [("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")];
+        assert_eq!(request(&twice), Err(Violation::TransferEncodingMalformed));
+        assert_eq!(response(&twice), Ok((Framing::Chunked, Surplus::Lengths)));
+    }
+
+    #[test]
+    fn what_servers_read_otherwise_is_no_framing() {
+        let found = |lines| request_framing(Version::Http11, &fields(lines));
+        assert_eq!(found(&[]), Err(Violation::NoHost));
+        assert_eq!(request_framing(Version::Http10, &fields(&[])), Ok(Framing::Empty));
+        assert_eq!(found(&[("host", "a"), ("Host", "a")]), Err(Violation::ManyHosts));
+        assert_eq!(found(&[("host", "a b")]), Err(Violation::InvalidHost));
+        assert_eq!(request(&[("Content_Length", "0")]), Err(Violation::UnderscoreInName));
+        assert_eq!(request(&[("Connection", "close, Host")]), Err(Violation::ConnectionNamesFraming));
+    }
+
+    #[test]
+    fn a_response_is_chunked_if_that_is_last_and_until_close_without() {
+        for (value, expected) in [
+            ("gzip, chunked", Ok(Framing::Chunked)),
+            ("gzip", Ok(Framing::UntilClose)),
+            ("chunked, gzip", Err(Violation::TransferEncodingMalformed)),
+            ("chunked, chunked", Err(Violation::TransferEncodingMalformed)),
+            ("chunked;a", Err(Violation::TransferEncodingMalformed)),
+        ] {
+            let found = response(&[("transfer-encoding", value)]);
+            assert_eq!(found, expected.map(|framing| (framing, Surplus::None)), "{value:?}");
+            let found = response(&[("transfer-encoding", value), ("content-length", "x")]);
+            assert_eq!(found, expected.map(|framing| (framing, Surplus::Lengths)), "{value:?}");
         }
     }
 
     #[test]
-    fn a_head_response_is_empty_but_its_fields_must_still_be_sound() {
+    fn a_head_response_is_empty_whatever_its_fields_say() {
         let respond = |status, lines| response_framing(Method::Head, Version::Http11, status, &fields(lines));
-        assert_eq!(respond(200, &[("content-length", "5")]), Ok(Framing::Empty));
-        assert_eq!(respond(200, &[("transfer-encoding", "chunked")]), Ok(Framing::Empty));
-        assert_eq!(respond(200, &[]), Ok(Framing::Empty));
-        assert_eq!(respond(304, &[("content-length", "5, 6")]), Err(Violation::ContentLengthsDiffer));
-        assert_eq!(respond(204, &[("content-length", "5")]), Err(Violation::ContentLengthForbidden));
-        assert_eq!(respond(204, &[("transfer-encoding", "chunked")]), Err(Violation::TransferEncodingForbidden));
+        for lines in [&[("content-length", "5, 6")], &[("transfer-encoding", "x y")]] {
+            assert_eq!(respond(200, lines), Ok((Framing::Empty, Surplus::None)));
+            assert_eq!(respond(304, lines), Ok((Framing::Empty, Surplus::None)));
+            assert_eq!(respond(204, lines), Ok((Framing::Empty, Surplus::Both)));
+            assert_eq!(respond(101, lines), Ok((Framing::Tunnel, Surplus::Both)));
+        }
     }
 }

@@ -1,385 +1,304 @@
-//! Heads and trailer sections: where one ends, whether its grammar holds, and what its field lines say.
+//! Reads a whole head or trailer section in one pass over its lines: what they say, and what of them does not go on.
 //!
-//! The one file that names httparse. A head that is whole at the first look, as nearly all are, is parsed by httparse
-//! alone; that every line ended in CRLF is then read off the places of the names it found. In every other case (the head is
-//! partial, its target is not UTF-8, or something is wrong with it) the strict scanner of `scan` walks it and names the first rule
-//! broken. What a well-formed head *means* (framing, Host, Upgrade) is asked last.
+//! The one file that names httparse. A response head that is whole at the first look, as nearly all are, is parsed by httparse
+//! alone; that every line ended in CRLF is then read off the places of the names it found. A request head, which may be less
+//! than httparse lets pass, is read here. In every other case (the head is partial, long, to be mended, or something is wrong with it)
+//! the scanner of `scan` walks it and names the first rule broken; what it finds sound is split by line. What a well-formed
+//! head *means* is asked of its [`Fields`].
 //!
 //! httparse is told to be strict (its default); what it lets pass and we do not: a bare LF as line end, empty lines before a
-//! status-line, lone LF before a request-line, a status below 100.
+//! status-line, a status below 100.
 
 use std::mem::MaybeUninit;
-use std::num::NonZeroUsize;
-use std::ops::Range;
 
-use httparse::{EMPTY_HEADER, Header};
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
-use super::denylist::Denylist;
+use super::Policy;
+use super::edits::{Edits, Mended, Section, Why};
 use super::error::Violation;
-use super::framing::{Fields, gives_way_to_close};
-use super::scan::{HeadScan, Section, is_token_byte, widen};
-use super::{MAX_FIELD_LINES, Policy, Verdict, keep};
+use super::framing::Fields;
+use super::lines::{FieldLine, FieldLines};
+use super::mend::withhold_offers;
+use super::message::{Method, Version};
+use super::names::{KNOWN, Name, is_token_byte, mark};
+use super::scan::{Form, HeadScan};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
-    Http10,
-    Http11,
-}
+/// Field lines of a head that httparse is asked to read; it wants a place for each beforehand, 32 bytes a line on the stack.
+const QUICK_LINES: usize = 64;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
-    Connect,
-    Head,
-    /// The other methods that RFC 9110 §9.2.2 calls idempotent.
-    Idempotent,
-    Other,
-}
-
-impl Method {
-    pub(super) fn is_idempotent(self) -> bool {
-        matches!(self, Self::Head | Self::Idempotent)
-    }
-}
+/// The line that ends a section.
+const EMPTY_LINE: &[u8] = b"\r\n";
 
 #[derive(Debug)]
 pub(super) struct RequestHead {
-    /// Bytes of the head, its empty line and the empty lines before it included; 0 < length.
+    /// Bytes of the head, its empty line included; 0 < length.
     pub(super) length: usize,
     pub(super) method: Method,
     pub(super) version: Version,
+    /// Field lines that go on.
+    pub(super) lines: usize,
+    /// Of what goes on.
     pub(super) fields: Fields,
 }
 
 #[derive(Debug)]
 pub(super) struct ResponseHead {
-    pub(super) lines: JudgedLines,
+    /// Bytes of the head, its empty line included; 0 < length.
+    pub(super) length: usize,
     /// 100 ≤ status ≤ 999.
     pub(super) status: u16,
     pub(super) version: Version,
     pub(super) fields: Fields,
 }
 
-/// The lines of a judged head or trailer section that are not yet disposed of: some that are kept, some that are denied, then
-/// others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct JudgedLines {
-    /// Bytes left of the section; 0 < left until the last verdict.
-    left: u32,
-    /// Of those, the bytes that are kept for sure (all, where no line may have to go).
-    kept: u32,
-    /// The bytes behind those that are denied for sure.
-    denied: u32,
-    /// Denied lines among the others.
-    others: u16,
-    closing: Closing,
-}
-
-/// Whether a head is told to say that the connection closes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Closing {
-    /// It goes on as the origin wrote it.
-    Unsaid,
-    /// [`CLOSE_LINE`] is to go out before its empty line, and `Connection: keep-alive` is to give way.
-    Due,
-    Said,
-}
-
-/// The one line that is ever added: while draining, to a final head.
-const CLOSE_LINE: &[u8] = b"Connection: close\r\n";
-
-impl JudgedLines {
-    fn clean(length: usize) -> Self {
-        let length = narrow(length);
-        Self { left: length, kept: length, denied: 0, others: 0, closing: Closing::Unsaid }
-    }
-
-    /// Takes note of a denied line; shown in order, and before any is disposed of.
-    fn deny(&mut self, line: &Range<usize>) {
-        let (start, length) = (narrow(line.start), narrow(line.len()));
-        if self.denied == 0 {
-            (self.kept, self.denied) = (start, length);
-        } else if self.others == 0 && self.kept + self.denied == start {
-            self.denied += length;
-        } else {
-            self.others += 1;
-        }
-    }
-
-    /// Says what becomes of the next lines, and whether they were the last.
-    pub(super) fn judge(&mut self, denylist: &Denylist, shown: &[u8]) -> Verdict {
-        if self.closing != Closing::Unsaid {
-            return self.judge_closing(denylist, shown);
-        }
-        let shown = shown.get(..widen(self.left)).unwrap_or(shown);
-        let (verdict, lines) = match (widen(self.kept).min(shown.len()), widen(self.denied).min(shown.len())) {
-            (0, 0) => judge_lines(shown, |name, _| Fate::of(denylist, name)),
-            (0, denied) => (NonZeroUsize::new(denied).map_or(Verdict::NeedMore, Verdict::Drop), 0),
-            (kept, _) => (keep(kept), 0),
-        };
-        match verdict {
-            Verdict::Keep(n) => {
-                self.left -= narrow(n.get());
-                self.kept = self.kept.saturating_sub(narrow(n.get()));
-            }
-            Verdict::Drop(n) => {
-                self.left -= narrow(n.get());
-                self.denied = self.denied.saturating_sub(narrow(n.get()));
-                self.others = self.others.saturating_sub(lines);
-                if self.denied == 0 && self.others == 0 {
-                    // What is left need not be looked at again.
-                    self.kept = self.left;
-                }
-            }
-            Verdict::NeedMore | Verdict::Wait | Verdict::Add(_) | Verdict::Withhold(_) | Verdict::Pass(_) => {}
-        }
-        verdict
-    }
-
-    /// The same, where [`CLOSE_LINE`] is to go out.
-    fn judge_closing(&mut self, denylist: &Denylist, shown: &[u8]) -> Verdict {
-        let mut shown = shown.get(..widen(self.left)).unwrap_or(shown);
-        if self.closing == Closing::Due {
-            if widen(self.left) == EMPTY_LINE.len() {
-                self.closing = Closing::Said;
-                return Verdict::Add(CLOSE_LINE);
-            }
-            shown = shown.get(..widen(self.left) - EMPTY_LINE.len()).unwrap_or(shown);
-        }
-        let verdict = match widen(self.kept).min(shown.len()) {
-            0 => {
-                let fate = |name: &_, rest: &_| match Fate::of(denylist, name) {
-                    Fate::Kept if gives_way_to_close(name, rest) => Fate::GivesWay,
-                    fate @ (Fate::Kept | Fate::Denied | Fate::GivesWay) => fate,
-                };
-                judge_lines(shown, fate).0
-            }
-            kept => keep(kept),
-        };
-        if let Verdict::Keep(n) | Verdict::Drop(n) | Verdict::Withhold(n) = verdict {
-            self.left -= narrow(n.get());
-            self.kept = self.kept.saturating_sub(narrow(n.get()));
-        }
-        verdict
-    }
-
-    /// Has the head, shown whole, say that the connection closes after its message.
-    pub(super) fn close(&mut self, shown: &[u8]) {
-        self.closing = Closing::Due;
-        // Any field line may have to give way.
-        self.kept = narrow(memchr(b'\n', shown).map_or(0, |end| end + 1));
-    }
-
-    pub(super) fn is_done(self) -> bool {
-        self.left == 0
-    }
-
-    /// Withholds the whole section.
-    pub(super) fn withhold(self) -> Verdict {
-        NonZeroUsize::new(self.left()).map_or(Verdict::NeedMore, Verdict::Withhold)
-    }
-
-    /// Bytes of the section not yet disposed of.
-    pub(super) fn left(self) -> usize {
-        widen(self.left)
-    }
-}
-
-/// Positions are at most [`MAX_HEAD_CEILING`](super::MAX_HEAD_CEILING), which fits both types.
-fn narrow(length: usize) -> u32 {
-    u32::try_from(length).unwrap_or(u32::MAX)
-}
-
-/// The line that ends a section.
-const EMPTY_LINE: &[u8] = b"\r\n";
-
-/// What becomes of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Kept,
-    Denied,
-    /// It would belie the line added.
-    GivesWay,
-}
-
-impl Fate {
-    fn of(denylist: &Denylist, name: &[u8]) -> Self {
-        if denylist.denies(name) { Self::Denied } else { Self::Kept }
-    }
-}
-
-/// The first lines shown that share a fate, which is told by a name and what follows its colon, and how many they are.
-fn judge_lines(shown: &[u8], fate_of: impl Fn(&[u8], &[u8]) -> Fate) -> (Verdict, u16) {
-    let (mut end, mut lines) = (0, 0);
-    let mut shared = None;
-    while let Some(length) = memchr(b'\n', &shown[end..]) {
-        let line = &shown[end..=end + length];
-        let (name, rest) = memchr(b':', line).map_or((&line[..0], line), |colon| (&line[..colon], &line[colon + 1..]));
-        let fate = fate_of(name, rest);
-        if *shared.get_or_insert(fate) != fate {
-            break;
-        }
-        end += line.len();
-        lines += 1;
-    }
-    let verdict = match (keep(end), shared) {
-        (Verdict::Keep(n), Some(Fate::Denied)) => Verdict::Drop(n),
-        (Verdict::Keep(n), Some(Fate::GivesWay)) => Verdict::Withhold(n),
-        (verdict, _) => verdict,
-    };
-    (verdict, lines)
-}
-
-/// Reads a request head. `None`: not whole yet.
-pub(super) fn request(scan: &mut HeadScan, policy: &Policy, shown: &[u8]) -> Result<Option<RequestHead>, Violation> {
-    read(
-        scan,
-        Section::Request,
-        policy,
-        shown,
-        |bytes| parse_request(policy, bytes),
-        |bytes| parse_request(policy, bytes).or_else(|| parse_request_by_line(policy, bytes)),
-    )
-}
-
-/// Reads a response head. `None`: not whole yet.
-pub(super) fn response(scan: &mut HeadScan, policy: &Policy, shown: &[u8]) -> Result<Option<ResponseHead>, Violation> {
-    let parse = |bytes: &_| parse_response(policy, bytes);
-    read(scan, Section::Response, policy, shown, parse, parse)
-}
-
-/// Reads a trailer section with its empty line. `None`: not whole yet.
-pub(super) fn trailer(scan: &mut HeadScan, policy: &Policy, shown: &[u8]) -> Result<Option<JudgedLines>, Violation> {
-    let parse = |bytes: &_| parse_trailer(policy, bytes);
-    read(scan, Section::Trailer, policy, shown, parse, parse)
-}
-
-/// What httparse made of the bytes: `None` is "partial", "wrong", or "not as strict as we are".
-type Parsed<T> = Option<T>;
-
-/// `parse` reads what may be a head; `parse_walked` what the strict scanner found to be one.
-fn read<T>(
+/// Reads a request head, and withholds of it the offers that nobody may take up. `None`: not whole yet.
+pub(super) fn request(
     scan: &mut HeadScan,
-    section: Section,
     policy: &Policy,
     shown: &[u8],
-    parse: impl Fn(&[u8]) -> Parsed<T>,
-    parse_walked: impl Fn(&[u8]) -> Parsed<T>,
-) -> Result<Option<T>, Violation> {
-    if *scan == HeadScan::default() {
-        let within = shown.get(..policy.max_head).unwrap_or(shown);
-        if let Some(whole) = parse(within) {
-            return Ok(Some(whole));
-        }
-    }
-    let Some(end) = scan.walk(section, policy.max_head, shown)? else {
+    edits: &mut Edits,
+) -> Result<Option<RequestHead>, Violation> {
+    edits.begin(Section::Request);
+    let quick = |bytes: &[u8]| quick_request(policy, bytes);
+    let Some((head, length)) = read(scan, Form::Request, policy, shown, quick)? else {
         return Ok(None);
     };
-    *scan = HeadScan::default();
-    parse_walked(&shown[..end]).map(Some).ok_or(Violation::HeadMalformed)
+    let mut head = head.unwrap_or_else(|| split_request(policy, &shown[..length]));
+    head.lines -= withhold_offers(&policy.upgrades, &shown[..length], head.version, &mut head.fields, edits);
+    Ok(Some(head))
 }
 
-fn parse_request(policy: &Policy, bytes: &[u8]) -> Parsed<RequestHead> {
-    let empty_lines = bytes.chunks(2).take_while(|pair| pair == b"\r\n").count() * 2;
-    let bytes = &bytes[empty_lines..];
-    if !bytes.first().copied().is_some_and(is_token_byte) {
+/// Reads a response head, and withholds its denied lines. `None`: not whole yet.
+pub(super) fn response(
+    scan: &mut HeadScan,
+    policy: &Policy,
+    shown: &[u8],
+    edits: &mut Edits,
+) -> Result<Option<ResponseHead>, Violation> {
+    let read = read(scan, Form::Response, policy, shown, |bytes| quick_response(policy, bytes, edits))?;
+    Ok(read.map(|(head, length)| head.unwrap_or_else(|| split_response(policy, &shown[..length], edits))))
+}
+
+/// Reads the trailer section of a response, and withholds its denied lines. Gives its length with its empty line. `None`: not whole yet.
+pub(super) fn response_trailer(
+    scan: &mut HeadScan,
+    policy: &Policy,
+    shown: &[u8],
+    edits: &mut Edits,
+) -> Result<Option<usize>, Violation> {
+    edits.begin(Section::Trailer);
+    let Some(length) = trailer(scan, Form::ResponseTrailer, policy, shown)? else {
+        return Ok(None);
+    };
+    for line in FieldLines::of_trailer(&shown[..length]) {
+        deny_or_mend(policy, &line, None, edits);
+    }
+    Ok(Some(length))
+}
+
+/// Reads the trailer section of a request. Gives its length with its empty line. `None`: not whole yet.
+pub(super) fn request_trailer(
+    scan: &mut HeadScan,
+    policy: &Policy,
+    shown: &[u8],
+    edits: &mut Edits,
+) -> Result<Option<usize>, Violation> {
+    edits.begin(Section::Trailer);
+    let Some(length) = trailer(scan, Form::RequestTrailer, policy, shown)? else {
+        return Ok(None);
+    };
+    let mut lines = FieldLines::of_trailer(&shown[..length]);
+    if lines.all(|line| policy.request_trailers.allow(line.name())) {
+        Ok(Some(length))
+    } else {
+        Err(Violation::TrailerNotAllowed)
+    }
+}
+
+fn trailer(scan: &mut HeadScan, form: Form, policy: &Policy, shown: &[u8]) -> Result<Option<usize>, Violation> {
+    if shown.starts_with(EMPTY_LINE) && policy.max_head >= EMPTY_LINE.len() {
+        return Ok(Some(EMPTY_LINE.len()));
+    }
+    scan.walk(form, policy, shown)
+}
+
+/// How long the section is, and what `quick` made of it, if it could. `None`: not whole yet.
+fn read<T>(
+    scan: &mut HeadScan,
+    form: Form,
+    policy: &Policy,
+    shown: &[u8],
+    mut quick: impl FnMut(&[u8]) -> Option<(T, usize)>,
+) -> Result<Option<(Option<T>, usize)>, Violation> {
+    if !scan.has_begun() {
+        let within = shown.get(..policy.max_head).unwrap_or(shown);
+        if let Some((read, length)) = quick(within) {
+            return Ok(Some((Some(read), length)));
+        }
+    }
+    let Some(length) = scan.walk(form, policy, shown)? else {
+        return Ok(None);
+    };
+    let read = quick(&shown[..length]).map(|(read, _)| read);
+    Ok(Some((read, length)))
+}
+
+/// Reads a request head that is whole and of the common form. `None`: the scanner must look.
+fn quick_request(policy: &Policy, bytes: &[u8]) -> Option<(RequestHead, usize)> {
+    let mut line_ends = memchr_iter(b'\n', bytes);
+    let mut end = line_ends.next()?;
+    let line = bytes[..end].strip_suffix(b"\r")?;
+    let (line, version) = line.split_last_chunk::<9>()?;
+    let version = match version {
+        b" HTTP/1.1" => Version::Http11,
+        b" HTTP/1.0" => Version::Http10,
+        _ => return None,
+    };
+    let (method, target) = line.split_at(token_length(line));
+    let target = target.strip_prefix(b" ")?;
+    if method.is_empty() || target.is_empty() || target.iter().any(|byte| *byte <= b' ') {
         return None;
     }
-    let mut room = [const { MaybeUninit::uninit() }; MAX_FIELD_LINES];
-    let mut head = httparse::Request::new(&mut []);
-    let httparse::Status::Complete(length) = head.parse_with_uninit_headers(bytes, &mut room).ok()? else {
-        return None;
+    let (mut fields, mut lines) = (Fields::default(), 0);
+    let length = loop {
+        let start = end + 1;
+        end = line_ends.next()?;
+        let line = bytes[start..end].strip_suffix(b"\r")?;
+        if line.is_empty() {
+            break end + 1;
+        }
+        let name = token_length(line);
+        if name == 0 || line.get(name) != Some(&b':') || lines == policy.max_fields {
+            return None;
+        }
+        let (name, value) = (&line[..name], &line[name + 1..]);
+        if mark(name) & KNOWN != 0 {
+            fields.see(&policy.upgrades, Name::of(name), value);
+        }
+        lines += 1;
     };
-    let fields = request_fields(policy, bytes, length, head.headers)?;
-    let method = method(head.method?.as_bytes());
-    Some(RequestHead { length: empty_lines + length, method, version: version(head.version?), fields })
-}
-
-/// Reads a request whose target is not UTF-8, which httparse refuses: bytes over 0x7f are nobody's delimiter, so they pass.
-fn parse_request_by_line(policy: &Policy, bytes: &[u8]) -> Parsed<RequestHead> {
-    let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
-    let fields_start = start + memchr(b'\n', &bytes[start..])? + 1;
-    let (line, lines) = (&bytes[start..fields_start], &bytes[fields_start..]);
-    let mut room = [EMPTY_HEADER; MAX_FIELD_LINES];
-    let httparse::Status::Complete((length, headers)) = httparse::parse_headers(lines, &mut room).ok()? else {
+    // Each line has shown two at its end.
+    if controls(&bytes[..length]) != 2 * (lines + 2) {
         return None;
-    };
-    Some(RequestHead {
-        length: fields_start + length,
-        method: method(&line[..memchr(b' ', line)?]),
-        version: version(u8::from(!line.ends_with(b"1.0\r\n"))),
-        fields: request_fields(policy, lines, length, headers)?,
-    })
-}
-
-fn request_fields<'a>(policy: &Policy, bytes: &'a [u8], length: usize, headers: &[Header<'a>]) -> Parsed<Fields> {
-    let mut fields = Fields::default();
-    walk_lines(bytes, length, headers, |_, header| fields.see(policy, header.name.as_bytes(), header.value))?;
-    Some(fields)
-}
-
-fn method(name: &[u8]) -> Method {
-    match name {
-        b"CONNECT" => Method::Connect,
-        b"HEAD" => Method::Head,
-        b"GET" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE" => Method::Idempotent,
-        _ => Method::Other,
     }
+    Some((RequestHead { length, method: Method::of(method), version, lines, fields }, length))
 }
 
-fn parse_response(policy: &Policy, bytes: &[u8]) -> Parsed<ResponseHead> {
+/// Bytes of the token that these begin with.
+fn token_length(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| !is_token_byte(*byte)).unwrap_or(bytes.len())
+}
+
+/// How many control bytes other than tabs are among these. Each byte is looked at, so that many are at once.
+fn controls(bytes: &[u8]) -> usize {
+    let is_control = |byte: &u8| u8::from((*byte < b' ' && *byte != b'\t') || *byte == 0x7f);
+    // As many as a byte can count.
+    bytes.chunks(128).map(|some| usize::from(some.iter().map(is_control).sum::<u8>())).sum()
+}
+
+/// Splits a request head that the scanner found sound.
+fn split_request(policy: &Policy, head: &[u8]) -> RequestHead {
+    let line = &head[..memchr(b'\n', head).unwrap_or(head.len())];
+    let method = Method::of(&line[..memchr(b' ', line).unwrap_or(line.len())]);
+    let version = version(u8::from(!line.ends_with(b"1.0\r")));
+    let (mut fields, mut lines) = (Fields::default(), 0);
+    for line in FieldLines::of_head(head) {
+        fields.see(&policy.upgrades, Name::of(line.name()), line.value());
+        lines += 1;
+    }
+    RequestHead { length: head.len(), method, version, lines, fields }
+}
+
+fn quick_response(policy: &Policy, bytes: &[u8], edits: &mut Edits) -> Option<(ResponseHead, usize)> {
     if bytes.first() != Some(&b'H') {
         return None;
     }
-    let mut room = [const { MaybeUninit::uninit() }; MAX_FIELD_LINES];
+    let mut room = [const { MaybeUninit::uninit() }; QUICK_LINES];
     let mut head = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut head, bytes, &mut room);
     let httparse::Status::Complete(length) = parsed.ok()? else {
         return None;
     };
-    let mut fields = Fields::default();
-    let mut lines = JudgedLines::clean(length);
-    walk_lines(bytes, length, head.headers, |line, header| {
-        let name = header.name.as_bytes();
-        fields.see(policy, name, header.value);
-        if policy.denylist.denies(name) {
-            lines.deny(&line);
-        }
-    })?;
     let status = head.code.filter(|code| *code >= 100)?;
-    Some(ResponseHead { lines, status, version: version(head.version?), fields })
-}
-
-fn parse_trailer(policy: &Policy, bytes: &[u8]) -> Parsed<JudgedLines> {
-    if bytes.starts_with(EMPTY_LINE) {
-        return Some(JudgedLines::clean(EMPTY_LINE.len()));
-    }
-    let mut room = [EMPTY_HEADER; MAX_FIELD_LINES];
-    let httparse::Status::Complete((length, headers)) = httparse::parse_headers(bytes, &mut room).ok()? else {
-        return None;
-    };
-    let mut lines = JudgedLines::clean(length);
-    walk_lines(bytes, length, headers, |line, header| {
-        if policy.denylist.denies(header.name.as_bytes()) {
-            lines.deny(&line);
+    edits.begin(Section::Response(status));
+    let mut fields = Fields::default();
+    walk_parsed(policy, bytes, length, head.headers, |line, mark| {
+        if mark & KNOWN != 0 {
+            fields.see(&policy.upgrades, Name::of(line.name()), line.value());
+        }
+        if mark & policy.denylist.marks() != 0 {
+            deny(policy, line, Some(status), edits);
         }
     })?;
-    Some(lines)
+    Some((ResponseHead { length, status, version: version(head.version?), fields }, length))
 }
 
-/// Shows each field line and where it is. `None`: a line did not end in CRLF.
-fn walk_lines<'a>(
+/// Splits a response head that the scanner found sound, and mends it.
+fn split_response(policy: &Policy, head: &[u8], edits: &mut Edits) -> ResponseHead {
+    // Such as `HTTP/1.1 200`.
+    let status = head[9..12].iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
+    edits.begin(Section::Response(status));
+    let mut fields = Fields::default();
+    for line in FieldLines::of_head(head) {
+        fields.see(&policy.upgrades, Name::of(line.name()), line.value());
+        deny_or_mend(policy, &line, Some(status), edits);
+    }
+    ResponseHead { length: head.len(), status, version: version(head[7] - b'0'), fields }
+}
+
+/// Withholds a line that is denied. Tells whether it does not go on.
+fn deny(policy: &Policy, line: &FieldLine<'_>, status: Option<u16>, edits: &mut Edits) -> bool {
+    let Some(entry) = policy.denylist.entry(line.name()) else {
+        return false;
+    };
+    // RFC 9110 §7.8, §15.5.22: there it must be.
+    if matches!(status, Some(101 | 426)) && Name::of(line.name()) == Name::Upgrade {
+        return false;
+    }
+    if policy.dry_run {
+        edits.spare(line.place(), entry);
+        return false;
+    }
+    edits.withhold(line.place(), Why::Denied(entry));
+    true
+}
+
+/// Withholds a line that is denied, and of another what is mended within it.
+fn deny_or_mend(policy: &Policy, line: &FieldLine<'_>, status: Option<u16>, edits: &mut Edits) {
+    if deny(policy, line, status, edits) {
+        if line.name < line.colon || line.value().contains(&b'\n') {
+            edits.note_malformed();
+        }
+        return;
+    }
+    if line.name < line.colon {
+        edits.withhold(line.start + line.name..line.start + line.colon, Why::Mended(Mended::SpaceBeforeColon));
+    }
+    for fold in memchr_iter(b'\n', line.value()) {
+        let end = line.value_start() + fold + 1;
+        edits.withhold(end - EMPTY_LINE.len()..end, Why::Mended(Mended::Fold));
+    }
+}
+
+/// Shows each field line that httparse found and that may mean something, with the mark of its name. `None`: a line did not end in CRLF,
+/// or they are too many.
+fn walk_parsed<'a>(
+    policy: &Policy,
     bytes: &'a [u8],
     length: usize,
-    headers: &[Header<'a>],
-    mut see: impl FnMut(Range<usize>, &Header<'a>),
+    headers: &[httparse::Header<'a>],
+    mut see: impl FnMut(&FieldLine<'a>, u64),
 ) -> Option<()> {
-    let ends_in_crlf = |end: usize| bytes.get(..end).is_some_and(|line| line.ends_with(EMPTY_LINE));
-    let start_of = |header: &Header<'a>| header.name.as_ptr().addr() - bytes.as_ptr().addr();
+    if headers.len() > policy.max_fields {
+        return None;
+    }
+    let marks = KNOWN | policy.denylist.marks();
+    let ends_in_crlf = |end: usize| bytes.get(end.wrapping_sub(EMPTY_LINE.len())..end) == Some(EMPTY_LINE);
+    let start_of = |header: &httparse::Header<'a>| header.name.as_ptr().addr() - bytes.as_ptr().addr();
     let end_of_lines = length.checked_sub(EMPTY_LINE.len())?;
     let mut start = headers.first().map_or(end_of_lines, start_of);
-    // The start-line; a trailer section has none.
-    if start > 0 && !ends_in_crlf(start) {
+    // The start-line.
+    if !ends_in_crlf(start) {
         return None;
     }
     for (index, header) in headers.iter().enumerate() {
@@ -387,7 +306,11 @@ fn walk_lines<'a>(
         if !ends_in_crlf(end) {
             return None;
         }
-        see(start..end, header);
+        let mark = mark(header.name.as_bytes());
+        if mark & marks != 0 {
+            let name = header.name.len();
+            see(&FieldLine { bytes: &bytes[start..end], start, name, colon: name }, mark);
+        }
         start = end;
     }
     // The empty line.
@@ -396,32 +319,4 @@ fn walk_lines<'a>(
 
 fn version(minor: u8) -> Version {
     if minor == 0 { Version::Http10 } else { Version::Http11 }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::num::NonZeroUsize;
-
-    use super::*;
-
-    #[test]
-    fn denied_lines_side_by_side_go_by_one_verdict() {
-        let mut shown = &b"HTTP/1.1 200 OK\r\nServer: a\r\nX-Powered-By: b\r\nA: b\r\nServer: c\r\nB: c\r\n\r\n"[..];
-        let policy = Policy::default();
-        let head = response(&mut HeadScan::default(), &policy, shown).expect("it is sound").expect("it is whole");
-        let mut lines = head.lines;
-        let count = |count| NonZeroUsize::new(count).expect("more than none");
-        for verdict in [
-            Verdict::Keep(count(17)),
-            Verdict::Drop(count(28)),
-            Verdict::Keep(count(6)),
-            Verdict::Drop(count(11)),
-            Verdict::Keep(count(8)),
-        ] {
-            assert_eq!(lines.judge(&policy.denylist, shown), verdict);
-            let (Verdict::Keep(n) | Verdict::Drop(n)) = verdict else { unreachable!("there are no others") };
-            shown = &shown[n.get()..];
-        }
-        assert!(lines.is_done());
-    }
 }

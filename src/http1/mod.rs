@@ -1,9 +1,9 @@
 //! The protocol core: a judge of bytes.
 //!
 //! Shown what has been read from a peer and not yet disposed of, it says what to do with the first of those bytes, by a
-//! [`Verdict`]. It holds no bytes, builds no output, owns no socket, clock or lock, and never waits. Our only edit is to
-//! withhold whole field lines, so what goes on is a subsequence of what came; the one line that is ever added says, while
-//! draining, that the connection closes.
+//! [`Verdict`]. It holds no bytes, builds no output, owns no socket, clock or lock, and never waits. A head or a trailer section is
+//! judged whole, with all its edits at once: what goes on is a subsequence of what came, and the one line that is ever added says
+//! that the connection closes.
 //!
 //! Three rules make every property of it easy to state:
 //!
@@ -14,7 +14,7 @@
 //! The owner of the connections keeps what was read of each direction until it is disposed of, and does as it is told:
 //!
 //! ```
-//! use headsnip::http1::{Direction, Ending, Exchange, Fault, OriginEnd, Policy, Run, Status, Verdict, Violation};
+//! use headsnip::http1::{Direction, Edits, Ending, Exchange, Fault, OriginEnd, Policy, Run, Status, Verdict, Violation};
 //!
 //! /// Moves what may go on from `shown` to `output`. What is left is undecided: it is shown again when more of it was
 //! /// read, or the other direction has moved.
@@ -24,12 +24,16 @@
 //!     shown: &mut Vec<u8>,
 //!     output: &mut Vec<u8>,
 //! ) -> Result<(), Fault> {
+//!     let mut edits = Edits::default();
 //!     loop {
-//!         match exchange.judge(direction, shown)? {
+//!         match exchange.judge(direction, shown, &mut edits)? {
 //!             Verdict::NeedMore | Verdict::Wait => return Ok(()),
-//!             Verdict::Add(line) => output.extend_from_slice(line),
+//!             Verdict::Head(n) => {
+//!                 edits.write(&shown[..n.get()], output);
+//!                 shown.drain(..n.get());
+//!             }
 //!             Verdict::Keep(n) => output.extend(shown.drain(..n.get())),
-//!             Verdict::Drop(n) | Verdict::Withhold(n) => drop(shown.drain(..n.get())),
+//!             Verdict::Withhold(n) => drop(shown.drain(..n.get())),
 //!             // Of a body. Who owns sockets may move it from one to the other without looking at it.
 //!             Verdict::Pass(run) => {
 //!                 let count = match run {
@@ -61,6 +65,9 @@
 //!     relay(&mut exchange, Direction::Outbound, &mut outbound, &mut to_client)?;
 //! }
 //! assert_eq!(to_client, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n");
+//!
+//! // The exchange was plain: the next request may go on the same connection. Else there is a mark, and the connection ends here.
+//! assert_eq!(exchange.spent(), None);
 //! exchange.response_end(OriginEnd::Fin)?;
 //!
 //! // What two parsers could read in two ways does not go on at all.
@@ -71,44 +78,60 @@
 //! # Ok::<(), Fault>(())
 //! ```
 //!
-//! Where things are decided: [`exchange`] joins the directions, `request` and `response` follow one each, `head` reads
-//! heads and field lines and `scan` their grammar, `framing` says how a body is delimited, `chunked` walks the chunked coding, [`denylist`]
-//! names what is withheld, and [`error`] the rules that can be broken.
+//! Where things are decided: [`exchange`] joins the directions, `request` and `response` follow one each, `alone` says what may follow on an
+//! origin connection, `head` reads heads and `scan` their grammar, `mend` and [`edits`] say what of them goes on, `framing` says how a
+//! body is delimited, `chunked` walks the chunked coding, [`denylist`] names what is withheld, and [`error`] the rules that can be broken.
 
+mod alone;
 mod chunked;
 pub mod denylist;
+pub mod edits;
 pub mod error;
 pub mod exchange;
 mod framing;
 mod head;
+mod lines;
+mod mend;
+mod message;
+mod names;
 mod request;
 mod response;
 mod scan;
+pub mod trailers;
 mod upgrade;
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
 pub use denylist::Denylist;
+pub use edits::{Edits, Mended};
 pub use error::{Ending, Fault, Status, Violation};
-pub use exchange::{Direction, Exchange, OriginEnd};
+pub use exchange::{Exchange, OriginEnd};
+pub use message::Mark;
+pub use trailers::RequestTrailers;
 pub use upgrade::{MAX_UPGRADES, Upgrades};
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client to the origin.
+    Inbound,
+    /// From the origin to the client.
+    Outbound,
+}
 
 /// What the owner of the sockets must do with the next bytes of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Undecided: read at least one more byte, show all that is left and ask again.
     NeedMore,
-    /// Undecided until the other direction moves: an Upgrade not yet answered, too many requests unanswered, a broken
-    /// request behind good ones. Keep the bytes, and show them again after each verdict on, or end of, the other direction.
+    /// Undecided until the other direction moves, or the origin's connection was let go: a request behind one that is not answered. Keep the
+    /// bytes, and show them again after each verdict on, or end of, the other direction.
     Wait,
-    /// These bytes of our own go on before those shown: while draining, the line that says so.
-    Add(&'static [u8]),
+    /// The first n bytes shown are a head, or a trailer section with the line before it: the edits say what of it goes on.
+    Head(NonZeroUsize),
     /// The first n bytes shown go on as they are.
     Keep(NonZeroUsize),
-    /// The first n bytes shown are denied field lines, each whole: they are withheld.
-    Drop(NonZeroUsize),
-    /// The first n bytes shown are not for this client, whatever is denied: a 1xx that an HTTP/1.0 client cannot take, or
-    /// lines that the one added belies.
+    /// The first n bytes shown are empty lines before a start-line: they do not go on.
     Withhold(NonZeroUsize),
     /// Bytes that need no look: move up to that many, by whatever way, and tell how many by `passed`.
     Pass(Run),
@@ -123,22 +146,54 @@ pub enum Run {
     UntilEof,
 }
 
-/// What the core is told once: what to withhold, and its limits.
+/// What the core is told once: what to withhold, what to let pass, and its limits.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Policy {
     /// The field names that do not pass.
     pub denylist: Denylist,
+    /// Whether denied lines are only counted.
+    pub dry_run: bool,
     /// The protocols that a 101 may switch to.
     pub upgrades: Upgrades,
     /// The longest head or trailer section in bytes; 0 < `max_head` ≤ [`MAX_HEAD_CEILING`].
     pub max_head: usize,
+    /// The most field lines of a head or trailer section; 0 < `max_fields` ≤ [`MAX_FIELDS_CEILING`].
+    pub max_fields: usize,
+    /// Whether a bare LF ends a line of a response head.
+    pub allow_bare_lf: bool,
+    /// The lines that a request's trailer section may have.
+    pub request_trailers: RequestTrailers,
+    /// Which requests may follow another on an origin connection.
+    pub reuse: Reuse,
+}
+
+/// Which requests may follow another on an origin connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reuse {
+    /// Those behind a plain exchange.
+    #[default]
+    Plain,
+    /// Those behind a plain exchange whose request had no body: for servers that leave on the connection what their application did
+    /// not read of one.
+    Bodyless,
+    /// None.
+    Never,
 }
 
 impl Default for Policy {
-    /// That of the command line: `Server` and `X-Powered-By`, `websocket`, 64 KiB.
+    /// That of the command line: `Server` and `X-Powered-By`, `websocket`, 64 KiB, 256 lines.
     fn default() -> Self {
-        Self { denylist: Denylist::default(), upgrades: Upgrades::default(), max_head: 64 * 1024 }
+        Self {
+            denylist: Denylist::default(),
+            dry_run: false,
+            upgrades: Upgrades::default(),
+            max_head: 64 * 1024,
+            max_fields: 256,
+            allow_bare_lf: false,
+            request_trailers: RequestTrailers::default(),
+            reuse: Reuse::default(),
+        }
     }
 }
 
@@ -146,15 +201,14 @@ impl Default for Policy {
 /// within a head are kept in 32 bits.
 pub const MAX_HEAD_CEILING: usize = 1024 * 1024;
 
-/// Field lines of one section. httparse wants a place for each beforehand, 32 bytes a line on the stack; 256 is
-/// more than twice what Apache (100), Tomcat (100) and hyper (100) allow.
-pub const MAX_FIELD_LINES: usize = 256;
+/// The ceiling of [`Policy::max_fields`]: as many as fit the longest head, some 16 bytes each.
+pub const MAX_FIELDS_CEILING: usize = 65_535;
 
-/// 1xx responses to one request. A 102 each 20 s for the length of a slow job must fit; an endless row must not.
-pub const MAX_INTERIM: u8 = 64;
+/// 1xx responses to one request. One each second for an hour must fit; an endless row must not.
+pub const MAX_INTERIM: u16 = 4096;
 
-/// Requests sent on and not yet answered, on one connection. Browsers that ever pipelined kept to 4 to 8.
-pub const MAX_UNANSWERED: usize = 16;
+/// Bytes of the 1xx responses to one request: 256 for each of so many.
+pub const MAX_INTERIM_BYTES: u32 = 1024 * 1024;
 
 /// Bytes of the extensions of one chunk. Known uses are signatures of about 100 bytes; all chunks of a body pass
 /// through one at a time, so the limit bounds the time spent on a line and no memory.
@@ -167,7 +221,14 @@ pub const MAX_REPLAY: usize = 64 * 1024;
 /// The greatest length of a message body: others keep it in a signed 64-bit integer.
 pub const MAX_LENGTH: u64 = i64::MAX.unsigned_abs();
 
-/// `Keep` for bytes counted by a scanner, which never counts none.
+impl Verdict {
+    /// `Head` for a section, which is never empty.
+    fn head(length: usize) -> Self {
+        NonZeroUsize::new(length).map_or(Self::NeedMore, Self::Head)
+    }
+}
+
+/// `Keep` for bytes counted by a scanner. None: more must be read.
 fn keep(count: usize) -> Verdict {
     NonZeroUsize::new(count).map_or(Verdict::NeedMore, Verdict::Keep)
 }
@@ -175,4 +236,16 @@ fn keep(count: usize) -> Verdict {
 /// `Pass` for the bytes left of a body, which are never none.
 fn pass(left: u64) -> Verdict {
     NonZeroU64::new(left).map_or(Verdict::NeedMore, |left| Verdict::Pass(Run::Exactly(left)))
+}
+
+/// What becomes of empty lines before a start-line (RFC 9112 §2.2). `None`: there are none.
+fn empty_lines(shown: &[u8]) -> Option<Verdict> {
+    if shown.first() != Some(&b'\r') {
+        return None;
+    }
+    let count = shown.chunks(2).take_while(|pair| pair == b"\r\n").count() * 2;
+    match NonZeroUsize::new(count) {
+        Some(count) => Some(Verdict::Withhold(count)),
+        None => (shown.len() == 1).then_some(Verdict::NeedMore),
+    }
 }

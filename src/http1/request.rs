@@ -1,20 +1,22 @@
-//! Follows the requests of one client: where each ends, and what its response must be told. Changes nothing.
+//! Follows the requests of one client, one at a time: where each ends, and what its response must be told.
 //!
 //! ```text
-//! Head ──whole──▶ Body ──▶ Trailer (chunked) ──▶ as `Then` says: Head, AwaitAnswer or Last
-//! AwaitAnswer: the request asked to upgrade. ──101──▶ Tunnel   ──other final response──▶ Head or Last
-//! Last: the client said that no request follows (Connection: close, HTTP/1.0): nothing more goes on.
-//! Broken: a rule was broken. Told once the responses to the requests before it are complete.
+//! Head ──whole──▶ Body ──▶ Trailer (chunked) ──▶ Whole   ──the exchange is over──▶ Head
+//!                                            └──101──▶ Tunnel
+//! Last: nothing more of the client goes on.
+//! Broken: a rule was broken.
 //! Ended: the client sent FIN.
 //! ```
 
+use super::alone;
 use super::chunked::{Chunked, Piece};
+use super::edits::Edits;
 use super::error::Violation;
-use super::exchange::{Asked, Unanswered};
 use super::framing::{Framing, request_framing};
-use super::head::{self, Method, RequestHead, Version};
-use super::scan::HeadScan;
-use super::{Policy, Run, Verdict, keep, pass};
+use super::head::{self, RequestHead};
+use super::message::{Asked, Mark, Method, Sent};
+use super::scan::{Form, HeadScan};
+use super::{Direction, Policy, Run, Verdict, empty_lines, keep, pass};
 
 #[derive(Debug)]
 pub(super) struct Requests {
@@ -25,35 +27,36 @@ pub(super) struct Requests {
 enum State {
     Head(HeadScan),
     Body(Body, Then),
-    Trailer(HeadScan, Then),
-    AwaitAnswer,
+    /// In the trailer section, behind that many bytes of the last chunk's line.
+    Trailer(HeadScan, u16, Then),
+    /// The request is whole, and its exchange under way.
+    Whole(Behind),
     Tunnel,
-    Last(Said),
+    Last,
     Broken(Violation, Place),
     Ended(Place),
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Body {
-    /// 0 < left
-    Length(u64),
-    Chunked(Chunked),
+    /// 0 < left, and whether a byte has gone.
+    Length(u64, Sent),
+    Chunked(Chunked, Sent),
 }
 
-/// What follows a request.
+/// What follows a body.
 #[derive(Clone, Copy, Debug)]
 enum Then {
-    Head,
-    AwaitAnswer,
+    Whole,
     Tunnel,
-    Last(Said),
 }
 
-/// Who said that no request follows.
+/// What stands behind a request that is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Said {
-    ByClient,
-    ByOthers,
+enum Behind {
+    Unknown,
+    /// Another request, or what may be one or a tunnel's bytes, and then the client's FIN.
+    More,
 }
 
 /// Where a client's bytes came to an end.
@@ -63,6 +66,8 @@ pub(super) enum Place {
     Between,
     /// In a request whose head went on.
     Within,
+    /// Behind a request whose response was not complete.
+    Behind,
     Tunnel,
 }
 
@@ -71,8 +76,15 @@ impl Requests {
         Self { state: State::Head(HeadScan::default()) }
     }
 
-    pub(super) fn judge(&mut self, policy: &Policy, unanswered: &mut Unanswered, shown: &[u8]) -> Verdict {
-        match self.try_judge(policy, unanswered, shown) {
+    /// Judges bytes of the client. `asked` is there while an exchange is under way, and set where one begins.
+    pub(super) fn judge(
+        &mut self,
+        policy: &Policy,
+        asked: &mut Option<Asked>,
+        shown: &[u8],
+        edits: &mut Edits,
+    ) -> Verdict {
+        match self.try_judge(policy, asked, shown, edits) {
             Ok(verdict) => verdict,
             Err((violation, place)) => {
                 self.state = State::Broken(violation, place);
@@ -84,165 +96,172 @@ impl Requests {
     fn try_judge(
         &mut self,
         policy: &Policy,
-        unanswered: &mut Unanswered,
+        asked: &mut Option<Asked>,
         shown: &[u8],
+        edits: &mut Edits,
     ) -> Result<Verdict, (Violation, Place)> {
+        let within = |violation| (violation, Place::Within);
         loop {
             match &mut self.state {
                 State::Head(_) if shown.is_empty() => return Ok(Verdict::NeedMore),
-                State::Head(_) if !unanswered.takes_more() => return Ok(Verdict::Wait),
                 State::Head(scan) => {
-                    let read = head::request(scan, policy, shown).and_then(|head| head.map(Self::admit).transpose());
+                    if !scan.has_begun()
+                        && let Some(verdict) = empty_lines(shown)
+                    {
+                        return Ok(verdict);
+                    }
+                    let read = head::request(scan, policy, shown, edits)
+                        .and_then(|head| head.map(|head| admit(policy, head, edits)).transpose());
                     return match read.map_err(|violation| (violation, Place::Between))? {
-                        Some((length, asked, framing)) => {
-                            unanswered.push(asked);
-                            self.begin(asked, framing);
-                            Ok(keep(length))
+                        Some((length, begun, framing)) => {
+                            *asked = Some(begun);
+                            self.begin(framing);
+                            Ok(Verdict::head(length))
                         }
                         None => Ok(Verdict::NeedMore),
                     };
                 }
-                State::Body(Body::Length(left), _) => return Ok(pass(*left)),
-                State::Body(Body::Chunked(chunked), then) => {
-                    match chunked.scan(shown).map_err(|violation| (violation, Place::Within))? {
+                State::Body(Body::Length(left, _), _) => return Ok(pass(*left)),
+                State::Body(Body::Chunked(chunked, sent), then) => {
+                    if !shown.is_empty() {
+                        *sent = Sent::Part;
+                    }
+                    let piece = chunked.scan(shown).map_err(within)?;
+                    if let (true, Some(asked)) = (chunked.has_extensions(), &mut *asked) {
+                        asked.mark(Some(Mark::ChunkExtension));
+                    }
+                    match piece {
                         Piece::Framing(n) => return Ok(keep(n)),
                         Piece::Data(left) => return Ok(pass(left)),
-                        Piece::Trailer => self.state = State::Trailer(HeadScan::default(), *then),
+                        Piece::Trailer(line) => self.state = State::Trailer(HeadScan::default(), line, *then),
                     }
                 }
-                State::Trailer(scan, then) => {
-                    let then = *then;
-                    let read = head::trailer(scan, policy, shown).map_err(|violation| (violation, Place::Within))?;
-                    return match read {
-                        Some(lines) => {
-                            self.follow(then);
-                            Ok(keep(lines.left()))
-                        }
-                        None => Ok(Verdict::NeedMore),
+                State::Trailer(scan, line, then) => {
+                    let (line, then) = (usize::from(*line), *then);
+                    let section = shown.get(line..).unwrap_or_default();
+                    let Some(length) = head::request_trailer(scan, policy, section, edits).map_err(within)? else {
+                        return Ok(Verdict::NeedMore);
                     };
+                    if let (true, Some(asked)) = (length > b"\r\n".len(), &mut *asked) {
+                        asked.mark(Some(Mark::TrailerSection));
+                    }
+                    self.follow(then);
+                    return Ok(Verdict::head(line + length));
                 }
                 State::Tunnel => return Ok(Verdict::Pass(Run::UntilEof)),
-                State::AwaitAnswer | State::Last(_) | State::Broken(..) | State::Ended(_) => return Ok(Verdict::Wait),
+                State::Whole(_) | State::Last | State::Broken(..) | State::Ended(_) => return Ok(Verdict::Wait),
             }
         }
     }
 
-    /// What a well-formed head means, or the rule that its meaning breaks.
-    fn admit(head: RequestHead) -> Result<(usize, Asked, Framing), Violation> {
-        let RequestHead { length, method, version, fields } = head;
-        if method == Method::Connect {
-            return Err(Violation::ConnectUnsupported);
-        }
-        match fields.hosts {
-            0 if version == Version::Http11 => return Err(Violation::NoHost),
-            0 | 1 => {}
-            _ => return Err(Violation::ManyHosts),
-        }
-        let framing = request_framing(version, &fields)?;
-        let persists = fields.persists(version);
-        let asked = Asked { method, version, upgrade: fields.upgrade, persists, is_last: false };
-        Ok((length, asked, framing))
-    }
-
-    fn begin(&mut self, asked: Asked, framing: Framing) {
-        let then = match (asked.upgrade, asked.persists) {
-            (Some(_), _) => Then::AwaitAnswer,
-            (None, true) => Then::Head,
-            (None, false) => Then::Last(Said::ByClient),
+    fn begin(&mut self, framing: Framing) {
+        self.state = match framing {
+            Framing::Length(length) => State::Body(Body::Length(length, Sent::Head), Then::Whole),
+            Framing::Chunked => State::Body(Body::Chunked(Chunked::new(Direction::Inbound), Sent::Head), Then::Whole),
+            Framing::Empty | Framing::UntilClose | Framing::Tunnel => State::Whole(Behind::Unknown),
         };
-        match framing {
-            Framing::Length(length) => self.state = State::Body(Body::Length(length), then),
-            Framing::Chunked => self.state = State::Body(Body::Chunked(Chunked::default()), then),
-            Framing::Empty | Framing::UntilClose | Framing::Tunnel => self.follow(then),
-        }
     }
 
     fn follow(&mut self, then: Then) {
         self.state = match then {
-            Then::Head => State::Head(HeadScan::default()),
-            Then::AwaitAnswer => State::AwaitAnswer,
+            Then::Whole => State::Whole(Behind::Unknown),
             Then::Tunnel => State::Tunnel,
-            Then::Last(said) => State::Last(said),
         };
     }
 
     /// Takes note that bytes were moved unseen.
     pub(super) fn passed(&mut self, count: u64) {
         match &mut self.state {
-            State::Body(Body::Length(left), then) => {
+            State::Body(Body::Length(left, sent), then) => {
                 let then = *then;
+                *sent = Sent::Part;
                 *left = left.saturating_sub(count);
                 if *left == 0 {
                     self.follow(then);
                 }
             }
-            State::Body(Body::Chunked(chunked), _) => chunked.pass(count),
+            State::Body(Body::Chunked(chunked, sent), _) => {
+                *sent = Sent::Part;
+                chunked.pass(count);
+            }
             State::Head(_)
             | State::Trailer(..)
-            | State::AwaitAnswer
+            | State::Whole(_)
             | State::Tunnel
-            | State::Last(_)
+            | State::Last
             | State::Broken(..)
             | State::Ended(_) => {}
         }
     }
 
-    /// The request that asked to upgrade was answered by a 101.
+    /// The request under way was answered by a 101.
     pub(super) fn switch(&mut self) {
         match &mut self.state {
-            State::Body(_, then) | State::Trailer(_, then) => *then = Then::Tunnel,
-            State::AwaitAnswer => self.state = State::Tunnel,
+            State::Body(_, then) | State::Trailer(_, _, then) => *then = Then::Tunnel,
+            State::Whole(_) => self.state = State::Tunnel,
             State::Ended(place) => *place = Place::Tunnel,
-            State::Head(_) | State::Tunnel | State::Last(_) | State::Broken(..) => {}
+            State::Head(_) | State::Tunnel | State::Last | State::Broken(..) => {}
         }
     }
 
-    /// The newest request was answered by a final response; if it asked to upgrade, that was declined.
-    pub(super) fn decline(&mut self) {
-        match &mut self.state {
-            State::Body(_, then @ Then::AwaitAnswer) | State::Trailer(_, then @ Then::AwaitAnswer) => {
-                *then = Then::Head;
-            }
-            State::AwaitAnswer => self.follow(Then::Head),
+    /// The exchange under way is over, and another request may follow.
+    pub(super) fn next(&mut self) {
+        match self.state {
+            State::Whole(_) => self.state = State::Head(HeadScan::default()),
             State::Head(_)
             | State::Body(..)
             | State::Trailer(..)
             | State::Tunnel
-            | State::Last(_)
+            | State::Last
             | State::Broken(..)
             | State::Ended(_) => {}
         }
     }
 
-    /// The connection ends with the response under way, so that no request behind its own may go on (RFC 9112 §9.6). Its
-    /// own is the newest, or there are requests behind it already.
-    pub(super) fn close(&mut self, is_newest: bool) {
-        match &mut self.state {
-            State::Body(_, then) | State::Trailer(_, then) if is_newest => *then = Then::Last(Said::ByOthers),
-            State::Head(_) | State::Body(..) | State::Trailer(..) | State::AwaitAnswer => {
-                self.state = State::Last(Said::ByOthers);
-            }
-            // Behind the last answer, nobody asks whether it is sound.
-            State::Broken(_, place) if !is_newest || *place == Place::Between => {
-                self.state = State::Last(Said::ByOthers);
-            }
-            State::Tunnel | State::Last(_) | State::Broken(..) | State::Ended(_) => {}
-        }
-    }
-
-    /// Takes note of the client's FIN.
-    pub(super) fn end(&mut self) {
-        match self.state {
-            State::Head(_) | State::AwaitAnswer | State::Last(_) => self.state = State::Ended(Place::Between),
-            State::Body(..) | State::Trailer(..) => self.state = State::Ended(Place::Within),
-            State::Tunnel => self.state = State::Ended(Place::Tunnel),
-            State::Broken(..) | State::Ended(_) => {}
+    /// The exchange under way is over, and none follows.
+    pub(super) fn finish(&mut self) {
+        if let State::Whole(_) = self.state {
+            self.state = State::Last;
         }
     }
 
     /// Nothing more of the client goes on, since there is nowhere for it to go.
     pub(super) fn abandon(&mut self) {
-        self.state = State::Last(Said::ByOthers);
+        if !matches!(self.state, State::Ended(_)) {
+            self.state = State::Last;
+        }
+    }
+
+    /// Takes note of the client's FIN; shown what has come of it and is not judged.
+    pub(super) fn end(&mut self, policy: &Policy, asked: Option<&Asked>, shown: &[u8]) {
+        match self.state {
+            State::Head(_) => self.state = State::Ended(Place::Between),
+            State::Body(..) | State::Trailer(..) => self.state = State::Ended(Place::Within),
+            State::Whole(Behind::Unknown) => {
+                // Until it is known whether the protocol is switched, nobody can say what these bytes are.
+                let is_offer = !shown.is_empty() && asked.is_some_and(|asked| asked.upgrade.is_some());
+                self.state = if is_offer || is_request(policy, shown) {
+                    State::Whole(Behind::More)
+                } else {
+                    State::Ended(Place::Behind)
+                }
+            }
+            State::Tunnel => self.state = State::Ended(Place::Tunnel),
+            State::Last => self.state = State::Ended(Place::Between),
+            State::Whole(Behind::More) | State::Broken(..) | State::Ended(_) => {}
+        }
+    }
+
+    /// How much of the request under way has been judged.
+    pub(super) fn sent(&self) -> Sent {
+        match self.state {
+            State::Body(Body::Length(_, sent) | Body::Chunked(_, sent), _) => sent,
+            // The last chunk's line is held back with it; others may have gone.
+            State::Trailer(..) | State::Ended(Place::Within) | State::Broken(_, Place::Within) => Sent::Part,
+            State::Head(_) | State::Whole(_) | State::Tunnel | State::Last | State::Broken(..) | State::Ended(_) => {
+                Sent::Whole
+            }
+        }
     }
 
     /// The rule that the client broke, and where.
@@ -255,19 +274,19 @@ impl Requests {
         if let State::Ended(place) = self.state { Some(place) } else { None }
     }
 
+    /// Tells whether the client has ended behind what waits for its turn.
+    pub(super) fn has_ended_behind_more(&self) -> bool {
+        matches!(self.state, State::Whole(Behind::More))
+    }
+
+    /// Tells whether the request under way is whole, and another may follow.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self.state, State::Whole(_))
+    }
+
     /// Tells whether a request has gone on in part and the rest is still to come.
     pub(super) fn is_within(&self) -> bool {
         matches!(self.state, State::Body(..) | State::Trailer(..))
-    }
-
-    /// Tells whether the client has said that it sends nothing more, and has sent all of its last request.
-    pub(super) fn is_last_of_client(&self) -> bool {
-        matches!(self.state, State::Last(Said::ByClient))
-    }
-
-    /// Tells whether nothing more of the client goes on.
-    pub(super) fn is_last(&self) -> bool {
-        matches!(self.state, State::Last(_))
     }
 
     /// Tells whether a tunnel is open, or will be once the request is whole.
@@ -276,13 +295,44 @@ impl Requests {
             self.state,
             State::Tunnel
                 | State::Body(_, Then::Tunnel)
-                | State::Trailer(_, Then::Tunnel)
+                | State::Trailer(_, _, Then::Tunnel)
                 | State::Ended(Place::Tunnel)
         )
     }
 
-    /// Tells whether a head has begun, given its bytes: empty lines before a request-line are not yet a request.
-    pub(super) fn has_begun_a_head(&self, held: &[u8]) -> bool {
-        matches!(self.state, State::Head(scan) if scan.has_begun(held))
+    /// Tells whether a head has begun: empty lines before a request-line are not yet a request.
+    pub(super) fn has_begun_a_head(&self) -> bool {
+        matches!(self.state, State::Head(scan) if scan.has_begun())
     }
+}
+
+/// What a well-formed head means, or the rule that its meaning breaks.
+fn admit(policy: &Policy, head: RequestHead, edits: &Edits) -> Result<(usize, Asked, Framing), Violation> {
+    if head.method == Method::Connect {
+        return Err(Violation::ConnectUnsupported);
+    }
+    if head.method == Method::Miscased {
+        return Err(Violation::MethodCase);
+    }
+    let framing = request_framing(head.version, &head.fields)?;
+    let mark = alone::request(policy.reuse, &head, framing, edits.going_on(head.length));
+    let RequestHead { length, method, version, fields, .. } = head;
+    let asked = Asked {
+        method,
+        version,
+        has_body: framing != Framing::Empty,
+        upgrade: fields.upgrade,
+        wants_continue: fields.wants_continue && framing != Framing::Empty,
+        closes: !fields.persists(version),
+        mark,
+    };
+    Ok((length, asked, framing))
+}
+
+/// Tells whether what stands there, behind empty lines, is a whole head, or no head at all.
+fn is_request(policy: &Policy, shown: &[u8]) -> bool {
+    let empty = shown.chunks(2).take_while(|pair| pair == b"\r\n").count() * 2;
+    let rest = shown.get(empty..).unwrap_or_default();
+    let is_begun = !matches!(rest, [] | [b'\r']);
+    is_begun && !matches!(HeadScan::default().walk(Form::Request, policy, rest), Ok(None))
 }

@@ -1,278 +1,245 @@
 //! Decides what of the origin's responses goes on: each head and trailer section is judged whole before a byte of it does.
 //!
 //! ```text
-//! Head ──1xx──▶ Lines ──▶ Head      (to an HTTP/1.0 client: withheld)
-//! Head ──101──▶ Lines ──▶ Tunnel
-//! Head ──final─▶ Lines ──▶ body: none, Length, Chunked ──▶ Trailer ──▶ Lines, or UntilClose
-//! then Head for the next request, or Finished where the connection does not persist
+//! Head ──1xx───▶ Head      (to an HTTP/1.0 client: withheld)
+//! Head ──101───▶ Tunnel
+//! Head ──final─▶ Length, Chunked ──▶ Trailer ──▶ Complete; UntilClose; or Complete at once
+//! Complete ──the exchange is over──▶ Head, or Over where the client's connection ends
 //! ```
 
+use super::alone;
 use super::chunked::{Chunked, Piece};
+use super::edits::Edits;
 use super::error::Violation;
-use super::exchange::{Asked, Unanswered};
-use super::framing::{Framing, response_framing};
-use super::head::{self, JudgedLines, ResponseHead, Version};
+use super::framing::{Framing, Surplus, response_framing};
+use super::head::{self, ResponseHead};
+use super::mend;
+use super::message::{Asked, Mark, Sent, Version};
 use super::scan::HeadScan;
-use super::{MAX_INTERIM, Policy, Run, Verdict, keep, pass};
+use super::{Direction, MAX_INTERIM, MAX_INTERIM_BYTES, Policy, Run, Verdict, empty_lines, keep, pass};
 
 #[derive(Debug)]
 pub(super) struct Responses {
     state: State,
     /// 1xx responses to the request that is being answered; ≤ [`MAX_INTERIM`].
-    interim: u8,
-    /// Of a head judged and not yet asked for; 100 ≤ status ≤ 999.
-    status: Option<u16>,
+    interim: u16,
+    /// Bytes of them, and of empty lines before a status-line; ≤ [`MAX_INTERIM_BYTES`].
+    interim_bytes: u32,
+    /// Whether a byte has come that is of no head, or of one that is over.
+    is_touched: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum State {
     /// Before the end of a head.
     Head(HeadScan),
-    /// A head or trailer section was judged; its lines are being disposed of.
-    Lines(JudgedLines, Then),
-    Body(Body, Persistence),
-    Trailer(HeadScan, Persistence),
-    Tunnel,
-    /// No response follows.
-    Finished,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Body {
     /// 0 < left
     Length(u64),
     Chunked(Chunked),
     UntilClose,
-}
-
-/// What follows judged lines.
-#[derive(Clone, Copy, Debug)]
-enum Then {
-    Head,
-    Body(Body, Persistence),
-    End(Persistence),
+    /// In the trailer section, behind that many bytes of the last chunk's line.
+    Trailer(HeadScan, u16),
     Tunnel,
+    /// The response is complete; its request may not be.
+    Complete,
+    /// No response follows.
+    Over,
 }
 
-/// Whether the client's connection outlives this response.
+/// How far the response to the request under way has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Persistence {
-    Persists,
-    Closes,
+pub(super) enum Progress {
+    /// No byte of its final head was judged.
+    Before,
+    /// Within a body whose end the framing tells.
+    Within,
+    /// Within an until-close body or a tunnel, where a clean end would lie.
+    WithinUndelimited,
+    Complete,
+    /// No response follows.
+    Over,
 }
 
 /// What happened beside the verdict, for the other direction to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     None,
-    /// A final head was judged.
-    Answered,
     /// A 101 was judged.
     Switched,
-    /// The last byte of a response was judged.
-    Complete,
-    /// A final head was judged, and there is no more to its response.
-    AnsweredInFull,
-}
-
-/// How far the response to the request at the front has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    /// No byte of its final head was judged.
-    Before,
-    /// Within the final response.
-    Within,
-    /// Within an until-close body or a tunnel, where a clean end would lie.
-    WithinUndelimited,
-    /// No response follows.
-    Finished,
+    /// A final head was judged, to a request whose body waits for leave and is not wanted.
+    Unwanted,
 }
 
 impl Responses {
     pub(super) fn new() -> Self {
-        Self { state: State::Head(HeadScan::default()), interim: 0, status: None }
+        Self { state: State::Head(HeadScan::default()), interim: 0, interim_bytes: 0, is_touched: false }
     }
 
-    /// Judges bytes of the response to the oldest request unanswered.
+    /// Judges bytes of the response to the request under way, of which so much was sent.
     pub(super) fn judge(
         &mut self,
         policy: &Policy,
-        unanswered: &Unanswered,
+        (asked, sent): (&mut Asked, Sent),
+        is_draining: bool,
         shown: &[u8],
+        edits: &mut Edits,
     ) -> Result<(Verdict, Event), Violation> {
         let none = |verdict| Ok((verdict, Event::None));
         loop {
             match &mut self.state {
                 State::Head(_) if shown.is_empty() => return none(Verdict::NeedMore),
-                // Whatever the origin adds is not waited for and goes nowhere.
-                State::Finished => return none(Verdict::Wait),
                 State::Head(scan) => {
-                    let asked = unanswered.front().ok_or(Violation::UnsolicitedBytes)?;
-                    let Some(head) = head::response(scan, policy, shown)? else {
+                    if !scan.has_begun()
+                        && let Some(verdict) = empty_lines(shown)
+                    {
+                        self.is_touched = true;
+                        if let Verdict::Withhold(count) = verdict {
+                            asked.mark(Some(Mark::Mended));
+                            self.add_interim(count.get())?;
+                        }
+                        return none(verdict);
+                    }
+                    let Some(head) = head::response(scan, policy, shown, edits)? else {
                         return none(Verdict::NeedMore);
                     };
-                    return self.head(policy, asked, head, unanswered, shown);
+                    *scan = HeadScan::default();
+                    return self.head((asked, sent), is_draining, &head, shown, edits);
                 }
-                State::Lines(lines, then) => {
-                    let then = *then;
-                    let verdict = lines.judge(&policy.denylist, shown);
-                    let event = if lines.is_done() { self.follow(then) } else { Event::None };
-                    return Ok((verdict, event));
-                }
-                State::Body(Body::Length(left), _) => return none(pass(*left)),
-                State::Body(Body::Chunked(chunked), persistence) => match chunked.scan(shown)? {
+                State::Length(left) => return none(pass(*left)),
+                State::Chunked(chunked) => match chunked.scan(shown)? {
                     Piece::Framing(n) => return none(keep(n)),
                     Piece::Data(left) => return none(pass(left)),
-                    Piece::Trailer => self.state = State::Trailer(HeadScan::default(), *persistence),
+                    Piece::Trailer(line) => self.state = State::Trailer(HeadScan::default(), line),
                 },
-                State::Trailer(scan, persistence) => {
-                    let then = Then::End(*persistence);
-                    let Some(lines) = head::trailer(scan, policy, shown)? else {
+                State::Trailer(scan, line) => {
+                    let line = usize::from(*line);
+                    let section = shown.get(line..).unwrap_or_default();
+                    let Some(length) = head::response_trailer(scan, policy, section, edits)? else {
                         return none(Verdict::NeedMore);
                     };
-                    self.state = State::Lines(lines, then);
+                    edits.shift(line);
+                    asked.mark(edits.is_mended().then_some(Mark::Mended));
+                    self.state = State::Complete;
+                    return none(Verdict::head(line + length));
                 }
-                State::Body(Body::UntilClose, _) | State::Tunnel => return none(Verdict::Pass(Run::UntilEof)),
+                State::UntilClose | State::Tunnel => return none(Verdict::Pass(Run::UntilEof)),
+                // Whatever the origin adds is not waited for and goes nowhere.
+                State::Complete | State::Over => return none(Verdict::Wait),
             }
         }
     }
 
-    /// A head is whole: decides what its body is and what becomes of its first lines.
+    /// A head is whole: decides what its body is and what of it goes on.
     fn head(
         &mut self,
-        policy: &Policy,
-        asked: Asked,
-        head: ResponseHead,
-        unanswered: &Unanswered,
+        (asked, sent): (&mut Asked, Sent),
+        is_draining: bool,
+        head: &ResponseHead,
         shown: &[u8],
+        edits: &mut Edits,
     ) -> Result<(Verdict, Event), Violation> {
-        let ResponseHead { mut lines, status, version, fields } = head;
-        let framing = response_framing(asked.method, version, status, &fields)?;
-        let closes_for_us = asked.is_last && status >= 200;
+        let ResponseHead { length, status, version, ref fields } = *head;
+        let bytes = shown.get(..length).unwrap_or(shown);
+        let (framing, surplus) = response_framing(asked.method, version, status, fields)?;
+        if surplus != Surplus::None {
+            mend::withhold_surplus(bytes, surplus, edits);
+        }
+        asked.mark(edits.is_mended().then_some(Mark::Mended));
+        let verdict = Verdict::head(length);
+        if framing == Framing::Tunnel {
+            let offered = asked.upgrade.filter(|_| asked.version == Version::Http11);
+            fields.upgrade.unwrap_or_default().check(offered)?;
+            self.state = State::Tunnel;
+            return Ok((verdict, Event::Switched));
+        }
+        if status < 200 {
+            if self.interim == MAX_INTERIM {
+                return Err(Violation::TooManyInterimResponses);
+            }
+            self.interim += 1;
+            self.is_touched = true;
+            self.add_interim(length)?;
+            if asked.version == Version::Http10 {
+                edits.withhold_all(length);
+            }
+            return Ok((verdict, Event::None));
+        }
+        let is_unwanted = asked.wants_continue && sent == Sent::Head;
         // A client of HTTP/1.0 knows no chunks: for it, the end of the connection is that of the body.
         let is_lost_on_client = asked.version == Version::Http10 && framing == Framing::Chunked;
-        let persists = asked.persists && fields.persists(version) && !closes_for_us && !is_lost_on_client;
-        let persistence = match (persists, framing) {
-            (true, Framing::Empty | Framing::Length(_) | Framing::Chunked | Framing::Tunnel) => Persistence::Persists,
-            (_, _) => Persistence::Closes,
-        };
-        let then = match framing {
-            Framing::Tunnel => {
-                fields.upgrade.unwrap_or_default().check(asked.upgrade.filter(|_| asked.version == Version::Http11))?;
-                Then::Tunnel
-            }
-            Framing::Empty if status < 200 => {
-                if self.interim == MAX_INTERIM {
-                    return Err(Violation::TooManyInterimResponses);
-                }
-                self.interim += 1;
-                if asked.version == Version::Http10 {
-                    self.state = State::Head(HeadScan::default());
-                    return Ok((lines.withhold(), Event::None));
-                }
-                Then::Head
-            }
-            Framing::Empty => Then::End(persistence),
-            Framing::Length(length) => Then::Body(Body::Length(length), persistence),
-            Framing::Chunked => Then::Body(Body::Chunked(Chunked::default()), persistence),
-            Framing::UntilClose => Then::Body(Body::UntilClose, persistence),
-        };
-        if closes_for_us && !fields.close {
-            lines.close(shown);
+        let is_until_close = framing == Framing::UntilClose;
+        asked.closes |= !fields.persists(version) || is_until_close || is_lost_on_client || is_unwanted || is_draining;
+        let is_said = is_until_close || (version == Version::Http10 && !fields.keep_alive);
+        if asked.closes && !fields.close && (is_draining || !is_said) {
+            mend::close(bytes, edits);
         }
-        self.status = Some(status);
-        self.state = State::Lines(lines, then);
-        let (verdict, event) = self.judge(policy, unanswered, shown)?;
-        let event = match (then, event) {
-            (Then::Head, event) => event,
-            (Then::Tunnel, _) => Event::Switched,
-            (Then::End(_), Event::Complete) => Event::AnsweredInFull,
-            (Then::Body(..) | Then::End(_), _) => Event::Answered,
+        asked.mark(alone::response(*asked, sent, head));
+        self.state = match framing {
+            Framing::Empty | Framing::Tunnel => State::Complete,
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => State::Chunked(Chunked::new(Direction::Outbound)),
+            Framing::UntilClose => State::UntilClose,
         };
-        Ok((verdict, event))
+        Ok((verdict, if is_unwanted { Event::Unwanted } else { Event::None }))
     }
 
-    fn follow(&mut self, then: Then) -> Event {
-        match then {
-            Then::Head => self.state = State::Head(HeadScan::default()),
-            Then::Body(body, persistence) => self.state = State::Body(body, persistence),
-            Then::Tunnel => self.state = State::Tunnel,
-            Then::End(persistence) => {
-                self.complete(persistence);
-                return Event::Complete;
-            }
-        }
-        Event::None
-    }
-
-    fn complete(&mut self, persistence: Persistence) {
-        self.interim = 0;
-        self.state = match persistence {
-            Persistence::Persists => State::Head(HeadScan::default()),
-            Persistence::Closes => State::Finished,
-        };
+    fn add_interim(&mut self, count: usize) -> Result<(), Violation> {
+        let bytes = self.interim_bytes.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+        self.interim_bytes = bytes;
+        if bytes > MAX_INTERIM_BYTES { Err(Violation::TooManyInterimResponses) } else { Ok(()) }
     }
 
     /// Takes note that bytes were moved unseen.
-    pub(super) fn passed(&mut self, count: u64) -> Event {
+    pub(super) fn passed(&mut self, count: u64) {
         match &mut self.state {
-            State::Body(Body::Length(left), persistence) => {
-                let persistence = *persistence;
+            State::Length(left) => {
                 *left = left.saturating_sub(count);
                 if *left == 0 {
-                    self.complete(persistence);
-                    return Event::Complete;
+                    self.state = State::Complete;
                 }
             }
-            State::Body(Body::Chunked(chunked), _) => chunked.pass(count),
-            State::Head(_)
-            | State::Lines(..)
-            | State::Body(Body::UntilClose, _)
-            | State::Trailer(..)
-            | State::Tunnel
-            | State::Finished => {}
+            State::Chunked(chunked) => chunked.pass(count),
+            State::Head(_) | State::UntilClose | State::Trailer(..) | State::Tunnel | State::Complete | State::Over => {
+            }
         }
-        Event::None
     }
 
     pub(super) fn progress(&self) -> Progress {
         match self.state {
-            State::Head(_) | State::Lines(_, Then::Head) => Progress::Before,
-            State::Lines(..) | State::Body(Body::Length(_) | Body::Chunked(_), _) | State::Trailer(..) => {
-                Progress::Within
-            }
-            State::Body(Body::UntilClose, _) | State::Tunnel => Progress::WithinUndelimited,
-            State::Finished => Progress::Finished,
+            State::Head(_) => Progress::Before,
+            State::Length(_) | State::Chunked(_) | State::Trailer(..) => Progress::Within,
+            State::UntilClose | State::Tunnel => Progress::WithinUndelimited,
+            State::Complete => Progress::Complete,
+            State::Over => Progress::Over,
         }
     }
 
-    /// Tells whether the client's connection ends with the response under way.
-    pub(super) fn is_closing(&self) -> bool {
-        match self.state {
-            State::Lines(_, Then::Body(_, persistence) | Then::End(persistence))
-            | State::Body(_, persistence)
-            | State::Trailer(_, persistence) => persistence == Persistence::Closes,
-            State::Head(_) | State::Lines(_, Then::Head | Then::Tunnel) | State::Tunnel => false,
-            State::Finished => true,
-        }
+    /// Tells whether chunks are under way, which an HTTP/1.0 client cannot see the end of.
+    pub(super) fn is_chunked(&self) -> bool {
+        matches!(self.state, State::Chunked(_) | State::Trailer(..))
     }
 
-    /// Tells whether no byte of a response to the request at the front was judged, nor of a 1xx before it.
+    /// Tells whether no byte of a response to the request under way was judged.
     pub(super) fn is_untouched(&self) -> bool {
-        self.interim == 0 && matches!(self.state, State::Head(scan) if scan == HeadScan::default())
-    }
-
-    /// The status of a head that goes on, told once.
-    pub(super) fn take_status(&mut self) -> Option<u16> {
-        self.status.take()
+        !self.is_touched && matches!(self.state, State::Head(scan) if !scan.has_begun())
     }
 
     pub(super) fn is_tunnel(&self) -> bool {
         matches!(self.state, State::Tunnel)
     }
 
+    /// The end of the connection was that of the body.
+    pub(super) fn complete(&mut self) {
+        self.state = State::Complete;
+    }
+
+    /// The exchange is over, and another follows.
+    pub(super) fn next(&mut self) {
+        *self = Self::new();
+    }
+
     /// No response follows.
     pub(super) fn finish(&mut self) {
-        self.state = State::Finished;
+        self.state = State::Over;
     }
 }

@@ -1,23 +1,35 @@
 //! The grammar of heads and trailer sections, a byte at a time: finds the end, or names the first rule broken.
 //!
-//! It is asked where httparse cannot tell: while a section is partial, and when something is wrong with it. Each byte is
-//! walked once, however the section is cut. The bytes of a line are judged as they come, its shape once its LF has come; so a
-//! bad byte is told as soon as it is there, by the same name whether the section came whole or in pieces.
+//! It is asked where httparse cannot tell: while a section is partial, when it is to be mended, and when something is wrong
+//! with it. Each byte is walked once, however the section is cut. The bytes of a line are judged as they come, its shape once its LF has
+//! come; so a bad byte is told as soon as it is there, by the same name whether the section came whole or in pieces.
+//!
+//! Of responses more is taken than of requests: folds, white space before a colon, and a bare LF where the operator allows it.
 
 use memchr::memchr;
 
-use super::MAX_FIELD_LINES;
+use super::Policy;
+use super::edits::widen;
 use super::error::Violation;
+use super::names::{is_token, is_token_byte};
 
 /// The section that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Section {
+pub(super) enum Form {
     Request,
     Response,
-    Trailer,
+    RequestTrailer,
+    ResponseTrailer,
 }
 
-/// How far a section has been walked by the strict scanner.
+impl Form {
+    /// Tells whether what is wrong with it is mended where that can be done.
+    fn is_mended(self) -> bool {
+        matches!(self, Self::Response | Self::ResponseTrailer)
+    }
+}
+
+/// How far a section has been walked by the scanner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(super) struct HeadScan {
     /// Where the line begins that the scanner is in.
@@ -38,11 +50,11 @@ enum Place {
 
 impl HeadScan {
     /// Walks on to the end of the section and tells where that is, or the first rule broken; that again when asked again.
-    pub(super) fn walk(&mut self, section: Section, limit: usize, shown: &[u8]) -> Result<Option<usize>, Violation> {
-        let within = shown.get(..limit).unwrap_or(shown);
+    pub(super) fn walk(&mut self, form: Form, policy: &Policy, shown: &[u8]) -> Result<Option<usize>, Violation> {
+        let within = shown.get(..policy.max_head).unwrap_or(shown);
         while let Some(&byte) = within.get(self.walked()) {
-            self.walk_byte(section, within, byte)?;
-            let is_end = byte == b'\n' && self.walk_line(section, &within[self.line()..self.walked() - 1])?;
+            self.walk_byte(form, policy, within, byte)?;
+            let is_end = byte == b'\n' && self.walk_line(form, policy, within)?;
             self.walked += 1;
             if byte == b'\n' {
                 self.line = self.walked;
@@ -51,19 +63,19 @@ impl HeadScan {
                 return Ok(Some(self.walked()));
             }
         }
-        if shown.len() < limit { Ok(None) } else { Err(Violation::HeadTooLong) }
+        if shown.len() < policy.max_head { Ok(None) } else { Err(Violation::HeadTooLong) }
     }
 
-    fn walk_byte(self, section: Section, within: &[u8], byte: u8) -> Result<(), Violation> {
+    fn walk_byte(self, form: Form, policy: &Policy, within: &[u8], byte: u8) -> Result<(), Violation> {
         let after_cr = self.walked > self.line && within[self.walked() - 1] == b'\r';
-        if section == Section::Response
+        if form == Form::Response
             && self.place == Place::Start
             && b"HTTP/".get(self.walked()).is_some_and(|expected| *expected != byte)
         {
             return Err(Violation::StatusLineMalformed);
         }
         match byte {
-            b'\n' if after_cr => Ok(()),
+            b'\n' if after_cr || (policy.allow_bare_lf && form == Form::Response) => Ok(()),
             b'\n' => Err(Violation::BareLf),
             _ if after_cr => Err(Violation::BareCr),
             b'\r' | b'\t' => Ok(()),
@@ -72,52 +84,51 @@ impl HeadScan {
         }
     }
 
-    /// Judges the shape of a line without its CRLF. True at the end of the section.
-    fn walk_line(&mut self, section: Section, line: &[u8]) -> Result<bool, Violation> {
-        let seen = match (self.place, section) {
-            (Place::Start, Section::Request) if line.is_empty() => return Ok(false),
-            (Place::Start, Section::Request) => {
+    /// Judges the shape of the line whose LF comes next. True at the end of the section.
+    fn walk_line(&mut self, form: Form, policy: &Policy, within: &[u8]) -> Result<bool, Violation> {
+        let line = &within[widen(self.line)..self.walked()];
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let seen = match (self.place, form) {
+            (Place::Start, Form::Request) => {
                 request_line(line)?;
                 self.place = Place::Fields(0);
                 return Ok(false);
             }
-            (Place::Start, Section::Response) => {
+            (Place::Start, Form::Response) => {
                 status_line(line)?;
                 self.place = Place::Fields(0);
                 return Ok(false);
             }
-            (Place::Start, Section::Trailer) => 0,
+            (Place::Start, Form::RequestTrailer | Form::ResponseTrailer) => 0,
             (Place::Fields(seen), _) => seen,
         };
         if line.is_empty() {
             return Ok(true);
         }
-        field_line(line)?;
-        if usize::from(seen) == MAX_FIELD_LINES {
+        if matches!(line[0], b' ' | b'\t') {
+            // There must be a field line to fold to, and a line end to take away that is one for everybody.
+            let is_mended = form.is_mended() && seen > 0 && within[..widen(self.line)].ends_with(b"\r\n");
+            if !is_mended {
+                return Err(Violation::ObsFold);
+            }
+        } else {
+            field_line(form, line)?;
+        }
+        if usize::from(seen) >= policy.max_fields {
             return Err(Violation::TooManyFieldLines);
         }
-        self.place = Place::Fields(seen + 1);
+        self.place = Place::Fields(seen.saturating_add(1));
         Ok(false)
     }
 
-    /// Tells whether more than empty lines was walked of a request, of which these bytes are shown.
-    pub(super) fn has_begun(self, shown: &[u8]) -> bool {
-        let line = shown.get(self.line()..self.walked()).unwrap_or_default();
-        self.place != Place::Start || line.first().is_some_and(|byte| *byte != b'\r')
-    }
-
-    fn line(self) -> usize {
-        widen(self.line)
+    /// Tells whether a byte was walked.
+    pub(super) fn has_begun(self) -> bool {
+        self.walked > 0
     }
 
     fn walked(self) -> usize {
         widen(self.walked)
     }
-}
-
-/// Positions are at most [`MAX_HEAD_CEILING`](super::MAX_HEAD_CEILING), which fits both types.
-pub(super) fn widen(position: u32) -> usize {
-    usize::try_from(position).unwrap_or(usize::MAX)
 }
 
 /// `method SP request-target SP HTTP-version` (RFC 9112 §3).
@@ -154,25 +165,14 @@ fn check_version(version: &[u8], malformed: Violation) -> Result<(), Violation> 
 }
 
 /// `field-name ":" ...` (RFC 9112 §5).
-fn field_line(line: &[u8]) -> Result<(), Violation> {
-    if matches!(line.first(), Some(b' ' | b'\t')) {
-        return Err(Violation::ObsFold);
-    }
+fn field_line(form: Form, line: &[u8]) -> Result<(), Violation> {
     let name = &line[..memchr(b':', line).ok_or(Violation::NoColon)?];
-    if matches!(name.last(), Some(b' ' | b'\t')) {
+    let end = name.iter().rposition(|byte| !matches!(byte, b' ' | b'\t')).map_or(0, |last| last + 1);
+    if end < name.len() && !form.is_mended() {
         Err(Violation::WhiteSpaceBeforeColon)
-    } else if is_token(name) {
+    } else if end > 0 && name[..end].iter().copied().all(is_token_byte) {
         Ok(())
     } else {
         Err(Violation::InvalidFieldName)
     }
-}
-
-/// A token (RFC 9110 §5.6.2).
-pub(super) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
-}
-
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -18,7 +18,7 @@ pub struct Upgrades {
 }
 
 /// What an `Upgrade` list names: a bit for each allowed protocol, in the order of [`Upgrades`], and one for any other. The
-/// lowest bit is always set: requests wait in a queue, and `Option` costs nothing there.
+/// lowest bit is always set, so that `Option` costs nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Protocols(NonZeroU16);
 
@@ -50,6 +50,13 @@ impl Upgrades {
     }
 }
 
+impl Upgrades {
+    /// Tells whether a 101 may switch to the protocol of that name.
+    pub(super) fn allow(&self, member: &[u8]) -> bool {
+        self.allowed.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(member))
+    }
+}
+
 impl Protocols {
     /// Takes note of one list member.
     pub(super) fn add(&mut self, upgrades: &Upgrades, member: &[u8]) {
@@ -61,14 +68,23 @@ impl Protocols {
         }
     }
 
-    /// Tells whether a 101 may name these, in answer to a request that offered those: a server may not switch to what the
-    /// client did not offer (RFC 9110 §7.8).
+    /// Tells whether a protocol is named that no 101 may switch to.
+    pub(super) fn names_others(self) -> bool {
+        self.0.get() & OTHERS != 0
+    }
+
+    /// What is named of those that a 101 may switch to. `None`: nothing.
+    pub(super) fn allowed(self) -> Option<Self> {
+        NonZeroU16::new(self.0.get() & !OTHERS).filter(|allowed| *allowed != NONE).map(Self)
+    }
+
+    /// Tells whether a 101 may name these, in answer to a request that offered those: a server may not switch to what it was not
+    /// offered (RFC 9110 §7.8).
     pub(super) fn check(self, offered: Option<Self>) -> Result<(), Violation> {
-        let (named, offered) = (self.0, offered.unwrap_or_default().0);
-        if named == NONE || named.get() & !offered.get() != 0 {
-            Err(Violation::UpgradeUnasked)
-        } else if named.get() & OTHERS != 0 {
+        if self.names_others() {
             Err(Violation::UpgradeNotAllowed)
+        } else if self.0 == NONE || self.0.get() & !offered.unwrap_or_default().0.get() != 0 {
+            Err(Violation::UpgradeUnasked)
         } else {
             Ok(())
         }
@@ -102,7 +118,8 @@ mod tests {
         };
         for name in &known {
             assert_eq!(names(name).check(Some(names(name))), Ok(()), "{name}");
-            assert_eq!(names("other").check(Some(names(name))), Err(Violation::UpgradeUnasked), "{name}");
+            assert_eq!(names(name).check(None), Err(Violation::UpgradeUnasked), "{name}");
+            assert_eq!(names("other").check(Some(names(name))), Err(Violation::UpgradeNotAllowed), "{name}");
         }
     }
 }

@@ -73,9 +73,9 @@ impl Accepting {
     pub(crate) async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match self {
             Self::Tcp(listener) => {
-                listener.accept().await.map(|(stream, address)| (Stream::Tcp(stream), Peer(Some(address))))
+                listener.accept().await.map(|(stream, address)| (Stream::accepted(stream), Peer(Some(address))))
             }
-            Self::Unix(_, listener) => listener.accept().await.map(|(stream, _)| (Stream::Unix(stream), Peer(None))),
+            Self::Unix(_, listener) => listener.accept().await.map(|(stream, _)| (Stream::unix(stream), Peer(None))),
         }
     }
 
@@ -99,11 +99,11 @@ impl Backlog {
         let accepted = match &self.0 {
             Listener::Tcp(listener) => listener.accept().and_then(|(stream, address)| {
                 stream.set_nonblocking(true)?;
-                TcpStream::from_std(stream).map(|stream| (Stream::Tcp(stream), Peer(Some(address))))
+                TcpStream::from_std(stream).map(|stream| (Stream::accepted(stream), Peer(Some(address))))
             }),
             Listener::Unix(_, listener) => listener.accept().and_then(|(stream, _)| {
                 stream.set_nonblocking(true)?;
-                UnixStream::from_std(stream).map(|stream| (Stream::Unix(stream), Peer(None)))
+                UnixStream::from_std(stream).map(|stream| (Stream::unix(stream), Peer(None)))
             }),
         };
         match accepted {
@@ -217,6 +217,8 @@ mod tests {
     use std::fs;
     use std::os::unix::net::UnixListener as StdUnixListener;
 
+    use socket2::SockRef;
+
     use super::*;
 
     /// A path for a socket file, and its address.
@@ -295,6 +297,6 @@ mod tests {
             let _client = std::net::TcpStream::connect(address).expect("it listens");
             accepting.accept().await.expect("a client came")
         });
-        assert!(matches!(accepted.0, Stream::Tcp(stream) if stream.nodelay().is_ok_and(|nodelay| nodelay)));
+        assert!(SockRef::from(&accepted.0).tcp_nodelay().is_ok_and(|nodelay| nodelay));
     }
 }

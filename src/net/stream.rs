@@ -2,6 +2,7 @@
 //!
 //! Sessions know a connection by the trait [`Transport`] alone, so that a test can hand them one that is only memory.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
@@ -11,9 +12,21 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::{RecvFlags, SendFlags};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::task::coop::has_budget_remaining;
+
+/// How the other side of a connection has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// By FIN.
+    Finished,
+    /// By a reset: nothing reaches it any more.
+    Reset,
+}
 
 /// What a session does with a connection.
 pub(crate) trait Transport {
@@ -21,6 +34,12 @@ pub(crate) trait Transport {
     fn poll_read(&mut self, context: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>>;
 
     fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
+
+    /// Waits until the other side has ended, though bytes before that be unread, or more of them have come.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Ended>;
+
+    /// Tells whether a read would be pending, and the task is woken once it is not. "No" costs a read and nothing else.
+    fn is_quiet(&self) -> bool;
 
     /// Tells whether bytes have come that were not read. Asks the kernel: readiness may be a turn behind.
     fn has_unread(&self) -> bool;
@@ -37,7 +56,16 @@ pub(crate) trait Transport {
 
 /// A connected TCP or Unix-domain stream.
 #[derive(Debug)]
-pub(crate) enum Stream {
+pub(crate) struct Stream {
+    socket: Socket,
+    /// Whether bytes may be unread of which the reactor does not know: it tells once of what has come.
+    is_behind: Cell<bool>,
+    /// Whether the reactor wakes the task for which a read was last pending, and need not be asked to again.
+    is_watched: bool,
+}
+
+#[derive(Debug)]
+enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
@@ -47,7 +75,16 @@ impl Stream {
     pub(crate) fn tcp(stream: TcpStream) -> Self {
         // It fails for a connection that is dead already, which the first read will tell.
         let _ = stream.set_nodelay(true);
-        Self::Tcp(stream)
+        Self::accepted(stream)
+    }
+
+    /// A TCP connection that has that from its listener.
+    pub(crate) fn accepted(stream: TcpStream) -> Self {
+        Self { socket: Socket::Tcp(stream), is_behind: Cell::new(false), is_watched: false }
+    }
+
+    pub(crate) fn unix(stream: UnixStream) -> Self {
+        Self { socket: Socket::Unix(stream), is_behind: Cell::new(false), is_watched: false }
     }
 
     /// Makes a system call that would not wait, when the stream is said to be ready for it, and again when it was not.
@@ -57,21 +94,90 @@ impl Stream {
         interest: Interest,
         mut call: impl FnMut() -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
+        if interest.is_readable()
+            && let Some(called) = self.call_behind(&mut call)
+        {
+            return Poll::Ready(called);
+        }
         loop {
-            ready!(match self {
-                Self::Tcp(stream) if interest.is_readable() => stream.poll_read_ready(context),
-                Self::Tcp(stream) => stream.poll_write_ready(context),
-                Self::Unix(stream) if interest.is_readable() => stream.poll_read_ready(context),
-                Self::Unix(stream) => stream.poll_write_ready(context),
-            })?;
-            let called = match self {
-                Self::Tcp(stream) => stream.try_io(interest, &mut call),
-                Self::Unix(stream) => stream.try_io(interest, &mut call),
-            };
+            let called = self.try_call(interest, &mut call);
             if !called.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
                 return Poll::Ready(called);
             }
+            ready!(self.poll_ready(context, interest))?;
         }
+    }
+
+    /// Makes a system call if the stream is said to be ready for it; that it would wait is remembered.
+    fn try_call<T>(&self, interest: Interest, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        match &self.socket {
+            Socket::Tcp(stream) => stream.try_io(interest, call),
+            Socket::Unix(stream) => stream.try_io(interest, call),
+        }
+    }
+
+    /// Waits until the stream is said to be ready.
+    fn poll_ready(&self, context: &mut Context<'_>, interest: Interest) -> Poll<io::Result<()>> {
+        match &self.socket {
+            Socket::Tcp(stream) if interest.is_readable() => stream.poll_read_ready(context),
+            Socket::Tcp(stream) => stream.poll_write_ready(context),
+            Socket::Unix(stream) if interest.is_readable() => stream.poll_read_ready(context),
+            Socket::Unix(stream) => stream.poll_write_ready(context),
+        }
+    }
+
+    /// Takes note that the kernel has no more, or takes no more, for now.
+    fn forget_readiness(&self, interest: Interest) {
+        let _ = self.try_call(interest, || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into()));
+    }
+
+    /// Tells whether bytes are there that were not read; 0 is the end.
+    pub(crate) fn peek(&self) -> io::Result<usize> {
+        self.options().peek(&mut [MaybeUninit::uninit()])
+    }
+
+    fn options(&self) -> SockRef<'_> {
+        match &self.socket {
+            Socket::Tcp(stream) => SockRef::from(stream),
+            Socket::Unix(stream) => SockRef::from(stream),
+        }
+    }
+
+    /// Makes a call for reading without asking the reactor, while it may be behind. `None`: it is not.
+    fn call_behind<T>(&self, mut call: impl FnMut() -> io::Result<T>) -> Option<io::Result<T>> {
+        if !self.is_behind.get() {
+            return None;
+        }
+        let called = call();
+        let is_behind = !called.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        self.is_behind.set(is_behind);
+        is_behind.then_some(called)
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_read(context, room),
+            Socket::Unix(stream) => Pin::new(stream).poll_read(context, room),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            Socket::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.shut_down_write())
     }
 }
 
@@ -81,49 +187,87 @@ impl Stream {
     pub(crate) fn pair() -> (Self, std::os::unix::net::UnixStream) {
         let (near, far) = std::os::unix::net::UnixStream::pair().expect("a pair of sockets");
         near.set_nonblocking(true).expect("a socket option");
-        (Self::Unix(UnixStream::from_std(near).expect("a reactor")), far)
+        (Self::unix(UnixStream::from_std(near).expect("a reactor")), far)
     }
 }
 
 impl Transport for Stream {
-    /// By `poll_read`, which takes a short read for "no more": the next call then asks the reactor, not the kernel. A read that stops at
-    /// an urgent mark is short too; what stands behind it is read when more comes, or the end.
+    /// A short read is taken for "no more": the next call then asks the reactor, not the kernel. A read that stops at an urgent mark is
+    /// short too; what stands behind it is read when more comes, or the end.
     fn poll_read(&mut self, context: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(room);
-        let polled = match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(context, &mut buffer),
-            Self::Unix(stream) => Pin::new(stream).poll_read(context, &mut buffer),
-        };
-        polled.map_ok(|()| buffer.filled().len())
+        if let Some(read) = self.call_behind(|| receive(self, room)) {
+            return Poll::Ready(read);
+        }
+        loop {
+            let mut is_asked = false;
+            let read = self.try_call(Interest::READABLE, || {
+                is_asked = true;
+                receive(self, room)
+            });
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.is_watched && !is_asked {
+                        return Poll::Pending;
+                    }
+                    let polled = self.poll_ready(context, Interest::READABLE);
+                    // Out of budget, the runtime has not asked the reactor.
+                    self.is_watched = polled.is_pending() && has_budget_remaining();
+                    ready!(polled)?;
+                }
+                read => {
+                    self.is_watched = false;
+                    if read.as_ref().is_ok_and(|count| (1..room.len()).contains(count)) {
+                        self.forget_readiness(Interest::READABLE);
+                    }
+                    return Poll::Ready(read);
+                }
+            }
+        }
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+        let written = ready!(self.poll_call(context, Interest::WRITABLE, || {
+            Ok(rustix::net::send(self.as_fd(), bytes, SendFlags::NOSIGNAL)?)
+        }));
+        if written.as_ref().is_ok_and(|count| (1..bytes.len()).contains(count)) {
+            self.forget_readiness(Interest::WRITABLE);
         }
+        Poll::Ready(written)
+    }
+
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
+        // The look must not end the unread bytes' being known of.
+        self.is_behind.set(false);
+        let watched = self.poll_call(context, Interest::READABLE, || {
+            let mut ends = [PollFd::new(self, PollFlags::RDHUP)];
+            // What is there is left where it is; the reactor tells when more has come.
+            match rustix::event::poll(&mut ends, Some(&Timespec::default()))? {
+                0 => Err(io::ErrorKind::WouldBlock.into()),
+                _ => Ok(ends[0].revents()),
+            }
+        });
+        self.is_behind.set(true);
+        watched.map(|told| match told {
+            Ok(told) if !told.intersects(PollFlags::ERR | PollFlags::HUP) => Ended::Finished,
+            Ok(_) | Err(_) => Ended::Reset,
+        })
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.is_watched && !self.is_behind.get() && self.try_call(Interest::READABLE, || Ok(())).is_err()
     }
 
     fn has_unread(&self) -> bool {
-        let mut room = [MaybeUninit::uninit()];
-        let peeked = match self {
-            Self::Tcp(stream) => SockRef::from(stream).peek(&mut room),
-            Self::Unix(stream) => SockRef::from(stream).peek(&mut room),
-        };
-        peeked.is_ok_and(|count| count > 0)
+        self.peek().is_ok_and(|count| count > 0)
     }
 
     fn shut_down_write(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => SockRef::from(stream),
-            Self::Unix(stream) => SockRef::from(stream),
-        }
-        .shutdown(std::net::Shutdown::Write)
+        self.options().shutdown(std::net::Shutdown::Write)
     }
 
     /// On a Unix-domain socket, which has no resets, a plain close is all there is.
     fn reset_on_close(&self) {
-        if let Self::Tcp(stream) = self {
+        if let Socket::Tcp(stream) = &self.socket {
             // A socket that is already dead cannot be told; it needs no reset either.
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }
@@ -136,11 +280,17 @@ impl Transport for Stream {
 
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(stream) => stream.as_fd(),
-            Self::Unix(stream) => stream.as_fd(),
+        match &self.socket {
+            Socket::Tcp(stream) => stream.as_fd(),
+            Socket::Unix(stream) => stream.as_fd(),
         }
     }
+}
+
+/// Reads what is there.
+fn receive(stream: &Stream, room: &mut [u8]) -> io::Result<usize> {
+    let (count, _) = rustix::net::recv(stream.as_fd(), room, RecvFlags::empty())?;
+    Ok(count)
 }
 
 /// Who is at the far end of a connection, as it was when that was made: a dead one does not tell. `None` for a socket file.

@@ -69,14 +69,23 @@ impl Record {
         ]
     }
 
-    /// Of the request whose head, with empty lines before it, is given; its method and target are only noted for the access log.
-    pub(crate) fn of_request(head: &[u8], is_told: bool) -> Self {
-        let line = if is_told { head.trim_ascii_start().split(|byte| *byte == b'\r').next() } else { None };
-        let mut words = line.unwrap_or_default().split(|byte| *byte == b' ');
-        let mut word = |longest| bounded(words.next().unwrap_or_default(), longest);
+    /// Begins with the request whose head is given; its method and target are only noted for the access log.
+    pub(crate) fn begin(&mut self, head: &[u8], is_told: bool) {
+        *self = Self::default();
+        if is_told {
+            let line = head.split(|byte| *byte == b'\r').next();
+            let mut words = line.unwrap_or_default().split(|byte| *byte == b' ');
+            let mut word = |longest| bounded(words.next().unwrap_or_default(), longest);
+            (self.method, self.target) = (word(LONGEST_METHOD), word(LONGEST_TARGET));
+        }
+    }
+}
+
+impl Default for Record {
+    fn default() -> Self {
         Self {
-            method: word(LONGEST_METHOD),
-            target: word(LONGEST_TARGET),
+            method: String::new(),
+            target: String::new(),
             begun: Instant::now(),
             status: None,
             bytes_in: 0,
@@ -116,11 +125,14 @@ mod tests {
 
     #[test]
     fn what_a_client_sent_is_escaped_and_bounded() {
-        let record = Record::of_request(b"\r\n\r\nGET /a\\b\xff\x01\"?c HTTP/1.1\r\nHost: a\r\n\r\n", true);
+        let mut record = Record::default();
+        record.begin(b"GET /a\\b\xff\x01\"?c HTTP/1.1\r\nHost: a\r\n\r\n", true);
         assert_eq!((&*record.method, &*record.target), ("GET", "/a\\x5cb\\xff\\x01\"?c"));
         let long = [b"GET /", &[b'a'; 9000][..], b" HTTP/1.1\r\n\r\n"].concat();
-        let target = Record::of_request(&long, true).target;
+        record.begin(&long, true);
+        let target = &record.target;
         assert!(target.len() == LONGEST_TARGET + 3 && target.ends_with("a..."), "{target}");
-        assert_eq!(Record::of_request(&long, false).target, "");
+        record.begin(&long, false);
+        assert_eq!(record.target, "");
     }
 }

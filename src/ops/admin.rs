@@ -120,10 +120,7 @@ async fn serve(stream: Stream, answers: &Rc<Answers>) {
     let mut server = http1::Builder::new();
     server.keep_alive(false).auto_date_header(false);
     // Who asked badly, or is gone, was told or cannot be.
-    let _ = match stream {
-        Stream::Tcp(stream) => server.serve_connection(TokioIo::new(stream), service).await,
-        Stream::Unix(stream) => server.serve_connection(TokioIo::new(stream), service).await,
-    };
+    let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }
 
 struct Answers {

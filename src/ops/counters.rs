@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::reason::{Reason, Side};
-use crate::http1::{Denylist, Direction};
+use crate::http1::{Denylist, Direction, Mark, Mended};
 
 /// A number that rises, written by one thread alone.
 #[derive(Debug, Default)]
@@ -54,6 +54,10 @@ pub(crate) struct Counters {
     bytes: [[Counter; 2]; 2],
     dials: [Counter; 1 + Reason::ALL.len()],
     pub(crate) replays: Counter,
+    /// By the rule.
+    mended: [Counter; Mended::ALL.len()],
+    /// By the first mark.
+    alone: [Counter; Mark::ALL.len()],
     failures: [[Counter; Reason::ALL.len()]; Side::ALL.len()],
     pub(crate) first_byte: Histogram,
 }
@@ -72,6 +76,8 @@ impl Counters {
             bytes: array::from_fn(|_| array::from_fn(|_| Counter::default())),
             dials: array::from_fn(|_| Counter::default()),
             replays: Counter::default(),
+            mended: array::from_fn(|_| Counter::default()),
+            alone: array::from_fn(|_| Counter::default()),
             failures: array::from_fn(|_| array::from_fn(|_| Counter::default())),
             first_byte: Histogram::default(),
         }
@@ -83,8 +89,8 @@ impl Counters {
     }
 
     /// Of an entry of the denylist.
-    pub(crate) fn removed(&self, entry: usize) -> Option<&Counter> {
-        self.removed.get(entry)
+    pub(crate) fn removed(&self, entry: u16) -> Option<&Counter> {
+        self.removed.get(usize::from(entry))
     }
 
     pub(crate) fn bytes(&self, direction: Direction, path: Path) -> &Counter {
@@ -101,13 +107,28 @@ impl Counters {
     pub(crate) fn dials(&self, result: DialResult) -> &Counter {
         match result {
             DialResult::Connected => &self.dials[0],
-            DialResult::Failed(reason) => &self.dials[1 + reason.index()],
+            DialResult::Failed(reason) => &self.dials[1 + place(Reason::ALL, &reason)],
         }
     }
 
-    pub(crate) fn failures(&self, side: Side, reason: Reason) -> &Counter {
-        &self.failures[side.index()][reason.index()]
+    /// Of messages that were mended by a rule.
+    pub(crate) fn mended(&self, rule: Mended) -> &Counter {
+        &self.mended[place(Mended::ALL, &rule)]
     }
+
+    /// Of exchanges that were alone.
+    pub(crate) fn alone(&self, mark: Mark) -> &Counter {
+        &self.alone[place(Mark::ALL, &mark)]
+    }
+
+    pub(crate) fn failures(&self, side: Side, reason: Reason) -> &Counter {
+        &self.failures[place(Side::ALL, &side)][place(Reason::ALL, &reason)]
+    }
+}
+
+/// Where a value stands among all.
+pub(super) fn place<T: PartialEq>(all: &[T], value: &T) -> usize {
+    all.iter().position(|known| known == value).unwrap_or_default()
 }
 
 /// How long something took.

@@ -18,7 +18,7 @@ use self::line::{LONGEST, Level, bounded, write_event, write_fields};
 use self::writer::{Output, Writer};
 use super::access::Record;
 use super::reason::{Reason, Side};
-use crate::http1::Ending;
+use crate::http1::{Ending, Mended};
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +74,13 @@ pub(crate) fn bad_end(client: &dyn Display, side: Side, reason: Reason, detail: 
         ("ending", Value::Text(&printable(&ending))),
     ];
     write(Level::Warning, &format_args!("client {client}: {side} {reason}: {detail} ({ending})"), LONGEST, &fields);
+}
+
+/// Tells that a message was mended by a rule: of each rule once a minute.
+pub(crate) fn mended(client: &dyn Display, rule: Mended) {
+    if limiter().is_first_in_a_while(rule, Instant::now()) {
+        write(Level::Info, &format_args!("client {client}: mended: {}", rule.name()), LONGEST, &[]);
+    }
 }
 
 /// Tells what a dry run leaves in place; once a name, which an entry of the denylist covers.

@@ -4,7 +4,7 @@ use std::fmt::{Display, Write};
 
 use super::counters::{CLASSES, Counter, Counters, DialResult, Histogram, Path};
 use super::reason::{Reason, Side};
-use crate::http1::{Denylist, Direction};
+use crate::http1::{Denylist, Direction, Mark, Mended};
 
 /// The media type of the text.
 pub(super) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -36,6 +36,8 @@ pub(super) fn render(workers: &[Counters], most_clients: usize, denylist: &Denyl
     text.counter("headsnip_replays_total", "Requests sent once more, on a fresh origin connection.", |worker| {
         &worker.replays
     });
+    text.mended();
+    text.alone();
     text.failures();
     text.first_byte();
     text.text
@@ -65,7 +67,7 @@ impl Text<'_> {
             "counter",
             "Field lines removed from responses, or found in a dry run, by entry of the denylist.",
         );
-        for (place, entry) in denylist.entries().enumerate() {
+        for (place, entry) in (0..).zip(denylist.entries()) {
             let counters = self.workers.iter().filter_map(|worker| worker.removed(place));
             let count: u64 = counters.map(Counter::value).sum();
             self.sample(name, &[("name", &entry)], count);
@@ -98,6 +100,32 @@ impl Text<'_> {
         }
     }
 
+    fn mended(&mut self) {
+        let name = "headsnip_mended_total";
+        self.head(
+            name,
+            "counter",
+            "Parts of heads and trailer sections withheld so that all read them alike, by rule.",
+        );
+        for rule in Mended::ALL.iter().copied() {
+            let count = self.sum(|worker| worker.mended(rule));
+            self.sample(name, &[("rule", &rule.name())], count);
+        }
+    }
+
+    fn alone(&mut self) {
+        let name = "headsnip_alone_total";
+        self.head(
+            name,
+            "counter",
+            "Exchanges behind which the origin connection was closed, since they were not plain, by the first mark.",
+        );
+        for mark in Mark::ALL.iter().copied() {
+            let count = self.sum(|worker| worker.alone(mark));
+            self.sample(name, &[("mark", &mark.name())], count);
+        }
+    }
+
     fn failures(&mut self) {
         let name = "headsnip_failures_total";
         self.head(
@@ -105,8 +133,8 @@ impl Text<'_> {
             "counter",
             "Exchanges and connections that ended badly, by whose side it was on and why (RFC 9209).",
         );
-        for side in Side::ALL {
-            for reason in Reason::ALL {
+        for side in Side::ALL.iter().copied() {
+            for reason in Reason::ALL.iter().copied() {
                 let count = self.sum(|worker| worker.failures(side, reason));
                 self.sample(name, &[("side", &side), ("reason", &reason)], count);
             }

@@ -4,10 +4,13 @@
 
 use std::fmt;
 
+use strum::{IntoStaticStr, VariantArray};
+
 use crate::http1::Violation;
 
 /// Whose side it was on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Side {
     Client,
     Origin,
@@ -16,7 +19,8 @@ pub(crate) enum Side {
 }
 
 /// A proxy error type of RFC 9209 §2.3. Words of one side may be used of the other: the side stands beside it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Reason {
     DnsError,
     DestinationUnavailable,
@@ -34,64 +38,18 @@ pub(crate) enum Reason {
 }
 
 impl Side {
-    pub(crate) const ALL: [Self; 3] = [Self::Client, Self::Origin, Self::Proxy];
+    pub(crate) const ALL: &[Self] = <Self as VariantArray>::VARIANTS;
 
-    /// Its place among all.
-    pub(super) fn index(self) -> usize {
-        match self {
-            Self::Client => 0,
-            Self::Origin => 1,
-            Self::Proxy => 2,
-        }
-    }
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Origin => "origin",
-            Self::Proxy => "proxy",
-        }
+    pub(super) fn name(self) -> &'static str {
+        self.into()
     }
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 13] = [
-        Self::DnsError,
-        Self::DestinationUnavailable,
-        Self::ConnectionRefused,
-        Self::ConnectionTerminated,
-        Self::ConnectionTimeout,
-        Self::ConnectionWriteTimeout,
-        Self::HttpRequestError,
-        Self::HttpResponseIncomplete,
-        Self::HttpResponseHeaderSectionSize,
-        Self::HttpResponseTransferCoding,
-        Self::HttpResponseTimeout,
-        Self::HttpUpgradeFailed,
-        Self::HttpProtocolError,
-    ];
+    pub(crate) const ALL: &[Self] = <Self as VariantArray>::VARIANTS;
 
-    /// Its place among all.
-    pub(super) fn index(self) -> usize {
-        Self::ALL.iter().position(|reason| *reason == self).unwrap_or_default()
-    }
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::DnsError => "dns_error",
-            Self::DestinationUnavailable => "destination_unavailable",
-            Self::ConnectionRefused => "connection_refused",
-            Self::ConnectionTerminated => "connection_terminated",
-            Self::ConnectionTimeout => "connection_timeout",
-            Self::ConnectionWriteTimeout => "connection_write_timeout",
-            Self::HttpRequestError => "http_request_error",
-            Self::HttpResponseIncomplete => "http_response_incomplete",
-            Self::HttpResponseHeaderSectionSize => "http_response_header_section_size",
-            Self::HttpResponseTransferCoding => "http_response_transfer_coding",
-            Self::HttpResponseTimeout => "http_response_timeout",
-            Self::HttpUpgradeFailed => "http_upgrade_failed",
-            Self::HttpProtocolError => "http_protocol_error",
-        }
+    pub(super) fn name(self) -> &'static str {
+        self.into()
     }
 
     /// The reason for an origin's broken rule.
@@ -118,16 +76,20 @@ impl Reason {
             | V::StatusLineMalformed
             | V::VersionUnsupported
             | V::ConnectUnsupported
-            | V::HeadMalformed
+            | V::MethodCase
             | V::NoHost
             | V::ManyHosts
+            | V::InvalidHost
+            | V::UnderscoreInName
+            | V::ConnectionNamesFraming
             | V::ContentLengthAndTransferEncoding
             | V::ContentLengthMalformed
             | V::ContentLengthsDiffer
-            | V::ContentLengthForbidden
-            | V::TransferEncodingNotChunkedLast
+            | V::ContentLengthRepeated
+            | V::TransferEncodingMalformed
+            | V::TransferEncodingUnsupported
             | V::TransferEncodingInHttp10
-            | V::TransferEncodingForbidden
+            | V::TrailerNotAllowed
             | V::TooManyInterimResponses
             | V::UnsolicitedBytes => Self::HttpProtocolError,
         }
@@ -143,16 +105,5 @@ impl fmt::Display for Side {
 impl fmt::Display for Reason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_has_its_place_among_all() {
-        assert!(Side::ALL.iter().enumerate().all(|(place, side)| side.index() == place));
-        assert!(Reason::ALL.iter().enumerate().all(|(place, reason)| reason.index() == place));
     }
 }

@@ -4,8 +4,10 @@ use std::cell::{Cell, RefCell, RefMut};
 
 use bytes::BytesMut;
 
-use super::followed::Notes;
+use crate::http1::Edits;
+use crate::http1::edits::MAX_ADDED;
 use crate::net::pipe::Pipe;
+use crate::ops::access::Record;
 
 /// Bytes read at once. Measured on bodies of 1 MiB: more than 64 KiB gains nothing on loopback.
 const SCRATCH: usize = 64 * 1024;
@@ -16,16 +18,28 @@ const POOLED_BUFFERS: usize = 64;
 /// The largest buffer that is pooled, in bytes.
 const POOLED_CAPACITY: usize = SCRATCH;
 
-/// Notes as connections hold them: most hold none.
-pub(super) type Pooled = Box<Notes>;
+/// Bytes kept free before those that are read or held: a line may be added to a head.
+pub(super) const HEADROOM: usize = MAX_ADDED;
+
+/// The note of an exchange as connections hold it: most hold none.
+pub(super) type Pooled = Box<Record>;
+
+/// What one session at a time works with.
+#[derive(Debug)]
+pub(super) struct Lent {
+    /// Where bytes are read to, behind [`HEADROOM`].
+    pub(super) scratch: Box<[u8]>,
+    /// What of a head goes on.
+    pub(super) edits: Edits,
+}
 
 /// The memory and the pipes that the sessions of a worker share.
 #[derive(Debug)]
 pub(super) struct Memory {
-    scratch: RefCell<Box<[u8]>>,
+    lent: RefCell<Lent>,
     buffers: RefCell<Vec<BytesMut>>,
     pipes: RefCell<Vec<Pipe>>,
-    notes: RefCell<Vec<Pooled>>,
+    records: RefCell<Vec<Pooled>>,
     /// How many pipes may still be opened.
     unopened: Cell<usize>,
     /// Whether they are of use here.
@@ -36,21 +50,21 @@ impl Memory {
     /// With at most that many pipes.
     pub(super) fn new(pipes: usize) -> Self {
         Self {
-            scratch: RefCell::new(vec![0; SCRATCH].into()),
+            lent: RefCell::new(Lent { scratch: vec![0; HEADROOM + SCRATCH].into(), edits: Edits::default() }),
             buffers: RefCell::default(),
             pipes: RefCell::default(),
-            notes: RefCell::default(),
+            records: RefCell::default(),
             unopened: Cell::new(pipes),
             has_pipes: Cell::new(true),
         }
     }
 
-    /// Where bytes are read to, for as long as nothing is awaited.
-    pub(super) fn scratch(&self) -> RefMut<'_, [u8]> {
-        RefMut::map(self.scratch.borrow_mut(), |scratch| &mut **scratch)
+    /// What a session is lent for as long as nothing is awaited.
+    pub(super) fn lend(&self) -> RefMut<'_, Lent> {
+        self.lent.borrow_mut()
     }
 
-    /// A buffer with these bytes in it.
+    /// A buffer with these bytes in it, the first [`HEADROOM`] of which are free.
     pub(super) fn hold(&self, bytes: &[u8]) -> BytesMut {
         let mut buffer = self.buffers.borrow_mut().pop().unwrap_or_default();
         buffer.extend_from_slice(bytes);
@@ -68,17 +82,16 @@ impl Memory {
         }
     }
 
-    /// Empty notes.
-    #[expect(clippy::unnecessary_box_returns, reason = "it goes into a session as it is")]
-    pub(super) fn notes(&self) -> Pooled {
-        self.notes.borrow_mut().pop().unwrap_or_default()
+    /// A note that may be of another exchange.
+    pub(super) fn record(&self) -> Pooled {
+        self.records.borrow_mut().pop().unwrap_or_default()
     }
 
-    /// Takes notes back that are empty.
-    pub(super) fn release_notes(&self, empty: Pooled) {
-        let mut notes = self.notes.borrow_mut();
-        if notes.len() < POOLED_BUFFERS {
-            notes.push(empty);
+    /// Takes a note back.
+    pub(super) fn release_record(&self, record: Pooled) {
+        let mut records = self.records.borrow_mut();
+        if records.len() < POOLED_BUFFERS {
+            records.push(record);
         }
     }
 

@@ -4,7 +4,7 @@
 //! of (a partial head, a write that the sink did not take, bytes that wait for the other direction) moves to a buffer of the
 //! connection's own, from the worker's pool, and that goes back when it is empty.
 //!
-//! Denied lines are cut out in place: the judged bytes before them, a few lines as a rule, move up.
+//! What of a head does not go on is cut out in place: what stands before it, a few lines as a rule, moves up.
 //!
 //! What needs no look and comes in bulk goes by a pipe instead; see `splice`.
 //!
@@ -19,9 +19,9 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 
 use super::followed::Followed;
-use super::memory::Memory;
+use super::memory::{HEADROOM, Lent, Memory};
 use super::worker::Worker;
-use crate::http1::{Direction, Fault, MAX_REPLAY, Run, Verdict};
+use crate::http1::{Direction, Edits, Fault, MAX_REPLAY, Run, Verdict};
 use crate::net::dial::Dial;
 use crate::net::pipe::Pipe;
 use crate::net::stream::Transport;
@@ -37,6 +37,10 @@ pub(super) enum Rest {
     /// Judged bytes have nowhere to go yet.
     NoSink,
     SourceEnded,
+    /// It had ended before, and all that came of it was looked at.
+    NoSource,
+    /// Others have their turn; the task is woken for another.
+    Paused,
     SourceFailed,
     SinkFailed(io::ErrorKind),
     /// A rule was broken; all bytes before it were written.
@@ -47,8 +51,6 @@ pub(super) enum Rest {
 enum Disposed {
     /// All that can be is judged and written: more must be read.
     Fully,
-    /// These bytes of our own are due behind the judged ones, of which none was written yet.
-    UpTo(&'static [u8]),
     Stopped(Rest),
 }
 
@@ -60,42 +62,76 @@ pub(super) struct Ends<'a, S> {
     pub(super) sink: Option<&'a mut S>,
     /// Set when a byte is read or written.
     pub(super) moved: &'a mut bool,
+    /// How often more may be read in this turn.
+    pub(super) reads: u8,
+}
+
+/// How often a direction reads in a turn, before the other direction and the other clients have theirs: a megabyte, or as many small
+/// pieces.
+pub(super) const MOST_READS: u8 = 16;
+
+impl<S> Ends<'_, S> {
+    /// Takes one of the reads of this turn. `Some`: there is none left.
+    fn pause(&mut self, context: &Context<'_>) -> Option<Rest> {
+        if self.reads == 0 {
+            context.waker().wake_by_ref();
+            return Some(Rest::Paused);
+        }
+        self.reads -= 1;
+        None
+    }
 }
 
 /// The bytes of one direction that are not done with. Those in the pipe, if there is one, go before those held.
 #[derive(Debug, Default)]
 pub(super) struct Relay {
     held: BytesMut,
-    /// Of the bytes held, those before this are written, and there because they are kept.
-    start: u32,
-    /// Those before this are judged.
-    judged: u32,
-    /// Whether what is held begins with a request that may have to be sent once more.
-    is_keeping: bool,
+    /// Where the bytes held stand.
+    window: Window,
     /// Whether so much came at once that a pipe is worth it.
     is_bulky: bool,
     /// Never empty: an empty one is the pool's.
     pipe: Option<Pipe>,
 }
 
-/// Where bytes stand in a buffer: those from `start` to `judged` are to be written, those behind are to be judged.
+/// Where bytes stand in a buffer: those from `start` to `judged` are to be written, those behind are to be judged. In 32 bits: what
+/// is held is never more than a head and what is read at once.
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
-    start: usize,
-    judged: usize,
+    start: u32,
+    judged: u32,
     /// Where the request begins that may have to be sent once more, if there is one; all before it is written.
-    kept: Option<usize>,
+    kept: Option<u32>,
 }
 
 impl Window {
+    /// Where nothing is judged yet of what begins there.
+    fn at(start: usize) -> Self {
+        Self { start: narrow(start), judged: narrow(start), kept: None }
+    }
+
     /// The bytes before this are done with.
     fn low(&self) -> usize {
-        self.kept.map_or(self.start, |kept| kept.min(self.start))
+        widen(self.kept.map_or(self.start, |kept| kept.min(self.start)))
+    }
+
+    fn start(&self) -> usize {
+        widen(self.start)
+    }
+
+    fn judged(&self) -> usize {
+        widen(self.judged)
+    }
+
+    /// Goes with the bytes: what was at one place is at another.
+    fn follow(&mut self, from: usize, to: usize) {
+        let moved = |position: u32| narrow(widen(position) - from + to);
+        *self = Self { start: moved(self.start), judged: moved(self.judged), kept: self.kept.map(moved) };
     }
 
     /// Keeps no longer what has become too long.
     fn bound(&mut self) {
-        self.kept = self.kept.filter(|kept| self.judged - kept <= MAX_REPLAY);
+        self.kept = self.kept.filter(|kept| widen(self.judged - kept) <= MAX_REPLAY);
     }
 }
 
@@ -110,55 +146,77 @@ impl Relay {
         mut ends: Ends<'_, D::Stream>,
     ) -> Rest {
         let memory = &worker.memory;
-        let scratch = &mut *memory.scratch();
+        let Lent { scratch, edits } = &mut *memory.lend();
         loop {
             if (self.is_bulky || self.pipe.is_some())
-                && let Some(rest) = self.splice(direction, context, worker, followed, &mut ends)
+                && let Some(rest) = self.splice(direction, context, worker, followed, edits, &mut ends)
             {
                 return rest;
             }
-            let mut window = self.window();
-            if window.start < self.held.len() {
-                let disposed = dispose(direction, context, worker, &mut self.held, &mut window, followed, &mut ends);
-                self.settle(memory, window);
+            if self.window.start() < self.held.len() {
+                let (held, window) = (&mut self.held, &mut self.window);
+                let disposed = dispose(direction, context, worker, held, window, followed, edits, &mut ends);
+                self.settle(memory);
                 match disposed {
                     Disposed::Fully if self.is_bulky && self.held.is_empty() => continue,
                     Disposed::Fully => {}
-                    Disposed::UpTo(added) => {
-                        self.add(added);
-                        continue;
-                    }
                     Disposed::Stopped(rest) => return rest,
                 }
             }
+            if ends.source.is_some()
+                && let Some(rest) = ends.pause(context)
+            {
+                return rest;
+            }
             let Some(source) = &mut ends.source else {
-                return Rest::Blocked;
+                return Rest::NoSource;
             };
-            let count = match source.poll_read(context, scratch) {
+            let room = scratch.get_mut(HEADROOM..).unwrap_or_default();
+            let count = match source.poll_read(context, room) {
                 Poll::Pending => return Rest::Blocked,
                 Poll::Ready(Ok(0)) => return Rest::SourceEnded,
                 Poll::Ready(Ok(count)) => count,
                 Poll::Ready(Err(_)) => return Rest::SourceFailed,
             };
             *ends.moved = true;
-            self.is_bulky = count >= splice::bulk(worker.config, scratch.len());
+            self.is_bulky = count >= splice::bulk(worker.config, room.len());
             if !self.held.is_empty() {
-                self.held.extend_from_slice(&scratch[..count]);
+                self.held.extend_from_slice(&room[..count]);
                 continue;
             }
-            let mut window = Window::default();
-            let disposed = dispose(direction, context, worker, &mut scratch[..count], &mut window, followed, &mut ends);
-            let low = window.low();
-            if low < count {
-                self.held = memory.hold(&scratch[low..count]);
-                self.keep(window, low);
+            let mut window = Window::at(HEADROOM);
+            let bytes = &mut scratch[..HEADROOM + count];
+            let disposed = dispose(direction, context, worker, bytes, &mut window, followed, edits, &mut ends);
+            if window.low() < bytes.len() {
+                let free = window.low().saturating_sub(HEADROOM);
+                self.held = memory.hold(&bytes[free..]);
+                window.follow(free, 0);
+                self.window = window;
             }
-            match disposed {
-                Disposed::Fully => {}
-                Disposed::UpTo(added) => self.add(added),
-                Disposed::Stopped(rest) => return rest,
+            if let Disposed::Stopped(rest) = disposed {
+                return rest;
             }
         }
+    }
+
+    /// Reads on behind bytes that are held and not to be judged yet, until the source has no more or so much is held. Tells whether the source has ended.
+    pub(super) fn read_on(
+        &mut self,
+        context: &mut Context<'_>,
+        memory: &Memory,
+        most: usize,
+        source: &mut impl Transport,
+    ) -> io::Result<bool> {
+        let Lent { scratch, .. } = &mut *memory.lend();
+        while self.held.len() < most {
+            match source.poll_read(context, scratch) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(Ok(0)) => return Ok(true),
+                Poll::Ready(Ok(count)) => self.held.extend_from_slice(&scratch[..count]),
+                Poll::Ready(Err(error)) => return Err(error),
+            }
+        }
+        Ok(false)
     }
 
     /// Writes what is judged, and no more.
@@ -169,29 +227,17 @@ impl Relay {
         sink: &mut impl Transport,
     ) -> Poll<io::Result<()>> {
         ready!(self.drain(context, memory, sink))?;
-        let mut window = self.window();
-        let written = write(context, &self.held, &mut window, sink);
-        self.settle(memory, window);
+        let written = write(context, &self.held, &mut self.window, sink);
+        self.settle(memory);
         written
     }
 
-    /// Puts bytes of our own behind what is judged.
-    fn add(&mut self, bytes: &[u8]) {
-        let unjudged = self.held.split_off(self.judged());
-        self.held.extend_from_slice(bytes);
-        self.judged = narrow(self.held.len());
-        self.held.extend_from_slice(&unjudged);
-    }
-
-    /// Gives up the bytes that are not judged and puts a reply in their place.
+    /// Gives up the bytes that are not judged and puts a reply in their place, or nothing.
     pub(super) fn close_with(&mut self, memory: &Memory, reply: &[u8]) {
-        self.held.truncate(self.judged());
-        if self.held.is_empty() && !reply.is_empty() {
-            self.held = memory.hold(reply);
-        } else {
-            self.held.extend_from_slice(reply);
-        }
-        self.judged = narrow(self.held.len());
+        self.held.truncate(self.window.judged());
+        self.held.extend_from_slice(reply);
+        self.window.judged = narrow(self.held.len());
+        self.settle(memory);
     }
 
     /// Gives up all bytes.
@@ -208,64 +254,54 @@ impl Relay {
         self.unwritten() == 0
     }
 
+    /// Tells whether there is nothing at hand to be judged or written.
+    pub(super) fn is_idle(&self) -> bool {
+        self.window.start() == self.held.len() && self.pipe.is_none()
+    }
+
     /// Bytes that are judged and not yet written.
     pub(super) fn unwritten(&self) -> usize {
         let piped = self.pipe.as_ref().map_or(0, Pipe::held);
-        piped + widen(self.judged - self.start)
+        piped + widen(self.window.judged - self.window.start)
     }
 
     /// The bytes that are not yet judged.
     pub(super) fn unjudged(&self) -> &[u8] {
-        &self.held[self.judged()..]
+        &self.held[self.window.judged()..]
     }
 
     /// Tells whether a request is kept that may have to be sent once more.
     pub(super) fn is_keeping(&self) -> bool {
-        self.is_keeping
+        self.window.kept.is_some()
     }
 
     /// Keeps no request any longer.
     pub(super) fn forget(&mut self, memory: &Memory) {
-        self.settle(memory, Window { kept: None, ..self.window() });
+        self.window.kept = None;
+        self.settle(memory);
     }
 
     /// Has the request that is kept written once more.
     pub(super) fn rewind(&mut self) {
-        if self.is_keeping {
-            self.start = 0;
-            self.is_keeping = false;
+        if let Some(kept) = self.window.kept.take() {
+            self.window.start = kept;
         }
     }
 
-    fn judged(&self) -> usize {
-        widen(self.judged)
-    }
-
-    fn window(&self) -> Window {
-        Window { start: widen(self.start), judged: self.judged(), kept: self.is_keeping.then_some(0) }
-    }
-
-    /// Gives up the bytes that are done with.
-    fn settle(&mut self, memory: &Memory, window: Window) {
-        let low = window.low();
+    /// Gives up the bytes that are done with, but for the room before the others.
+    fn settle(&mut self, memory: &Memory) {
+        let low = self.window.low();
         if low == self.held.len() {
-            (self.start, self.judged, self.is_keeping) = (0, 0, false);
+            self.window = Window::default();
             memory.release(std::mem::take(&mut self.held));
         } else {
-            self.held.advance(low);
-            self.keep(window, low);
+            let done = low.saturating_sub(HEADROOM);
+            self.held.advance(done);
+            self.window.follow(done, 0);
         }
-    }
-
-    /// Takes note of where the bytes held stand, the first `low` being gone.
-    fn keep(&mut self, window: Window, low: usize) {
-        self.start = narrow(window.start - low);
-        self.judged = narrow(window.judged - low);
-        self.is_keeping = window.kept.is_some();
     }
 }
 
-/// Positions in what is held, which is never more than a head and what is read at once, fit both types.
 fn narrow(position: usize) -> u32 {
     u32::try_from(position).unwrap_or(u32::MAX)
 }
@@ -275,6 +311,7 @@ fn widen(position: u32) -> usize {
 }
 
 /// Judges bytes as far as may be and writes what goes on.
+#[expect(clippy::too_many_arguments, reason = "a direction, what it moves, and what it is moved by")]
 fn dispose<D: Dial>(
     direction: Direction,
     context: &mut Context<'_>,
@@ -282,40 +319,42 @@ fn dispose<D: Dial>(
     bytes: &mut [u8],
     window: &mut Window,
     followed: &mut Followed,
+    edits: &mut Edits,
     ends: &mut Ends<'_, D::Stream>,
 ) -> Disposed {
     let disposed = loop {
         // With nothing at hand, what comes next may be read, though it may be held until its turn.
-        let left = bytes.len() - window.judged;
+        let judged = window.judged();
+        let left = bytes.len() - judged;
         if left == 0 {
             break Disposed::Fully;
         }
         // With a connection at hand and nothing under way, that connection has served before.
         let may_keep = direction == Direction::Inbound && ends.sink.is_some() && followed.exchange.is_unoccupied();
-        if may_keep && let Some(rest) = write_out(context, bytes, window, ends) {
-            // The rest of a request that was answered early: it must not stand before one that is sent once more.
-            return Disposed::Stopped(rest);
-        }
-        match followed.judge(worker, direction, &bytes[window.judged..]) {
-            Ok(Verdict::Keep(count)) => {
-                if may_keep && followed.exchange.may_replay() {
-                    window.kept = Some(window.judged);
+        match followed.judge(worker, direction, &bytes[judged..], edits) {
+            Ok(Verdict::Head(count)) => {
+                let end = judged + count.get().min(left);
+                if edits.changes() {
+                    window.start = narrow(edits.apply(&mut bytes[..end], window.start(), judged));
                 }
-                window.judged += count.get().min(left);
+                window.judged = narrow(end);
+                if may_keep && followed.exchange.may_replay() {
+                    window.kept = Some(window.start);
+                }
             }
-            Ok(Verdict::Drop(count) | Verdict::Withhold(count)) => {
+            Ok(Verdict::Keep(count)) => window.judged += narrow(count.get().min(left)),
+            Ok(Verdict::Withhold(count)) => {
                 let count = count.get().min(left);
-                bytes.copy_within(window.start..window.judged, window.start + count);
-                window.start += count;
-                window.judged += count;
+                bytes.copy_within(window.start()..judged, window.start() + count);
+                window.start += narrow(count);
+                window.judged += narrow(count);
             }
-            Ok(Verdict::Add(added)) => return Disposed::UpTo(added),
             Ok(Verdict::Pass(run)) => {
                 let count = match run {
                     Run::Exactly(count) => usize::try_from(count.get()).unwrap_or(usize::MAX).min(left),
                     Run::UntilEof => left,
                 };
-                window.judged += count;
+                window.judged += narrow(count);
                 followed.passed(worker, direction, count, Path::Copy);
             }
             Ok(Verdict::NeedMore) => break Disposed::Fully,
@@ -358,10 +397,10 @@ fn write(
     sink: &mut impl Transport,
 ) -> Poll<io::Result<()>> {
     while window.start < window.judged {
-        match sink.poll_write(context, &bytes[window.start..window.judged]) {
+        match sink.poll_write(context, &bytes[window.start()..window.judged()]) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-            Poll::Ready(Ok(count)) => window.start += count,
+            Poll::Ready(Ok(count)) => window.start += narrow(count),
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
         }
     }

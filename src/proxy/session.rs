@@ -20,12 +20,13 @@ use self::ending::dial_failure;
 use super::deadline::Key;
 use super::followed::Followed;
 use super::handle::Closing;
-use super::relay::{Ends, Relay, Rest};
+use super::memory::HEADROOM;
+use super::relay::{Ends, MOST_READS, Relay, Rest};
 use super::worker::Worker;
 use crate::http1::exchange::Phase;
 use crate::http1::{Direction, Ending, Exchange, OriginEnd, Status};
 use crate::net::dial::Dial;
-use crate::net::stream::{Peer, Transport};
+use crate::net::stream::{Ended, Peer, Transport};
 use crate::ops::counters::DialResult;
 use crate::ops::reason::{Reason, Side as Of};
 
@@ -41,6 +42,8 @@ pub(crate) struct Session<D: Dial> {
     followed: Followed,
     inbound: Relay,
     outbound: Relay,
+    /// Whether the origin was not read to the end of what it has sent, for want of turns.
+    is_origin_unread: bool,
     deadline: Option<Key>,
     /// What the deadline is for.
     waited: Option<Phase>,
@@ -89,6 +92,7 @@ impl<D: Dial> Session<D> {
             followed,
             inbound: Relay::default(),
             outbound: Relay::default(),
+            is_origin_unread: false,
             deadline: None,
             waited: None,
             stage: Stage::Relaying,
@@ -110,7 +114,8 @@ impl<D: Dial> Session<D> {
             if let Some(stage) = self.poll_dial(context) {
                 return Some(stage);
             }
-            // The origin first: if it has hung up while idle, that must be known before a request is sent to it.
+            // The origin first: if it has hung up while idle, or says more than it was asked, that must be known before a request is sent
+            // to it.
             if let Some(stage) = self.pump_outbound(context, &mut moved) {
                 return Some(stage);
             }
@@ -120,8 +125,10 @@ impl<D: Dial> Session<D> {
             if self.is_finished() || self.is_dismissed() {
                 return Some(Stage::Flushing);
             }
+            let has_let_go = self.let_go_of_spent();
             match self.origin {
                 Origin::Absent if !self.inbound.is_flushed() => self.begin_dial(),
+                Origin::Absent if has_let_go => {}
                 Origin::Absent | Origin::Dialling(_) | Origin::Open { .. } => break,
             }
         }
@@ -161,14 +168,24 @@ impl<D: Dial> Session<D> {
 
     fn pump_outbound(&mut self, context: &mut Context<'_>, moved: &mut bool) -> Option<Stage> {
         let Origin::Open { stream, reading, .. } = &mut self.origin else {
-            return None;
+            self.is_origin_unread = false;
+            return self.flush_outbound(context, moved);
         };
+        self.is_origin_unread = false;
+        if *reading == Side::Open && self.outbound.is_idle() && stream.is_quiet() {
+            return None;
+        }
+        self.followed.exchange.request_written(self.inbound.is_flushed());
         let source = (*reading == Side::Open).then_some(stream);
-        let ends = Ends { source, sink: Some(&mut self.client), moved };
+        let ends = Ends { source, sink: Some(&mut self.client), moved, reads: MOST_READS };
         let rest = self.outbound.pump(Direction::Outbound, context, &self.worker, &mut self.followed, ends);
         self.settle_replay();
         match rest {
-            Rest::Blocked | Rest::Waiting | Rest::NoSink => None,
+            Rest::Paused => {
+                self.is_origin_unread = true;
+                None
+            }
+            Rest::Blocked | Rest::Waiting | Rest::NoSink | Rest::NoSource => None,
             Rest::SourceEnded => {
                 let refused = if let Origin::Open { writing: Writing::Refused(how), .. } = self.origin {
                     Some(how)
@@ -181,6 +198,34 @@ impl<D: Dial> Session<D> {
             Rest::SinkFailed(_) => Some(self.client_lost()),
             Rest::Broken(fault) => self.break_off(fault, Of::Origin),
         }
+    }
+
+    /// Writes what is left of a response whose origin connection is gone.
+    fn flush_outbound(&mut self, context: &mut Context<'_>, moved: &mut bool) -> Option<Stage> {
+        let before = self.outbound.unwritten();
+        if before == 0 {
+            return None;
+        }
+        let flushed = self.outbound.flush(context, &self.worker.memory, &mut self.client);
+        *moved |= self.outbound.unwritten() < before;
+        match flushed {
+            Poll::Ready(Err(_)) => Some(self.client_lost()),
+            Poll::Ready(Ok(())) | Poll::Pending => None,
+        }
+    }
+
+    /// Lets go of an origin connection whose exchange is over and was not plain, once all of the request is written. Tells whether it did.
+    fn let_go_of_spent(&mut self) -> bool {
+        let is_refused = matches!(self.origin, Origin::Open { writing: Writing::Refused(_), .. });
+        let Some(mark) = self.followed.exchange.spent().filter(|_| self.inbound.is_flushed() || is_refused) else {
+            return false;
+        };
+        self.worker.counters.alone(mark).count();
+        self.followed.exchange.let_go();
+        self.origin = Origin::Absent;
+        // What the origin has said behind its response is nobody's.
+        self.outbound.close_with(&self.worker.memory, b"");
+        true
     }
 
     /// Gives up a request kept for a replay once there can be none.
@@ -224,6 +269,13 @@ impl<D: Dial> Session<D> {
     }
 
     fn pump_inbound(&mut self, context: &mut Context<'_>, moved: &mut bool) -> Option<Stage> {
+        // The next request waits until the client has taken the response before it, and nothing of the origin is left unread.
+        if self.followed.exchange.is_unoccupied() && (self.is_origin_unread || !self.outbound.is_flushed()) {
+            return None;
+        }
+        if self.client_reading == Side::Open && self.inbound.is_idle() && self.client.is_quiet() {
+            return None;
+        }
         let sink = match &mut self.origin {
             Origin::Absent => None,
             Origin::Dialling(_) => return None,
@@ -235,18 +287,26 @@ impl<D: Dial> Session<D> {
             Origin::Open { stream, .. } => Some(stream),
         };
         let source = (self.client_reading == Side::Open).then_some(&mut self.client);
-        let ends = Ends { source, sink, moved };
+        let ends = Ends { source, sink, moved, reads: MOST_READS };
         let rest = self.inbound.pump(Direction::Inbound, context, &self.worker, &mut self.followed, ends);
         self.settle_replay();
         match rest {
-            Rest::Blocked | Rest::Waiting | Rest::NoSink => {}
+            // An origin that takes nothing keeps us from reading, and so from seeing that the client is gone.
+            Rest::Blocked if self.client_reading == Side::Open && !self.inbound.is_flushed() => {
+                if self.client.poll_end(context) == Poll::Ready(Ended::Reset) {
+                    return Some(self.client_lost());
+                }
+            }
+            Rest::Blocked | Rest::NoSink | Rest::Paused => {}
+            Rest::Waiting if self.client_reading == Side::Open => {
+                if let Some(stage) = self.watch_client(context) {
+                    return Some(stage);
+                }
+            }
+            Rest::Waiting | Rest::NoSource => self.end_request(),
             Rest::SourceEnded => {
                 self.client_reading = Side::Ended;
-                let phase = self.phase();
-                self.followed.exchange.request_end();
-                if matches!(phase, Phase::Head | Phase::Request) {
-                    self.log(Of::Client, Reason::HttpRequestError, &"request_incomplete", Ending::Close);
-                }
+                self.end_request();
             }
             Rest::SourceFailed => return Some(self.client_lost()),
             Rest::SinkFailed(_) if self.has_origin_ended() => return self.tunnel_broken(),
@@ -265,6 +325,39 @@ impl<D: Dial> Session<D> {
             Rest::Broken(fault) => return self.break_off(fault, Of::Client),
         }
         self.pass_client_end()
+    }
+
+    /// Looks whether the client has ended behind a request that waits for its turn, or behind a part of one.
+    fn watch_client(&mut self, context: &mut Context<'_>) -> Option<Stage> {
+        match self.client.poll_end(context) {
+            Poll::Pending => return None,
+            Poll::Ready(Ended::Finished) => {}
+            Poll::Ready(Ended::Reset) => return Some(self.client_lost()),
+        }
+        // In more bytes than a head may have there is a whole one, or one that is refused.
+        let most = HEADROOM + self.worker.config.policy.max_head + 1;
+        match self.inbound.read_on(context, &self.worker.memory, most, &mut self.client) {
+            Ok(true) => {
+                self.client_reading = Side::Ended;
+                self.end_request();
+                None
+            }
+            Ok(false) => None,
+            Err(_) => Some(self.client_lost()),
+        }
+    }
+
+    /// Takes note of the client's end, all before it being judged or waiting.
+    fn end_request(&mut self) {
+        if self.followed.exchange.has_client_ended() {
+            return;
+        }
+        let phase = self.phase();
+        self.followed.exchange.request_end(self.inbound.unjudged());
+        if matches!(phase, Phase::Head | Phase::Request) {
+            self.log(Of::Client, Reason::HttpRequestError, &"request_incomplete", Ending::Close);
+        }
+        self.settle_replay();
     }
 
     /// Passes the client's FIN on where the origin must see it.
@@ -324,17 +417,18 @@ impl<D: Dial> Session<D> {
         }
     }
 
-    /// What the client is doing; one that has not taken the whole of its last response is not idle.
+    /// What the client is doing; one that has not taken the whole of its last response, or whose request the origin has not, is not idle.
     fn phase(&self) -> Phase {
-        let phase = self.followed.exchange.phase(self.inbound.unjudged());
-        if phase == Phase::Idle && !self.outbound.is_flushed() { Phase::Response } else { phase }
+        let phase = self.followed.exchange.phase();
+        let is_written = self.outbound.is_flushed() && self.inbound.is_flushed();
+        if phase == Phase::Idle && !is_written { Phase::Response } else { phase }
     }
 
     /// Drops an origin connection on which no request is waiting. What is still to be written to it is the rest of a
     /// request that was answered early; on another connection it would be taken for a request, so the client goes too.
     fn drop_origin(&mut self) -> Option<Stage> {
         self.origin = Origin::Absent;
-        self.outbound.clear(&self.worker.memory);
+        self.outbound.close_with(&self.worker.memory, b"");
         (!self.inbound.is_flushed()).then_some(Stage::Flushing)
     }
 

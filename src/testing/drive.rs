@@ -3,9 +3,10 @@
 use super::{End, Outcome, Rules, Step};
 use std::ops::Range;
 
-use crate::http1::exchange::Phase;
+use crate::http1::edits::Section;
 use crate::http1::{
-    Denylist, Direction, Ending, Exchange, Fault, MAX_REPLAY, OriginEnd, Policy, Run, Upgrades, Verdict, Violation,
+    Denylist, Direction, Edits, Ending, Exchange, Fault, MAX_REPLAY, OriginEnd, Policy, RequestTrailers, Run, Upgrades,
+    Verdict, Violation,
 };
 
 /// What the core made of the steps, the rule that was broken, and what each step let out to the client.
@@ -17,22 +18,22 @@ pub struct Driven {
     pub violation: Option<Violation>,
     /// The bytes that went to the client in each step.
     pub sent: Vec<Vec<u8>>,
-    /// How many bytes had gone to the origin after each step.
-    pub received: Vec<usize>,
-    /// How many origin connections had been opened after each step.
-    pub dials: Vec<usize>,
+    /// How many bytes had gone to each of the origin's connections after each step.
+    pub received: Vec<Vec<usize>>,
     /// How the exchange stood after each step.
     pub ends: Vec<End>,
     /// Whether the origin had been told of the client's end after each step.
     pub told: Vec<bool>,
-    /// Which of the origin's bytes are a request sent once more.
-    pub replayed: Vec<Range<usize>>,
-    /// Where request heads begin in the bytes that went to the origin.
+    /// The connections that began with a request sent once more.
+    pub replayed: Vec<usize>,
+    /// Where request heads begin in the bytes that went to the origin, over all its connections.
     pub heads: Vec<usize>,
     /// Which of the client's bytes are a line of our own.
     pub added: Vec<Range<usize>>,
-    /// Up to and with each step: whether the origin has spoken before it was asked. What comes of that depends on which side is
-    /// looked at first.
+    /// Up to and with each step: whether a response was mended.
+    pub mended: Vec<bool>,
+    /// Up to and with each step: whether the origin has spoken out of turn while a request waited, or might have. What comes of that depends
+    /// on which side is looked at first.
     pub early: Vec<bool>,
 }
 
@@ -44,6 +45,11 @@ pub fn policy(rules: &Rules) -> Option<Policy> {
         denylist: Denylist::new(deny, keep).ok()?,
         upgrades: Upgrades::new(rules.allow_upgrade.iter().map(String::as_str))?,
         max_head: rules.max_head,
+        max_fields: rules.max_fields,
+        allow_bare_lf: rules.allow_bare_lf,
+        request_trailers: RequestTrailers::new(rules.allow_request_trailers.iter().map(String::as_str)).ok()?,
+        reuse: rules.reuse_origin,
+        ..Policy::default()
     })
 }
 
@@ -53,35 +59,36 @@ pub fn drive(policy: &Policy, steps: &[Step]) -> Driven {
     let mut drive = Drive {
         exchange: Exchange::new(policy),
         denylist: &policy.denylist,
+        edits: Edits::default(),
         inbound: Vec::new(),
         outbound: Vec::new(),
         outcome: Outcome { to_origin: Vec::new(), to_client: Vec::new(), end: End::Open },
         violation: None,
         client_ended: false,
         is_connected: false,
-        dials: 0,
         kept: None,
         replayed: Vec::new(),
         heads: Vec::new(),
         added: Vec::new(),
+        is_mended: false,
         is_early: false,
     };
-    let (mut sent, mut received, mut dials, mut ends, mut told) = (vec![], vec![], vec![], vec![], vec![]);
-    let mut early = vec![];
+    let (mut sent, mut received, mut ends, mut told) = (vec![], vec![], vec![], vec![]);
+    let (mut mended, mut early) = (vec![], vec![]);
     for step in steps {
         let before = drive.outcome.to_client.len();
         if matches!(drive.outcome.end, End::Open | End::OriginDropped) {
             drive.step(step);
         }
         sent.push(drive.outcome.to_client[before..].to_vec());
-        received.push(drive.outcome.to_origin.len());
-        dials.push(drive.dials);
+        received.push(drive.outcome.to_origin.iter().map(Vec::len).collect());
         ends.push(drive.outcome.end.clone());
+        mended.push(drive.is_mended);
         early.push(drive.is_early);
         told.push(drive.is_connected && drive.exchange.passes_client_end());
     }
     let Drive { outcome, violation, replayed, heads, added, .. } = drive;
-    Driven { outcome, violation, sent, received, dials, ends, told, replayed, heads, added, early }
+    Driven { outcome, violation, sent, received, ends, told, replayed, heads, added, mended, early }
 }
 
 /// The steps with their bytes cut after each of the positions given (in the bytes of all steps), in rising order.
@@ -107,9 +114,11 @@ pub fn cut(steps: &[Step], positions: &[usize]) -> Vec<Step> {
     cut
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that has happened or not")]
 struct Drive<'p> {
     exchange: Exchange<'p>,
     denylist: &'p Denylist,
+    edits: Edits,
     /// The client's bytes not yet disposed of.
     inbound: Vec<u8>,
     /// The origin's bytes not yet disposed of.
@@ -119,12 +128,12 @@ struct Drive<'p> {
     client_ended: bool,
     /// Whether there is an origin connection.
     is_connected: bool,
-    dials: usize,
-    /// Where, of the origin's bytes, the request began that may have to be sent once more.
+    /// Where, of the bytes of the connection there is, the request began that may have to be sent once more.
     kept: Option<usize>,
-    replayed: Vec<Range<usize>>,
+    replayed: Vec<usize>,
     heads: Vec<usize>,
     added: Vec<Range<usize>>,
+    is_mended: bool,
     is_early: bool,
 }
 
@@ -132,14 +141,16 @@ impl Drive<'_> {
     fn step(&mut self, step: &Step) {
         let result = match step {
             Step::Client(bytes) => {
-                self.inbound.extend_from_slice(bytes);
+                if !self.client_ended {
+                    self.inbound.extend_from_slice(bytes);
+                }
                 Ok(())
             }
-            // A connection that was dropped says nothing more.
-            Step::Origin(_) if self.outcome.end == End::OriginDropped => Ok(()),
+            // Where there is no connection, nothing is said.
+            Step::Origin(_) | Step::OriginEnd | Step::OriginReset if !self.is_connected => Ok(()),
             Step::Origin(bytes) => {
                 self.outbound.extend_from_slice(bytes);
-                self.judge_outbound()
+                self.judge(Direction::Outbound)
             }
             Step::ClientEnd => {
                 self.client_ended = true;
@@ -152,15 +163,11 @@ impl Drive<'_> {
                 Ok(())
             }
         };
-        let result = result.or_else(|fault| self.settle(fault)).and_then(|()| self.judge(Direction::Inbound));
+        let result = result.or_else(|fault| self.settle(fault)).and_then(|()| self.follow());
         if let Err(fault) = result {
             // Nothing goes on after this, so that there is no origin to drop makes no difference.
             let _ = self.settle(fault);
             return;
-        }
-        // A FIN is read after the bytes before it: those that wait are judged first.
-        if self.client_ended && (self.inbound.is_empty() || self.exchange.phase(&self.inbound) != Phase::Response) {
-            self.exchange.request_end();
         }
         if self.exchange.is_finished() {
             self.outcome.end = End::Closed;
@@ -168,16 +175,28 @@ impl Drive<'_> {
         }
     }
 
-    /// Judges what the origin sent. Requests that waited for a part of it go on before the next part is judged.
-    fn judge_outbound(&mut self) -> Result<(), Fault> {
-        while self.judge_once(Direction::Outbound)? {
-            let before = self.outcome.to_origin.len();
-            let judged = self.judge(Direction::Inbound);
-            let has_moved = judged.is_err() || self.outcome.to_origin.len() > before;
-            self.is_early |= has_moved && !self.outbound.is_empty();
-            judged?;
+    /// Judges what the client sent, request by request, and takes note of its end behind all of it.
+    fn follow(&mut self) -> Result<(), Fault> {
+        loop {
+            self.let_go_of_spent();
+            self.judge(Direction::Inbound)?;
+            if self.client_ended {
+                self.exchange.request_end(&self.inbound);
+            }
+            if self.exchange.spent().is_none() {
+                return Ok(());
+            }
         }
-        Ok(())
+    }
+
+    /// An exchange is over that was not plain: its connection ends.
+    fn let_go_of_spent(&mut self) {
+        if self.exchange.spent().is_some() {
+            // What comes with the end of its response is nobody's; a moment later, it may answer the next request.
+            self.is_early |= !self.outbound.is_empty();
+            self.exchange.let_go();
+            self.drop_origin();
+        }
     }
 
     /// Judges all that is at hand of one direction.
@@ -188,39 +207,43 @@ impl Drive<'_> {
 
     /// Does what one verdict says; false if that is nothing.
     fn judge_once(&mut self, direction: Direction) -> Result<bool, Fault> {
-        let (held, out) = match direction {
-            Direction::Inbound => (&mut self.inbound, &mut self.outcome.to_origin),
-            Direction::Outbound => (&mut self.outbound, &mut self.outcome.to_client),
+        let held = match direction {
+            Direction::Inbound => &mut self.inbound,
+            Direction::Outbound => &mut self.outbound,
         };
-        let before = out.len();
-        let may_keep = direction == Direction::Inbound && self.is_connected && self.exchange.is_unoccupied();
-        let unanswered = self.exchange.unanswered();
-        let judged = self.exchange.judge(direction, held);
+        let may_keep = self.is_connected && self.exchange.is_unoccupied();
+        let judged = self.exchange.judge(direction, held, &mut self.edits);
         if let Err(fault) = judged
             && fault.ending != Ending::DropOrigin
         {
-            assert_eq!(self.exchange.judge(direction, held), judged, "a fault is told again");
+            assert_eq!(self.exchange.judge(direction, held, &mut self.edits), judged, "a fault is told again");
         }
+        if judged.is_err_and(|fault| fault.violation == Violation::UnsolicitedBytes) {
+            // A request may wait, or come: which side is looked at first decides whether these bytes answer it.
+            self.is_early = true;
+        }
+        let mut out = Vec::new();
         match judged? {
-            Verdict::Keep(count) => {
-                if may_keep && self.exchange.may_replay() {
-                    self.kept = Some(before);
+            Verdict::Keep(count) => out.extend(held.drain(..count.get())),
+            Verdict::Head(count) => {
+                let section: Vec<u8> = held.drain(..count.get()).collect();
+                self.edits.write(&section, &mut out);
+                assert_eq!(out.len(), self.edits.going_on(section.len()), "what goes on is counted");
+                if direction == Direction::Outbound {
+                    self.look_at_denied(&section);
+                    self.is_mended |= self.edits.mended().next().is_some();
+                    let added = self.edits.added().len();
+                    if added > 0 {
+                        let end = self.outcome.to_client.len() + out.len() - 2;
+                        self.added.push(end - added..end);
+                    }
                 }
-                if direction == Direction::Inbound && self.exchange.unanswered() > unanswered {
-                    self.heads.push(before);
-                }
-                out.extend(held.drain(..count.get()));
             }
-            Verdict::Add(bytes) => {
-                self.added.push(before..before + bytes.len());
-                out.extend(bytes);
-            }
-            Verdict::Drop(count) => {
+            Verdict::Withhold(count) => {
                 let lines: Vec<u8> = held.drain(..count.get()).collect();
-                let are_denied = self.denylist.entries_of(&lines).all(|entry| entry.is_some());
-                assert!(are_denied && lines.ends_with(b"\n"), "only denied lines are dropped, whole");
+                self.is_mended |= direction == Direction::Outbound;
+                assert!(lines.chunks(2).all(|line| line == b"\r\n"), "only empty lines are withheld by themselves");
             }
-            Verdict::Withhold(count) => drop(held.drain(..count.get())),
             Verdict::NeedMore | Verdict::Wait => return Ok(false),
             Verdict::Pass(_) if held.is_empty() => return Ok(false),
             Verdict::Pass(run) => {
@@ -232,24 +255,59 @@ impl Drive<'_> {
                 self.exchange.passed(direction, u64::try_from(count).unwrap_or(u64::MAX));
             }
         }
-        if direction == Direction::Inbound && out.len() > before {
-            // It went to a fresh connection, if the former one was dropped.
-            self.outcome.end = End::Open;
-            self.violation = None;
-            self.dials += usize::from(!self.is_connected);
-            self.is_connected = true;
+        match direction {
+            Direction::Inbound if !out.is_empty() => {
+                let is_head = matches!(judged, Ok(Verdict::Head(_))) && self.edits.section() == Section::Request;
+                self.send_on(&out, is_head, may_keep);
+            }
+            Direction::Inbound => {}
+            Direction::Outbound => self.outcome.to_client.extend(out),
         }
         self.kept = self.kept.filter(|_| self.exchange.may_replay());
         Ok(true)
     }
 
+    /// Sends bytes to the origin, on a fresh connection if there is none.
+    fn send_on(&mut self, bytes: &[u8], is_head: bool, may_keep: bool) {
+        if is_head {
+            self.heads.push(self.received());
+        }
+        if !self.is_connected {
+            self.outcome.to_origin.push(Vec::new());
+            self.is_connected = true;
+        }
+        self.outcome.end = End::Open;
+        self.violation = None;
+        let connection = self.outcome.to_origin.last_mut().expect("there is one");
+        if is_head && may_keep && self.exchange.may_replay() {
+            self.kept = Some(connection.len());
+        }
+        connection.extend_from_slice(bytes);
+    }
+
+    /// What is withheld as denied is a denied line, whole with its continuations.
+    fn look_at_denied(&self, section: &[u8]) {
+        for (entry, range) in self.edits.denied() {
+            let line = &section[range.clone()];
+            let name = line.split(|byte| *byte == b':').next().unwrap_or_default().trim_ascii_end();
+            assert_eq!(self.denylist.entry(name), Some(entry), "only denied lines are dropped");
+            let is_whole = range.start > 0 && section[range.start - 1] == b'\n' && line.ends_with(b"\n");
+            assert!(is_whole && !matches!(section.get(range.end), Some(b' ' | b'\t') | None), "each whole");
+        }
+    }
+
+    /// How many bytes went to the origin.
+    fn received(&self) -> usize {
+        self.outcome.to_origin.iter().map(Vec::len).sum()
+    }
+
     fn end_origin(&mut self, how: OriginEnd) -> Result<(), Fault> {
-        let length = self.outcome.to_origin.len();
-        let kept = self.kept.take().filter(|kept| length - kept <= MAX_REPLAY && self.exchange.may_replay());
-        if let Some(kept) = kept {
-            self.outcome.to_origin.extend_from_within(kept..);
-            self.replayed.push(length..self.outcome.to_origin.len());
-            self.dials += 1;
+        let sent = self.outcome.to_origin.last().map_or(0, Vec::len);
+        let kept = self.kept.take().filter(|kept| sent - kept <= MAX_REPLAY && self.exchange.may_replay());
+        if let (Some(kept), Some(connection)) = (kept, self.outcome.to_origin.last()) {
+            let once_more = connection[kept..].to_vec();
+            self.replayed.push(self.outcome.to_origin.len());
+            self.outcome.to_origin.push(once_more);
             return Ok(());
         }
         self.exchange.response_end(how)?;

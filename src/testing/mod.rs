@@ -1,8 +1,11 @@
 //! What the tests agree on: what happens at the two sockets, and what the proxy must have done.
 
+use crate::http1::Reuse;
+
 pub mod drive;
 pub mod model;
 pub mod operator;
+pub mod otherwise;
 pub mod property;
 pub mod session;
 pub mod vector;
@@ -48,15 +51,16 @@ pub enum End {
     Cut,
     /// The same where a clean FIN would lie (a body until close, a tunnel): a TCP reset.
     Reset,
-    /// The origin's connection was dropped or had ended while no request was waiting; the client keeps its own.
+    /// The origin's connection was dropped or had ended while no request was waiting, or ended with an exchange that was not
+    /// plain; the client keeps its own.
     OriginDropped,
 }
 
 /// What has gone out on both sides after the last step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Every byte sent to the origin, over all its connections.
-    pub to_origin: Vec<u8>,
+    /// Every byte sent to the origin, by connection, in the order in which they were dialled.
+    pub to_origin: Vec<Vec<u8>>,
     /// Every byte of the origin's sent to the client.
     pub to_client: Vec<u8>,
     /// How the exchange stands.
@@ -74,6 +78,14 @@ pub struct Rules {
     pub allow_upgrade: Vec<String>,
     /// The most bytes a head or a trailer section may have.
     pub max_head: usize,
+    /// The most field lines it may have.
+    pub max_fields: usize,
+    /// Whether a bare LF ends a line of a response head.
+    pub allow_bare_lf: bool,
+    /// Lower-case names of the lines that a request's trailer section may have.
+    pub allow_request_trailers: Vec<String>,
+    /// Which requests may follow another on an origin connection.
+    pub reuse_origin: Reuse,
 }
 
 impl Default for Rules {
@@ -83,6 +95,10 @@ impl Default for Rules {
             keep: Vec::new(),
             allow_upgrade: vec!["websocket".into()],
             max_head: 65_536,
+            max_fields: 256,
+            allow_bare_lf: false,
+            allow_request_trailers: Vec::new(),
+            reuse_origin: Reuse::Plain,
         }
     }
 }

@@ -6,26 +6,23 @@
 //! modelled.
 //!
 //! After each step, until nothing moves:
-//! 1. the client's bytes go on as far as they may: a waiting request goes as soon as what it waits for has come;
-//! 2. what the client's side has come to (a broken request, its FIN) takes effect if no earlier answer is due;
+//! 1. the client's bytes go on as far as they may: a request, once nothing is under way, and then its body;
+//! 2. what the two sides have come to (a complete exchange, a broken request, the client's FIN) takes effect;
 //! 3. one piece of the origin's bytes goes on: a head, or what has come of a body.
 
-use std::collections::VecDeque;
-
 use self::body::Body;
-use self::head::{Fault, Framing, RequestHead, ResponseHead, Version};
+use self::exchange::{Answer, Exchange};
+use self::head::Fault;
+use self::request::Request;
 use super::{End, Outcome, Rules, Step};
 
 mod body;
 mod chunked;
+mod edits;
+mod exchange;
 mod head;
-
-/// The most requests sent on and not yet answered.
-const MAX_UNANSWERED: usize = 16;
-/// The most 1xx responses to one request.
-const MAX_INTERIM: usize = 64;
-/// The most bytes of a request that are held so that it can be sent once more.
-const MAX_REPLAY: usize = 65_536;
+mod request;
+mod response;
 
 /// What must have gone out on both sides once these steps have happened.
 #[must_use]
@@ -48,63 +45,44 @@ pub fn outcome_and_fault(rules: &Rules, steps: &[Step]) -> (Outcome, Option<&'st
     (Outcome { to_origin: model.to_origin, to_client: model.to_client, end }, fault)
 }
 
-/// Where requests begin in the bytes of a client that waits for nothing; there only may an origin connection begin.
+/// Where requests begin in the bytes of a client that waits for nothing: each right behind the one before it, so the empty
+/// lines that may stand before its request-line, and do not go inbound, are counted with it.
 #[must_use]
 pub fn request_starts(rules: &Rules, client: &[u8]) -> Vec<usize> {
     let mut starts = vec![0];
     let mut rest = client.to_vec();
-    while let Ok(Some(head)) = head::request(&rest, rules.max_head) {
-        rest.drain(..head.section.end);
-        let complete =
-            head.framing == Framing::Empty || Body::new(head.framing).take(&mut rest, rules).complete == Ok(true);
-        if !complete {
-            break;
+    loop {
+        rest.drain(..head::empty_lines(&rest));
+        let Ok(Some(request)) = request::read(&rest, rules) else { return starts };
+        rest.drain(..request.end);
+        if Body::of_request(request.framing).take(&mut rest, rules).complete != Ok(true) {
+            return starts;
         }
         starts.push(client.len() - rest.len());
     }
-    starts
 }
 
-/// A request whose head has gone on and whose answer is not complete.
-struct Request {
-    /// Its place among the requests of this client.
-    number: usize,
-    method: Vec<u8>,
-    version: Version,
-    /// The members of its Upgrade list, if it has the field.
-    upgrade: Option<Vec<Vec<u8>>>,
-    /// How many 1xx responses it has had.
-    interim: usize,
-    answer: Answer,
-}
-
-enum Answer {
-    /// Its final head has not gone out.
-    Awaited,
-    /// Its final head has; this follows.
-    Body(Body),
-    /// A 101 has: the connection is a tunnel.
-    Switched,
-}
-
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum OriginEnds {
     Finished,
     Reset,
 }
 
-/// The request whose body is still coming, answered or not.
-struct Upload {
-    number: usize,
-    body: Body,
-    broken: Option<Fault>,
+/// The last of the origin connections.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Connection {
+    /// It has ended, or none was dialled yet.
+    Gone,
+    /// It has not carried an exchange.
+    Fresh,
+    /// It has: so it may have been closed already by the time that a request comes to it.
+    Used,
 }
 
 struct Model<'a> {
     rules: &'a Rules,
-    /// The same limits, and nothing denied: requests go on as they are.
-    request_rules: Rules,
-    to_origin: Vec<u8>,
+    /// By connection, in the order in which they were dialled.
+    to_origin: Vec<Vec<u8>>,
     to_client: Vec<u8>,
     /// Bytes of the client that are not yet part of a relayed head or of a body.
     client: Vec<u8>,
@@ -113,17 +91,10 @@ struct Model<'a> {
     origin: Vec<u8>,
     /// Asked in a tunnel only; elsewhere the origin's end takes effect at once.
     origin_ended: bool,
-    unanswered: VecDeque<Request>,
-    upload: Option<Upload>,
-    requests: usize,
-    /// The number of the request after whose answer the client's connection closes.
-    last: Option<usize>,
-    /// Where in `to_origin` the newest request begins, if its origin connection was there before it and has never said a word
-    /// to it: it may have been closed already.
-    stale: Option<usize>,
+    connection: Connection,
+    /// What is under way.
+    exchange: Option<Exchange>,
     draining: bool,
-    /// The fault of a request head that was not relayed.
-    refused: Option<Fault>,
     /// `Open` or `OriginDropped`.
     standing: (End, Option<Fault>),
     end: Option<(End, Option<Fault>)>,
@@ -133,49 +104,36 @@ impl<'a> Model<'a> {
     fn new(rules: &'a Rules) -> Self {
         Self {
             rules,
-            request_rules: Rules { deny: Vec::new(), ..rules.clone() },
             to_origin: Vec::new(),
             to_client: Vec::new(),
             client: Vec::new(),
             client_ended: false,
             origin: Vec::new(),
             origin_ended: false,
-            unanswered: VecDeque::new(),
-            upload: None,
-            requests: 0,
-            last: None,
-            stale: None,
+            connection: Connection::Gone,
+            exchange: None,
             draining: false,
-            refused: None,
             standing: (End::Open, None),
             end: None,
         }
     }
 
     fn take(&mut self, step: &Step) {
-        // A dropped origin connection says nothing more; the next one is dialled for the next request.
-        let origin_speaks = !self.origin_ended && self.standing.0 == End::Open;
+        // A connection that is not there says nothing.
+        let is_connected = self.connection != Connection::Gone;
         match step {
             Step::Client(bytes) if !self.client_ended => self.client.extend_from_slice(bytes),
             Step::ClientEnd => self.client_ended = true,
-            Step::Origin(bytes) if origin_speaks => self.origin.extend_from_slice(bytes),
-            Step::OriginEnd => self.origin_ends(OriginEnds::Finished),
-            Step::OriginReset => self.origin_ends(OriginEnds::Reset),
+            Step::Origin(bytes) if is_connected && !self.origin_ended => self.origin.extend_from_slice(bytes),
+            Step::OriginEnd if is_connected => self.origin_ends(OriginEnds::Finished),
+            Step::OriginReset if is_connected => self.origin_ends(OriginEnds::Reset),
             Step::Drain => self.draining = true,
-            Step::Client(_) | Step::Origin(_) => {}
+            Step::Client(_) | Step::Origin(_) | Step::OriginEnd | Step::OriginReset => {}
         }
     }
 
     fn settle(&mut self) {
-        while self.end.is_none() {
-            if self.relay_inbound() {
-                continue;
-            }
-            self.conclude();
-            if self.end.is_some() || !self.relay_outbound() {
-                break;
-            }
-        }
+        while self.end.is_none() && (self.relay_inbound() || self.conclude() || self.relay_outbound()) {}
     }
 
     /// Sends on what may go of the client's bytes; says whether anything moved.
@@ -183,90 +141,111 @@ impl<'a> Model<'a> {
         if self.client.is_empty() {
             return false;
         }
-        if let Some(upload) = &mut self.upload {
-            // What follows the last request that will be answered has no business at the origin (RFC 9112 §9.6).
-            if upload.broken.is_some() || self.last.is_some_and(|last| last < upload.number) {
-                return false;
+        let Some(exchange) = &mut self.exchange else { return self.relay_request() };
+        let bytes = match (&mut exchange.upload, &exchange.answer) {
+            (Some(_), _) if exchange.broken.is_some() => return false,
+            (Some(upload), _) => {
+                let taken = upload.take(&mut self.client, self.rules);
+                match taken.complete {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        exchange.is_plain &= !upload.is_marked;
+                        exchange.upload = None;
+                    }
+                    Err(fault) => exchange.broken = Some(fault),
+                }
+                taken.bytes
             }
-            let taken = upload.body.take(&mut self.client, &self.request_rules);
-            self.to_origin.extend_from_slice(&taken.bytes);
-            match taken.complete {
-                Ok(false) => {}
-                Ok(true) => self.upload = None,
-                Err(fault) => upload.broken = Some(fault),
+            (None, Answer::Switched) => std::mem::take(&mut self.client),
+            // One at a time; and until it is known whether the protocol is switched, nobody can say what these bytes are.
+            (None, Answer::Awaited | Answer::Body(_) | Answer::Complete) => return false,
+        };
+        self.send_inbound(&bytes);
+        true
+    }
+
+    /// Begins the next exchange, nothing being under way, once its head is whole.
+    fn relay_request(&mut self) -> bool {
+        let empty_lines = head::empty_lines(&self.client);
+        self.client.drain(..empty_lines);
+        match request::read(&self.client, self.rules) {
+            Ok(Some(request)) => {
+                self.client.drain(..request.end);
+                self.begin(request);
+                true
             }
-            return true;
+            Ok(None) => empty_lines > 0,
+            Err(fault) => {
+                self.end = Some((End::Reply(request::reply_status(fault)), Some(fault)));
+                true
+            }
         }
-        if self.is_tunnel() {
-            self.to_origin.append(&mut self.client);
-            return true;
+    }
+
+    fn begin(&mut self, request: Request) {
+        if self.connection == Connection::Gone {
+            self.dial();
         }
-        if self.next_request_waits() {
+        let start = self.to_origin.last().map_or(0, Vec::len);
+        self.send_inbound(&request.bytes);
+        self.exchange = Some(Exchange::new(request, start));
+        self.standing = (End::Open, None);
+    }
+
+    fn dial(&mut self) {
+        self.to_origin.push(Vec::new());
+        self.connection = Connection::Fresh;
+    }
+
+    fn send_inbound(&mut self, bytes: &[u8]) {
+        if let Some(connection) = self.to_origin.last_mut() {
+            connection.extend_from_slice(bytes);
+        }
+    }
+
+    /// What the two sides have come to takes effect; says whether anything did.
+    fn conclude(&mut self) -> bool {
+        let Some(exchange) = &self.exchange else {
+            if self.client_ended {
+                // What is incomplete of a request is discarded.
+                self.end = Some((End::Closed, None));
+            }
+            return self.client_ended;
+        };
+        let is_complete = matches!(exchange.answer, Answer::Complete);
+        let is_switched = matches!(exchange.answer, Answer::Switched);
+        if let Some(fault) = exchange.broken {
+            self.end = Some((exchange.end_if_request_is_broken(), Some(fault)));
+        } else if is_complete && exchange.upload.is_none() {
+            self.finish();
+        } else if is_complete && self.client_ended || is_switched && self.client_ended && self.origin_ended {
+            self.end = Some((End::Closed, None));
+        } else {
             return false;
-        }
-        match head::request(&self.client, self.rules.max_head) {
-            Ok(None) => return false,
-            Ok(Some(head)) => self.relay_request(head),
-            Err(fault) => self.refused = Some(fault),
         }
         true
     }
 
-    fn next_request_waits(&self) -> bool {
-        // RFC 9110 §7.8: until it is known whether the protocol is switched, nobody can say what these bytes are.
-        let undecided = |request: &Request| request.upgrade.is_some() && matches!(request.answer, Answer::Awaited);
-        self.refused.is_some()
-            || self.last.is_some()
-            || self.unanswered.len() >= if self.draining { 1 } else { MAX_UNANSWERED }
-            || self.unanswered.iter().any(undecided)
-    }
-
-    fn relay_request(&mut self, head: RequestHead) {
-        let number = self.requests;
-        self.requests += 1;
-        let is_alone_on_a_used_connection = number > 0 && self.standing.0 == End::Open && self.unanswered.is_empty();
-        self.stale = is_alone_on_a_used_connection.then_some(self.to_origin.len());
-        self.to_origin.extend(self.client.drain(..head.section.end));
-        // A request is carried on a fresh connection if the last one was dropped.
-        self.standing = (End::Open, None);
-        if !head::persists(&head.section, head.version) {
-            self.last = Some(number);
-        }
-        if head.framing != Framing::Empty {
-            self.upload = Some(Upload { number, body: Body::new(head.framing), broken: None });
-        }
-        let upgrade = head::has(&head.section, b"upgrade").then(|| head::list(&head.section, b"upgrade"));
-        let RequestHead { method, version, .. } = head;
-        self.unanswered.push_back(Request { number, method, version, upgrade, interim: 0, answer: Answer::Awaited });
-    }
-
-    /// What the client's side has come to takes effect once every earlier request is answered.
-    fn conclude(&mut self) {
-        let broken = self.upload.as_ref().and_then(|upload| upload.broken.map(|fault| (upload.number, fault)));
-        let Some(first) = self.unanswered.front() else {
-            // Every answer so far is complete.
-            self.end = match (&self.upload, self.refused) {
-                (Some(_), _) if broken.is_some() => Some((End::Closed, broken.map(|(_, fault)| fault))),
-                (None, _) if self.last.is_some() => Some((End::Closed, None)),
-                (None, Some(fault)) => Some((End::Reply(head::reply_status(fault)), Some(fault))),
-                _ if self.client_ended => Some((End::Closed, None)),
-                _ => None,
-            };
-            return;
-        };
-        if let Some((number, fault)) = broken
-            && number == first.number
-        {
-            let end = match &first.answer {
-                Answer::Awaited => End::Reply(400),
-                // Where a clean FIN would look like the end of the message, only a reset shows that it is not.
-                Answer::Body(Body { framing: Framing::UntilClose, .. }) | Answer::Switched => End::Reset,
-                Answer::Body(_) => End::Cut,
-            };
-            self.end = Some((end, Some(fault)));
-        } else if self.is_tunnel() && self.client_ended && self.origin_ended {
+    /// Both messages are whole, or the rest of the request was given up.
+    fn finish(&mut self) {
+        let Some(exchange) = self.exchange.take() else { return };
+        if exchange.closes {
             self.end = Some((End::Closed, None));
+        } else if !exchange.is_plain {
+            self.drop_origin(None);
+        } else if !self.origin.is_empty() {
+            // Nobody asked: these bytes could only be taken for the answer to the next request, which waits still.
+            self.drop_origin(Some("unsolicited_bytes"));
+        } else {
+            self.connection = Connection::Used;
         }
+    }
+
+    /// The client keeps its own connection; the next request dials anew.
+    fn drop_origin(&mut self, fault: Option<Fault>) {
+        self.origin.clear();
+        self.connection = Connection::Gone;
+        self.standing = (End::OriginDropped, fault);
     }
 
     /// Sends on one piece of the origin's bytes; says whether anything moved.
@@ -274,21 +253,14 @@ impl<'a> Model<'a> {
         if self.origin.is_empty() {
             return false;
         }
-        self.stale = None;
-        let Some(first) = self.unanswered.front_mut() else {
-            // Nobody asked: these bytes could only be taken for the answer to the next request.
-            self.origin.clear();
-            self.without_request(Some("unsolicited_bytes"));
+        let Some(exchange) = &mut self.exchange else {
+            self.drop_origin(Some("unsolicited_bytes"));
             return true;
         };
-        match &mut first.answer {
-            Answer::Awaited => match head::response(&self.origin, self.rules.max_head) {
+        match &mut exchange.answer {
+            Answer::Awaited => match exchange.take_head(&mut self.origin, self.draining, self.rules) {
                 Ok(None) => return false,
-                Ok(Some(head)) => {
-                    if let Err(fault) = self.relay_response(&head) {
-                        self.end = Some((End::Reply(502), Some(fault)));
-                    }
-                }
+                Ok(Some(bytes)) => self.to_client.extend_from_slice(&bytes),
                 Err(fault) => self.end = Some((End::Reply(502), Some(fault))),
             },
             Answer::Body(body) => {
@@ -296,136 +268,72 @@ impl<'a> Model<'a> {
                 self.to_client.extend_from_slice(&taken.bytes);
                 match taken.complete {
                     Ok(false) => {}
-                    Ok(true) => self.answered(),
-                    Err(fault) => self.end = Some((End::Cut, Some(fault))),
+                    Ok(true) => {
+                        exchange.is_plain &= !body.is_marked;
+                        exchange.answer = Answer::Complete;
+                    }
+                    Err(fault) => self.end = Some((exchange.end_if_cut(), Some(fault))),
                 }
             }
+            // The rest of the request has nowhere to go.
+            Answer::Complete => self.end = Some((End::Closed, Some("unsolicited_bytes"))),
             Answer::Switched => self.to_client.append(&mut self.origin),
         }
         true
     }
 
-    /// Judges a well-formed response head at the start of the origin's bytes, and sends it on.
-    fn relay_response(&mut self, head: &ResponseHead) -> Result<(), Fault> {
-        let Some(first) = self.unanswered.front_mut() else {
-            return Ok(());
-        };
-        let framing = head::response_framing(head, &first.method)?;
-        let mut visible = true;
-        match head.status {
-            100..200 if first.interim == MAX_INTERIM => return Err("too_many_interim_responses"),
-            101 => {
-                switch(first, head, self.rules)?;
-                first.answer = Answer::Switched;
-            }
-            100..200 => {
-                first.interim += 1;
-                // RFC 9110 §15.2: a 1xx must not be sent to an HTTP/1.0 client.
-                visible = first.version == Version::Http11;
-            }
-            _ => {
-                first.answer = Answer::Body(Body::new(framing));
-                // A client of HTTP/1.0 takes the end of the connection for that of a chunked body.
-                let knows_chunks = first.version == Version::Http11 || framing != Framing::Chunked;
-                if !head.persists() || framing == Framing::UntilClose || !knows_chunks {
-                    self.last = Some(first.number);
-                }
-            }
-        }
-        let is_last = self.draining && head.status >= 200 && self.unanswered.len() == 1;
-        let bytes = if is_last {
-            self.last = self.unanswered.front().map(|only| only.number);
-            head::closing(&self.origin, &head.section, self.rules)
-        } else {
-            head::without_denied(&self.origin, 0, &head.section, self.rules)
-        };
-        self.origin.drain(..head.section.end);
-        if visible {
-            self.to_client.extend_from_slice(&bytes);
-        }
-        if framing == Framing::Empty && head.status >= 200 {
-            self.answered();
-        }
-        Ok(())
-    }
-
-    /// The first unanswered request has been answered.
-    fn answered(&mut self) {
-        let answered = self.unanswered.pop_front().map(|request| request.number);
-        if answered.is_some() && answered == self.last {
-            // The requests behind it get no answer.
-            self.unanswered.clear();
-            self.upload.take_if(|upload| Some(upload.number) != answered);
-        }
-    }
-
     fn origin_ends(&mut self, how: OriginEnds) {
-        if self.standing.0 != End::Open {
-            return;
-        }
-        if let Some(start) = self.stale.take().filter(|start| self.may_go_once_more(*start)) {
-            self.to_origin.extend_from_within(start..);
-            return;
-        }
-        let Some(first) = self.unanswered.front() else { return self.without_request(None) };
-        self.end = match (&first.answer, how) {
+        let Some(exchange) = &self.exchange else { return self.drop_origin(None) };
+        self.end = match (&exchange.answer, how) {
+            (Answer::Awaited, _) if self.may_go_once_more(exchange) => {
+                self.send_once_more();
+                return;
+            }
+            (Answer::Awaited, _) if self.end_has_gone_on(exchange) => Some((End::Closed, Some("response_missing"))),
             (Answer::Awaited, _) => Some((End::Reply(502), Some("response_missing"))),
-            // RFC 9112 §6.3, 8: here the end of the connection is the end of the message, if it is an orderly one.
-            (Answer::Body(Body { framing: Framing::UntilClose, .. }), OriginEnds::Finished) => {
-                Some((End::Closed, None))
-            }
-            (Answer::Body(Body { framing: Framing::UntilClose, .. }), OriginEnds::Reset) => {
-                Some((End::Reset, Some("response_incomplete")))
-            }
-            (Answer::Body(_), _) => Some((End::Cut, Some("response_incomplete"))),
+            // The rest of the request has nowhere to go.
+            (Answer::Complete, _) => Some((End::Closed, None)),
             (Answer::Switched, OriginEnds::Finished) => {
                 self.origin_ended = true;
-                None
+                return;
             }
-            (Answer::Switched, OriginEnds::Reset) => Some((End::Reset, Some("response_incomplete"))),
+            // RFC 9112 §6.3, 8: here the end of the connection is the end of the message, if it is an orderly one.
+            (Answer::Body(body), OriginEnds::Finished) if body.framing == body::Framing::UntilClose => {
+                Some((End::Closed, None))
+            }
+            (Answer::Body(_) | Answer::Switched, _) => Some((exchange.end_if_cut(), Some("response_incomplete"))),
         };
     }
 
-    /// Whether the request that begins there may be sent once more: it is the only one, what has come of it is still held,
-    /// what has not will still come, and doing it twice is doing it once.
-    fn may_go_once_more(&self, start: usize) -> bool {
-        let is_held = self.to_origin.len() - start <= MAX_REPLAY;
-        let is_cut_short = self.client_ended && self.upload.is_some();
-        // RFC 9110 §9.2.2, and the safe methods of RFC 9110 §9.2.1 among them.
-        let idempotent: [&[u8]; 6] = [b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"];
-        let is_idempotent = |only: &Request| idempotent.contains(&&only.method[..]);
-        self.unanswered.len() == 1 && is_held && !is_cut_short && self.unanswered.iter().all(is_idempotent)
+    /// Whether the request under way may be sent once more: its connection may have been closed before it came, what has
+    /// gone of it is still held, what has not will still come, and doing it twice is doing it once.
+    fn may_go_once_more(&self, exchange: &Exchange) -> bool {
+        let gone = self.to_origin.last().map_or(0, Vec::len) - exchange.start;
+        self.connection == Connection::Used
+            && !self.end_has_gone_on(exchange)
+            && !exchange.is_heard
+            && gone <= exchange::MAX_REPLAY
+            && exchange.is_idempotent()
     }
 
-    /// The origin's connection is of no more use while no request waits: the client keeps its own, unless the rest of
-    /// a request would then have nowhere to go.
-    fn without_request(&mut self, fault: Option<Fault>) {
-        if self.upload.is_some() {
-            self.end = Some((End::Closed, fault));
+    fn send_once_more(&mut self) {
+        let Some(exchange) = &mut self.exchange else { return };
+        let gone = self.to_origin.last().and_then(|bytes| bytes.get(exchange.start..)).unwrap_or_default().to_vec();
+        exchange.start = 0;
+        self.dial();
+        self.send_inbound(&gone);
+    }
+
+    /// Whether the client has ended, and the origin was told: nothing more will be asked. What is incomplete behind the
+    /// request counts for nothing, unless it may be a tunnel's.
+    fn end_has_gone_on(&self, exchange: &Exchange) -> bool {
+        let is_last = exchange.upload.is_some() || exchange.closes || self.draining;
+        let behind = self.client.get(head::empty_lines(&self.client)..).unwrap_or_default();
+        let nothing_waits = if exchange.request.offers.is_empty() {
+            matches!(head::request(behind, self.rules), Ok(None))
         } else {
-            self.standing = (End::OriginDropped, fault);
-        }
+            self.client.is_empty()
+        };
+        self.client_ended && (is_last || nothing_waits)
     }
-
-    fn is_tunnel(&self) -> bool {
-        matches!(self.unanswered.front(), Some(Request { answer: Answer::Switched, .. }))
-    }
-}
-
-/// RFC 9110 §7.8: a server switches only to what the client has offered, and never for an HTTP/1.0 request. We let it
-/// switch only to what the operator allows, for a tunnel carries what we cannot judge.
-fn switch(request: &Request, head: &ResponseHead, rules: &Rules) -> Result<(), Fault> {
-    let mut chosen = head::list(&head.section, b"upgrade");
-    chosen.retain(|protocol| !protocol.is_empty());
-    let offered = request.upgrade.iter().flatten().filter(|protocol| !protocol.is_empty()).collect::<Vec<_>>();
-    let is_allowed =
-        |protocol: &Vec<u8>| rules.allow_upgrade.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(protocol));
-    // Those that are not allowed are not told apart.
-    let asked = |protocol: &Vec<u8>| {
-        offered.contains(&protocol) || (!is_allowed(protocol) && !offered.iter().all(|protocol| is_allowed(protocol)))
-    };
-    if chosen.is_empty() || request.version != Version::Http11 || !chosen.iter().all(asked) {
-        return Err("upgrade_unasked");
-    }
-    if chosen.iter().all(is_allowed) { Ok(()) } else { Err("upgrade_not_allowed") }
 }

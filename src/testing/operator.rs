@@ -8,12 +8,11 @@ use crate::config::Config;
 use crate::http1::Denylist;
 
 /// Names that carry framing or the connection itself.
-const PROTECTED: [&str; 9] = [
+const PROTECTED: [&str; 8] = [
     "connection",
     "content-length",
     "transfer-encoding",
     "trailer",
-    "upgrade",
     "te",
     "sec-websocket-key",
     "sec-websocket-accept",
@@ -132,8 +131,11 @@ fn written(config: &Config) -> Vec<String> {
     flags.push(format!("--upstream={}", config.upstream));
     flags.extend(config.admin.as_ref().map(|admin| format!("--admin={admin}")));
     flags.extend(config.access_log.then(|| "--access-log".to_owned()));
-    flags.extend(config.dry_run.then(|| "--dry-run".to_owned()));
+    flags.extend(config.policy.dry_run.then(|| "--dry-run".to_owned()));
     flags.push(format!("--max-head={}B", config.policy.max_head));
+    flags.push(format!("--max-fields={}", config.policy.max_fields));
+    flags.extend(config.policy.allow_bare_lf.then(|| "--allow-bare-lf".to_owned()));
+    flags.push(format!("--reuse-origin={:?}", config.policy.reuse).to_lowercase());
     flags.push(format!("--workers={}", config.workers));
     flags.extend(config.max_connections.map(|number| format!("--max-connections={number}")));
     flags
@@ -144,11 +146,14 @@ fn is_read_again(config: &Config, arguments: &[&str], variables: &[(&str, &str)]
     let again = parse(&written.iter().map(String::as_str).collect::<Vec<_>>(), &[])?.ok_or("it prints something")?;
     let settings = |config: &Config| {
         let Config { listen, upstream, admin, timeouts, drain, workers, max_connections, .. } = config.clone();
-        let Config { access_log, dry_run, .. } = config;
+        let (access_log, dry_run) = (config.access_log, config.policy.dry_run);
         let addresses = (listen, upstream, admin);
         format!(
             "{:?}",
-            (addresses, timeouts, drain, workers, max_connections, config.policy.max_head, access_log, dry_run)
+            (
+                (addresses, timeouts, drain, workers, max_connections, access_log, dry_run),
+                (config.policy.max_head, config.policy.max_fields, config.policy.allow_bare_lf, config.policy.reuse),
+            )
         )
     };
     equal("what was written out", &settings(&again), &settings(config))?;

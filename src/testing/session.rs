@@ -7,10 +7,10 @@
 //! fail, hang, and work again; `T`: time passes, more than any limit; `I` and `K`: the proxy is told to end, idle clients
 //! at once, and everything at once.
 
-mod bench;
+pub(super) mod bench;
 #[cfg(test)]
 mod tests;
-mod wire;
+pub(super) mod wire;
 
 use std::collections::BTreeSet;
 
@@ -18,6 +18,7 @@ use self::bench::{Bench, CONFIG, COUNTERS, rules};
 use self::wire::{Far, Side};
 use super::property;
 use super::{End, Rules, Step, drive, model};
+use crate::http1::Reuse;
 use crate::proxy::handle::Closing;
 
 /// What happens to a session.
@@ -139,23 +140,60 @@ fn in_trouble(events: &[Event]) -> Result<(), String> {
     let replays = COUNTERS.with(|counters| counters.replays.value()) - before;
     let origins = bench.worker.upstream.origins.borrow();
     let received: Vec<_> = origins.iter().map(|far| far.borrow().received.clone()).collect();
-    let starts = model::request_starts(&rules(), &bench.from_client);
-    let mut inbound = inbound(&bench.from_client, &starts, &received, replays);
+    // Whether an offer was taken up may be hidden: the client takes nothing.
+    let with_tunnel = relayed(&bench, &received, replays, true);
+    with_tunnel.or_else(|_| relayed(&bench, &received, replays, false))
+}
+
+/// The origin received what the client has sent, and the client what it was answered; where a tunnel was offered, one began.
+fn relayed(bench: &Bench, received: &[Vec<u8>], replays: u64, has_tunnel: bool) -> Result<(), String> {
+    let requests = requests(&bench.from_client, has_tunnel);
+    let goes_inbound = requests.concat();
+    let mut inbound = inbound(&requests, received, replays);
     if inbound.is_empty() {
         return Err(format!("the origin's bytes are not the client's: {received:?}"));
     }
     // What the origin says may answer requests that have not reached it yet.
-    let windows = bench.from_client.windows(4).enumerate();
+    let windows = goes_inbound.windows(4).enumerate();
     inbound.extend(windows.filter(|(_, bytes)| *bytes == b"\r\n\r\n").map(|(at, _)| at + 4));
     let client = bench.client.borrow();
+    let origins = bench.worker.upstream.origins.borrow();
     let has_finished = origins.last().is_some_and(|far| far.borrow().has_finished_and_was_read());
-    let mut held = inbound.iter().map(|end| outbound(&bench.from_client[..*end], &client, has_finished));
+    let mut held = inbound.iter().map(|end| outbound(&goes_inbound[..*end], &client, has_finished));
     held.clone().find(Result::is_ok).or_else(|| held.next()).unwrap_or(Ok(()))
 }
 
-/// How much of the client's bytes, in which requests begin there, may have gone to origin connections that received these. Some
-/// requests were sent once more, at most so many: a dial for one may fail.
-fn inbound(from_client: &[u8], starts: &[usize], received: &[Vec<u8>], replays: u64) -> BTreeSet<usize> {
+/// What goes on of each request of a client, were each answered; the last perhaps in part. With a tunnel, one begins where it is offered
+/// first.
+fn requests(from_client: &[u8], has_tunnel: bool) -> Vec<Vec<u8>> {
+    let rules = Rules { reuse_origin: Reuse::Never, ..rules() };
+    let mut steps = vec![Step::Client(from_client.to_vec())];
+    loop {
+        let gone = model::outcome(&rules, &steps).to_origin;
+        let offers =
+            gone.last().is_some_and(|request| request.to_ascii_lowercase().windows(9).any(|at| at == b"\nupgrade:"));
+        let answer = if offers && has_tunnel {
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
+        } else {
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+        };
+        steps.push(Step::Origin(answer.into()));
+        let with_answer = model::outcome(&rules, &steps).to_origin;
+        if with_answer == gone || (offers && has_tunnel) {
+            return with_answer;
+        }
+    }
+}
+
+/// How much of these requests may have gone to origin connections that received that. Some were sent once more, at most so
+/// many: a dial for one may fail.
+fn inbound(requests: &[Vec<u8>], received: &[Vec<u8>], replays: u64) -> BTreeSet<usize> {
+    let from_client = &*requests.concat();
+    let ends = requests.iter().scan(0, |end, request| {
+        *end += request.len();
+        Some(*end)
+    });
+    let starts: Vec<usize> = std::iter::once(0).chain(ends).collect();
     let idempotent = ["GET ", "HEAD ", "OPTIONS ", "TRACE ", "PUT ", "DELETE "];
     let may_be_replayed = |start: &usize| {
         let request = from_client[*start..].trim_ascii_start();
@@ -178,9 +216,11 @@ fn inbound(from_client: &[u8], starts: &[usize], received: &[Vec<u8>], replays: 
 fn outbound(inbound: &[u8], client: &Far, origin_has_finished: bool) -> Result<(), String> {
     // A line of ours may have made a head longer than the limit.
     let rules = Rules { max_head: rules().max_head + 64, ..rules() };
-    let steps =
-        [Step::Client(inbound.to_vec()), Step::Origin(client.received.clone()), Step::ClientEnd, Step::OriginEnd];
-    let before_end = model::outcome(&rules, &steps[..3]);
+    // Byte by byte, so that each request goes before the answer to it comes.
+    let answers = client.received.iter().map(|byte| Step::Origin(vec![*byte]));
+    let mut steps: Vec<Step> = std::iter::once(Step::Client(inbound.to_vec())).chain(answers).collect();
+    steps.push(Step::ClientEnd);
+    let before_end = model::outcome(&rules, &steps);
     let Some(rest) = client.received.strip_prefix(&*before_end.to_client) else {
         return Err(format!("the client's bytes would not pass as they are: {:?}", client.received));
     };
@@ -194,8 +234,17 @@ fn outbound(inbound: &[u8], client: &Far, origin_has_finished: bool) -> Result<(
             String::from_utf8_lossy(&before_end.to_client)
         ));
     }
-    let ends_with_the_connection =
-        before_end.end == End::Open && model::outcome(&rules, &steps).end == End::Closed && rest.is_empty();
+    // A reset is told from an end only where the connection's end is the message's.
+    let mut ends_by = |last| {
+        steps.push(last);
+        let end = model::outcome(&rules, &steps).end;
+        steps.pop();
+        end
+    };
+    let ends_with_the_connection = before_end.end == End::Open
+        && rest.is_empty()
+        && ends_by(Step::OriginEnd) == End::Closed
+        && ends_by(Step::OriginReset) == End::Reset;
     if ends_with_the_connection
         && client.seen == Side::Finished
         && client.sending != Side::Reset

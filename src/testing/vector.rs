@@ -8,18 +8,21 @@
 //! vector: a-unique-name-in-kebab-case
 //! row: request: the row of the contract that this covers
 //! rule: RFC 9112 §6.3
-//! options: deny=x-foo,x-bar* keep=x-bar-a allow-upgrade=foo max-head=512     (optional)
+//! options: deny=x-foo,x-bar* keep=x-bar-a allow-upgrade=foo max-head=512     (optional; see below)
 //! client:                              a step; also: origin:
 //!     GET / HTTP/1.1\r\n
 //!     Host: a\r\n\r\n
 //! client ends                          a step; also: origin ends, origin resets, drain
-//! to origin: same                      all that the client has sent; or: nothing; or a block
+//! to origin: same                      all that the client has sent; or: nothing; or a block; over all connections
 //! to client: same                      all that the origin has sent; or: nothing; or a block
 //! end: open                            or: closed, reply 400, cut, reset, origin dropped
+//! dials: 2                             how many origin connections received bytes (optional)
 //! error: no_host                       the name of the broken rule (optional)
 //! ```
 //!
-//! The names after `deny=` and `allow-upgrade=` come on top of the default ones, as they do on the command line.
+//! The other options are `max-fields=N`, `allow-bare-lf=true`, `allow-request-trailers=a,b` and
+//! `reuse-origin=plain|bodyless|never`. The names after `deny=` and `allow-upgrade=` come on top of the default ones,
+//! as they do on the command line.
 //! Escapes in a block: `\r`, `\n`, `\t`, `\0`, `\\`, `\s` (a space), `\xNN`; `{text*COUNT}` repeats the text, and a
 //! `{` is written `\x7b`.
 
@@ -28,18 +31,24 @@ use std::iter::Peekable;
 use std::str::Lines;
 
 use super::{End, Rules, Step};
+use crate::http1::Reuse;
 
 /// What a vector may name as its error: each rule that can be broken, once.
-pub const ERRORS: [&str; 33] = [
+pub const ERRORS: [&str; 38] = [
+    "method_case",
+    "underscore_in_name",
     "no_host",
     "many_hosts",
+    "invalid_host",
+    "connection_names_framing",
     "content_length_and_transfer_encoding",
+    "content_length_repeated",
     "content_length_malformed",
     "content_lengths_differ",
-    "transfer_encoding_not_chunked_last",
     "transfer_encoding_in_http_1_0",
-    "transfer_encoding_forbidden",
-    "content_length_forbidden",
+    "transfer_encoding_unsupported",
+    "transfer_encoding_malformed",
+    "trailer_not_allowed",
     "bare_lf",
     "bare_cr",
     "control_byte",
@@ -84,12 +93,14 @@ pub struct Vector {
     pub rules: Rules,
     /// What happens, in this order.
     pub steps: Vec<Step>,
-    /// What the origin must have received.
+    /// What the origin must have received: of all its connections together, in the order in which they were dialled.
     pub to_origin: Vec<u8>,
     /// What the client must have received of the origin.
     pub to_client: Vec<u8>,
     /// How the exchange must stand.
     pub end: End,
+    /// How many origin connections must have received a byte, if the vector says so.
+    pub dials: Option<usize>,
     /// The name of the broken rule, if the vector gives one.
     pub error: Option<String>,
 }
@@ -166,6 +177,7 @@ struct Draft {
     to_origin: Option<Expected>,
     to_client: Option<Expected>,
     end: Option<End>,
+    dials: Option<usize>,
     error: Option<String>,
 }
 
@@ -181,6 +193,7 @@ impl Draft {
             to_origin: None,
             to_client: None,
             end: None,
+            dials: None,
             error: None,
         }
     }
@@ -201,6 +214,7 @@ impl Draft {
             ("to origin", Some(text)) => set(&mut self.to_origin, expected(text, reader)?)?,
             ("to client", Some(text)) => set(&mut self.to_client, expected(text, reader)?)?,
             ("end", Some(text)) => set(&mut self.end, end(text)?)?,
+            ("dials", Some(text)) => set(&mut self.dials, number(text)?)?,
             ("error", Some(text)) if ERRORS.contains(&text) => {
                 set(&mut self.error, text.to_owned())?;
             }
@@ -240,6 +254,7 @@ impl Draft {
             steps: self.steps,
             to_origin,
             to_client,
+            dials: self.dials,
             error: self.error,
         })
     }
@@ -275,13 +290,28 @@ fn options(text: &str) -> Result<Rules, String> {
             "deny" => rules.deny.extend(names),
             "keep" => rules.keep.extend(names),
             "allow-upgrade" => rules.allow_upgrade.extend(names),
-            "max-head" => {
-                rules.max_head = value.parse().map_err(|_| format!("not a number: {value}"))?;
-            }
+            "max-head" => rules.max_head = number(value)?,
+            "max-fields" => rules.max_fields = number(value)?,
+            "allow-bare-lf" => rules.allow_bare_lf = value.parse().map_err(|_| format!("not a bool: {value}"))?,
+            "allow-request-trailers" => rules.allow_request_trailers.extend(names),
+            "reuse-origin" => rules.reuse_origin = reuse(value)?,
             _ => return Err(format!("no such option: {key}")),
         }
     }
     Ok(rules)
+}
+
+fn reuse(text: &str) -> Result<Reuse, String> {
+    match text {
+        "plain" => Ok(Reuse::Plain),
+        "bodyless" => Ok(Reuse::Bodyless),
+        "never" => Ok(Reuse::Never),
+        _ => Err(format!("plain, bodyless or never, not: {text}")),
+    }
+}
+
+fn number(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| format!("not a number: {text}"))
 }
 
 fn expected(text: &str, reader: &mut Reader<'_>) -> Result<Expected, String> {
@@ -382,6 +412,8 @@ mod tests {
             ("vector: a\nrow: request: x\nrow: request: x\n", 3),
             ("vector: a\nclient:\nend: open\n", 2),
             ("vector: a\nerror: unheard_of\n", 2),
+            ("vector: a\ndials: two\n", 2),
+            ("vector: a\noptions: reuse-origin=always\n", 2),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.starts_with(&format!("line {line}: ")), "{error}");

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use crate::http1::Mended;
+use crate::ops::counters::place;
 use crate::ops::reason::{Reason, Side};
 
 /// Lines of one side and reason within a window.
@@ -10,6 +12,9 @@ const MOST_LINES: u32 = 10;
 
 /// How long those are counted.
 const WINDOW: Duration = Duration::from_secs(10);
+
+/// How long a rule by which messages are mended is told of once.
+const MENDED_WINDOW: Duration = Duration::from_secs(60);
 
 /// Names of denied lines that are told of: a prefix covers as many as an origin makes up.
 const MOST_NAMES: usize = 256;
@@ -19,6 +24,8 @@ pub(super) struct Limiter {
     windows: Vec<Window>,
     /// Names that were told of, in lower case; at most [`MOST_NAMES`].
     told: BTreeSet<Box<[u8]>>,
+    /// When each rule by which messages are mended was last told of.
+    mended: [Option<Instant>; Mended::ALL.len()],
 }
 
 struct Window {
@@ -31,7 +38,7 @@ struct Window {
 
 impl Limiter {
     pub(super) const fn new() -> Self {
-        Self { windows: Vec::new(), told: BTreeSet::new() }
+        Self { windows: Vec::new(), told: BTreeSet::new(), mended: [None; Mended::ALL.len()] }
     }
 
     /// Tells whether another line may be written. If not, it is counted.
@@ -58,6 +65,16 @@ impl Limiter {
         self.told.len() < MOST_NAMES && self.told.insert(name.to_ascii_lowercase().into())
     }
 
+    /// Tells whether a rule by which messages are mended was not told of for a while. If so, it is now.
+    pub(super) fn is_first_in_a_while(&mut self, rule: Mended, now: Instant) -> bool {
+        let place = place(Mended::ALL, &rule);
+        let is_first = self.mended[place].is_none_or(|last| now.duration_since(last) >= MENDED_WINDOW);
+        if is_first {
+            self.mended[place] = Some(now);
+        }
+        is_first
+    }
+
     /// Closes the windows that have ended, or all, and tells how many lines each left out, if any.
     pub(super) fn left_out(&mut self, now: Instant, of_all: bool) -> Vec<(Side, Reason, u64)> {
         let has_ended = |window: &mut Window| of_all || now.duration_since(window.begun) >= WINDOW;
@@ -71,6 +88,16 @@ mod tests {
     use super::*;
 
     const REASON: Reason = Reason::HttpRequestError;
+
+    #[test]
+    fn each_rule_of_mending_is_told_of_once_a_minute() {
+        let mut limiter = Limiter::new();
+        let begun = Instant::now();
+        assert!(limiter.is_first_in_a_while(Mended::Fold, begun));
+        assert!(!limiter.is_first_in_a_while(Mended::Fold, begun + MENDED_WINDOW.mul_f32(0.99)));
+        assert!(limiter.is_first_in_a_while(Mended::BothLengths, begun));
+        assert!(limiter.is_first_in_a_while(Mended::Fold, begun + MENDED_WINDOW));
+    }
 
     #[test]
     fn each_side_and_reason_has_ten_lines_a_window_and_the_rest_is_told() {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::request::{As, Request};
 use super::telltale;
-use crate::http1::{Denylist, Direction, Exchange, OriginEnd, Policy, Run, Upgrades, Verdict, Violation};
+use crate::http1::edits::Section;
+use crate::http1::{Denylist, Direction, Edits, Exchange, OriginEnd, Policy, Run, Upgrades, Verdict, Violation};
 use crate::net::address::Address;
 use crate::ops::client::Connection;
 
@@ -134,30 +135,19 @@ impl Answer {
 
     /// Takes note of what was said so far. Tells whether that is all.
     fn follow(&mut self, exchange: &mut Exchange<'_>, held: &mut Vec<u8>) -> Result<bool, Violation> {
-        let mut is_in_body = !self.body.is_empty();
+        let mut edits = Edits::default();
         loop {
-            if exchange.unanswered() == 0 {
+            if !exchange.is_under_way() {
                 return Ok(true);
             }
-            let verdict = exchange.judge(Direction::Outbound, held);
-            if let Some(status) = exchange.take_status() {
-                self.statuses.push(status);
-                is_in_body = false;
-            }
+            let verdict = exchange.judge(Direction::Outbound, held, &mut edits);
             match verdict.map_err(|fault| fault.violation)? {
-                Verdict::Keep(count) if is_in_body => self.keep_body(held.drain(..count.get())),
-                Verdict::Keep(count) => {
-                    let lines: Vec<u8> = held.drain(..count.get()).collect();
-                    is_in_body = lines.ends_with(b"\r\n\r\n") || lines == b"\r\n";
-                    let telling =
-                        lines.split_inclusive(|byte| *byte == b'\n').filter(|line| telltale::is_in_line(line));
-                    telling.for_each(|line| self.note(line));
+                Verdict::Keep(count) => self.keep_body(held.drain(..count.get())),
+                Verdict::Head(count) => {
+                    let section: Vec<u8> = held.drain(..count.get()).collect();
+                    self.read(&section, &edits);
                 }
                 Verdict::Withhold(count) => drop(held.drain(..count.get())),
-                Verdict::Drop(count) => {
-                    let lines: Vec<u8> = held.drain(..count.get()).collect();
-                    lines.split_inclusive(|byte| *byte == b'\n').for_each(|line| self.note(line));
-                }
                 // A tunnel: what is said in it is not ours to hear.
                 Verdict::Pass(_) if self.statuses.last() == Some(&101) => {
                     held.clear();
@@ -172,7 +162,24 @@ impl Answer {
                     self.keep_body(held.drain(..count));
                     exchange.passed(Direction::Outbound, u64::try_from(count).unwrap_or(u64::MAX));
                 }
-                Verdict::NeedMore | Verdict::Wait | Verdict::Add(_) => return Ok(false),
+                Verdict::NeedMore | Verdict::Wait => return Ok(false),
+            }
+        }
+    }
+
+    /// Takes note of a head, or of a trailer section, which is a part of the body too.
+    fn read(&mut self, section: &[u8], edits: &Edits) {
+        if let Section::Response(status) = edits.section() {
+            self.statuses.push(status);
+        } else {
+            self.keep_body(section.iter().copied());
+        }
+        let mut at = 0;
+        for line in section.split_inclusive(|byte| *byte == b'\n') {
+            let is_denied = edits.denied().any(|(_, range)| range.contains(&at));
+            at += line.len();
+            if is_denied || telltale::is_in_line(line) {
+                self.note(line);
             }
         }
     }
@@ -227,15 +234,15 @@ fn policy() -> Policy {
 
 /// Has the core know what was asked.
 fn follow_request(exchange: &mut Exchange<'_>, mut bytes: &[u8]) {
+    let mut edits = Edits::default();
     while !bytes.is_empty() {
-        let count = match exchange.judge(Direction::Inbound, bytes) {
-            Ok(Verdict::Keep(count)) => count.get(),
+        let count = match exchange.judge(Direction::Inbound, bytes, &mut edits) {
+            Ok(Verdict::Keep(count) | Verdict::Head(count)) => count.get(),
             Ok(Verdict::Pass(_)) => {
                 exchange.passed(Direction::Inbound, u64::try_from(bytes.len()).unwrap_or(u64::MAX));
                 bytes.len()
             }
-            Ok(Verdict::NeedMore | Verdict::Wait | Verdict::Drop(_) | Verdict::Withhold(_) | Verdict::Add(_))
-            | Err(_) => return,
+            Ok(Verdict::NeedMore | Verdict::Wait | Verdict::Withhold(_)) | Err(_) => return,
         };
         bytes = bytes.get(count..).unwrap_or_default();
     }

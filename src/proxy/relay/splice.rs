@@ -5,15 +5,15 @@ use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 
-use super::{Ends, Relay, Rest, narrow, widen};
+use super::{Ends, Relay, Rest, Window, narrow, widen};
 use crate::config::Config;
-use crate::http1::{Direction, Run, Verdict};
+use crate::http1::{Direction, Edits, Run, Verdict};
 use crate::net::dial::Dial;
 use crate::net::pipe::{Pipe, is_refusal};
 use crate::net::stream::Transport;
 use crate::ops::counters::Path;
 use crate::proxy::followed::Followed;
-use crate::proxy::memory::Memory;
+use crate::proxy::memory::{HEADROOM, Memory};
 use crate::proxy::worker::Worker;
 
 /// A pipe filled with fewer bytes was not worth its system calls.
@@ -32,10 +32,11 @@ impl Relay {
         context: &mut Context<'_>,
         worker: &Worker<D>,
         followed: &mut Followed,
+        edits: &mut Edits,
         ends: &mut Ends<'_, D::Stream>,
     ) -> Option<Rest> {
-        let sink = ends.sink.as_deref_mut()?;
         loop {
+            let sink = ends.sink.as_deref_mut()?;
             let before = self.unwritten();
             let drained = self.drain(context, &worker.memory, sink);
             *ends.moved |= self.unwritten() < before;
@@ -47,8 +48,12 @@ impl Relay {
             if !self.is_bulky || !self.held.is_empty() {
                 return None;
             }
+            ends.source.as_ref()?.in_kernel()?;
+            if let Some(rest) = ends.pause(context) {
+                return Some(rest);
+            }
             let source = ends.source.as_ref()?.in_kernel()?;
-            let most = match followed.exchange.judge(direction, &[]) {
+            let most = match followed.exchange.judge(direction, &[], edits) {
                 Ok(Verdict::Pass(Run::Exactly(left))) => left.get(),
                 Ok(Verdict::Pass(Run::UntilEof)) => u64::MAX,
                 Ok(_) | Err(_) => return None,
@@ -105,10 +110,13 @@ impl Relay {
 
     fn take_back(&mut self, memory: &Memory, pipe: &mut Pipe) -> Poll<io::Result<()>> {
         memory.renounce_pipes();
-        let mut taken = BytesMut::from(&*pipe.take_back()?);
-        taken.extend_from_slice(&self.held);
-        self.judged += narrow(taken.len() - self.held.len());
-        self.held = taken;
+        let taken = pipe.take_back()?;
+        let mut held = BytesMut::from(&[0; HEADROOM][..]);
+        held.extend_from_slice(&taken);
+        held.extend_from_slice(self.held.get(self.window.start()..).unwrap_or_default());
+        let judged = taken.len() + widen(self.window.judged - self.window.start);
+        self.window = Window { judged: narrow(HEADROOM + judged), ..Window::at(HEADROOM) };
+        self.held = held;
         Poll::Ready(Ok(()))
     }
 }
@@ -122,6 +130,7 @@ mod tests {
 
     use tokio::sync::Semaphore;
 
+    use super::super::MOST_READS;
     use super::*;
     use crate::http1::Exchange;
     use crate::net::address::Address;
@@ -152,9 +161,11 @@ mod tests {
         let mut relay = Relay { pipe: Some(pipe), ..Relay::default() };
         let mut splice = async |relay: &mut Relay| {
             let mut moved = false;
-            let ends = &mut Ends { source: Some(&mut source), sink: Some(&mut sink), moved: &mut moved };
+            let ends =
+                &mut Ends { source: Some(&mut source), sink: Some(&mut sink), moved: &mut moved, reads: MOST_READS };
             let rest = poll_fn(|context| {
-                Poll::Ready(relay.splice(Direction::Outbound, context, &worker, &mut followed, ends))
+                let edits = &mut Edits::default();
+                Poll::Ready(relay.splice(Direction::Outbound, context, &worker, &mut followed, edits, ends))
             });
             (rest.await.is_some(), moved)
         };
@@ -180,8 +191,9 @@ mod tests {
         sender.write_all(b"hello").expect("room");
         let mut pipe = Pipe::open().expect("a pipe");
         poll_fn(|context| pipe.poll_fill(context, &source, u64::MAX)).await.expect("bytes");
-        let mut relay = Relay { held: BytesMut::from(&b", world"[..]), judged: 7, ..Relay::default() };
+        let window = Window { start: 1, judged: 8, kept: None };
+        let mut relay = Relay { held: BytesMut::from(&b"-, world"[..]), window, ..Relay::default() };
         assert!(relay.take_back(&Memory::new(1), &mut pipe).is_ready());
-        assert_eq!((&*relay.held, relay.unwritten()), (&b"hello, world"[..], 12));
+        assert_eq!((&relay.held[HEADROOM..], relay.unwritten()), (&b"hello, world"[..], 12));
     }
 }

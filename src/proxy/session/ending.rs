@@ -121,17 +121,11 @@ impl<D: Dial> Session<D> {
             Poll::Pending => None,
             Poll::Ready(Err(_)) => Some(Stage::Gone),
             Poll::Ready(Ok(())) if is_over || self.client_reading == Side::Ended => Some(Stage::Gone),
-            Poll::Ready(Ok(())) if self.is_safely_closed() => Some(Stage::Gone),
             Poll::Ready(Ok(())) => match self.client.shut_down_write() {
                 Ok(()) => Some(Stage::Lingering),
                 Err(_) => Some(Stage::Gone),
             },
         }
-    }
-
-    /// Tells whether a plain close will do: who said that it sends no more, and did not, cannot turn it into a reset.
-    pub(super) fn is_safely_closed(&self) -> bool {
-        self.followed.exchange.is_last_of_client() && self.inbound.unjudged().is_empty() && !self.client.has_unread()
     }
 
     pub(super) fn linger(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {

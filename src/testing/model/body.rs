@@ -1,15 +1,28 @@
 //! A message body in the plain model: what of it may go on, and where it ends (RFC 9112 §6.3).
 
 use super::super::Rules;
-use super::chunked;
-use super::head::{self, Fault, Framing};
+use super::head::{Fault, Manner, Section};
+use super::{chunked, edits};
+
+/// How a message body ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    Empty,
+    Length(u64),
+    Chunked,
+    UntilClose,
+}
 
 /// A message body, with all that has come of it.
 pub(super) struct Body {
     pub(super) framing: Framing,
+    /// Strict: a request's.
+    manner: Manner,
     come: Vec<u8>,
     /// So much of `come` has been looked at and sent on.
     sent: usize,
+    /// Whether there is something in it for which its exchange is not plain.
+    pub(super) is_marked: bool,
 }
 
 /// What may go on of a body, and whether it is complete then.
@@ -19,8 +32,17 @@ pub(super) struct Taken {
 }
 
 impl Body {
-    pub(super) fn new(framing: Framing) -> Self {
-        Self { framing, come: Vec::new(), sent: 0 }
+    pub(super) fn of_request(framing: Framing) -> Self {
+        Self { framing, manner: Manner::Strict, come: Vec::new(), sent: 0, is_marked: false }
+    }
+
+    pub(super) fn of_response(framing: Framing) -> Self {
+        Self { manner: Manner::Gentle, ..Self::of_request(framing) }
+    }
+
+    /// Whether a byte of it has come.
+    pub(super) fn has_begun(&self) -> bool {
+        !self.come.is_empty()
     }
 
     /// Takes what belongs to the body off the front of `pending`.
@@ -42,14 +64,26 @@ impl Body {
     }
 
     fn take_chunked(&mut self, pending: &mut Vec<u8>, rules: &Rules) -> Taken {
-        let chunked::Chunked { passed, trailer } = chunked::read(&self.come, rules.max_head);
-        let mut bytes = self.send_up_to(passed);
-        let complete = trailer.map(|section| {
-            section.is_some_and(|section| {
-                bytes.extend(head::without_denied(&self.come, passed, &section, rules));
-                *pending = self.come.split_off(section.end);
-                true
-            })
+        let read = chunked::read(&self.come, self.manner, rules);
+        let mut bytes = self.send_up_to(read.passed);
+        let is_extended = self.manner == Manner::Strict && read.is_extended;
+        let complete = read.trailer.and_then(|section| {
+            let Some(section) = section else { return Ok(false) };
+            let withheld = match self.manner {
+                Manner::Strict => {
+                    allowed(&section, rules)?;
+                    self.is_marked = is_extended || !section.fields.is_empty();
+                    Vec::new()
+                }
+                Manner::Gentle | Manner::GentleWithBareLf => {
+                    let mends = edits::mends(&section);
+                    self.is_marked = !mends.is_empty();
+                    [mends, edits::denied(&section, None, rules)].concat()
+                }
+            };
+            bytes.extend(edits::without(&self.come, read.passed..section.end, &withheld));
+            *pending = self.come.split_off(section.end);
+            Ok(true)
         });
         Taken { bytes, complete }
     }
@@ -59,4 +93,10 @@ impl Body {
         self.sent = end;
         bytes
     }
+}
+
+/// Some servers take the lines of a request's trailer section for the next request, or its fields for those of the next.
+fn allowed(section: &Section, rules: &Rules) -> Result<(), Fault> {
+    let is_allowed = |name: &[u8]| rules.allow_request_trailers.iter().any(|allowed| allowed.as_bytes() == name);
+    if section.fields.iter().all(|field| is_allowed(&field.name)) { Ok(()) } else { Err("trailer_not_allowed") }
 }

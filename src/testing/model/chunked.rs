@@ -1,9 +1,11 @@
 //! The chunked coding (RFC 9112 §7.1) of the plain model: a recursive descent over all the bytes of a body so far.
 //!
 //! The cursor stops at the first byte that cannot stand there, or at the end of what has come. Either way every byte
-//! before it is part of well-formed framing and goes on; only the trailer section is held until it is whole.
+//! before it is part of well-formed framing and goes on; but a line that may be the last chunk's, which would make the
+//! message complete, is held until the trailer section behind it is whole.
 
-use super::head::{self, Fault, MAX_LENGTH, Section};
+use super::super::Rules;
+use super::head::{self, Fault, MAX_LENGTH, Manner, Section};
 
 /// The most hex digits in a chunk-size: as many as a 64-bit number has.
 const MAX_SIZE_DIGITS: usize = 16;
@@ -12,23 +14,25 @@ const MAX_EXTENSION: usize = 4096;
 
 /// What is known of a chunked body.
 pub(super) struct Chunked {
-    /// So many bytes go on as they are; the trailer section, if it is whole, begins there.
+    /// So many bytes go on as they are; the last chunk's line, if it has come, begins there.
     pub(super) passed: usize,
     /// The trailer section, which ends the body.
     pub(super) trailer: Result<Option<Section>, Fault>,
+    /// Whether a chunk has an extension.
+    pub(super) is_extended: bool,
 }
 
 /// Reads a chunked body from its first byte.
-pub(super) fn read(bytes: &[u8], max_head: usize) -> Chunked {
-    let mut cursor = Cursor { bytes, at: 0, line_limit: usize::MAX };
+pub(super) fn read(bytes: &[u8], manner: Manner, rules: &Rules) -> Chunked {
+    let mut cursor = Cursor { bytes, manner, at: 0, held: None, line_limit: usize::MAX, is_extended: false };
     let stop = cursor.chunks();
-    let passed = cursor.at;
+    let passed = cursor.held.unwrap_or(cursor.at);
     let trailer = match stop {
-        Ok(()) => head::section(bytes, passed, passed.saturating_add(max_head)),
+        Ok(()) => head::section(bytes, cursor.at, cursor.at.saturating_add(rules.max_head), rules.max_fields, manner),
         Err(Stop::More) => Ok(None),
         Err(Stop::Bad(fault)) => Err(fault),
     };
-    Chunked { passed, trailer }
+    Chunked { passed, trailer, is_extended: cursor.is_extended }
 }
 
 /// Why the cursor does not go on.
@@ -41,9 +45,13 @@ enum Stop {
 
 struct Cursor<'a> {
     bytes: &'a [u8],
+    manner: Manner,
     at: usize,
+    /// Where a line begins that may be the last chunk's: no digit but 0 has come of its size.
+    held: Option<usize>,
     /// Where the CR of a chunk line must stand at the latest.
     line_limit: usize,
+    is_extended: bool,
 }
 
 impl Cursor<'_> {
@@ -68,11 +76,15 @@ impl Cursor<'_> {
     /// chunk-size = 1*HEXDIG
     fn size(&mut self) -> Result<u64, Stop> {
         let start = self.at;
+        self.held = Some(start);
         let mut size = 0_u64;
         while let Some(digit) = char::from(self.peek()?).to_digit(16) {
             let next = size.checked_mul(16).map(|size| size | u64::from(digit)).filter(|&size| size <= MAX_LENGTH);
             size = next.filter(|_| self.at - start < MAX_SIZE_DIGITS).ok_or(Stop::Bad("chunk_size_too_large"))?;
             self.at += 1;
+            if size > 0 {
+                self.held = None;
+            }
         }
         // A size with no digit must not be read as 0; and after the digits only an extension or the line's end stands.
         match self.peek()? {
@@ -84,12 +96,18 @@ impl Cursor<'_> {
 
     /// chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] ), and no BWS after it.
     fn extensions(&mut self) -> Result<(), Stop> {
+        if self.manner != Manner::Strict && self.is_padding()? {
+            return Ok(());
+        }
         loop {
             let before = self.at;
             self.white_space()?;
             match self.peek()? {
                 b'\r' if self.at == before => return Ok(()),
-                b';' => self.at += 1,
+                b';' => {
+                    self.at += 1;
+                    self.is_extended = true;
+                }
                 _ => return self.bad_in_line(),
             }
             self.white_space()?;
@@ -109,6 +127,19 @@ impl Cursor<'_> {
                 self.at = after_name;
             }
         }
+    }
+
+    /// Steps over spaces that fill a chunk-size up to some width, as old servers do; says whether that was all of the line.
+    fn is_padding(&mut self) -> Result<bool, Stop> {
+        let before = self.at;
+        while self.peek()? == b' ' {
+            self.at += 1;
+        }
+        let is_all = self.peek()? == b'\r';
+        if !is_all {
+            self.at = before;
+        }
+        Ok(is_all)
     }
 
     /// RFC 9110 §5.6.2.

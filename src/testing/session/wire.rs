@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::net::dial::Dial;
-use crate::net::stream::{Stream, Transport};
+use crate::net::stream::{Ended, Stream, Transport};
 
 /// What a side has come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,6 +135,22 @@ impl Transport for Near {
         far.room = far.room.map(|room| room - count);
         far.is_full = far.room == Some(0);
         Poll::Ready(Ok(count))
+    }
+
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
+        let mut far = self.0.borrow_mut();
+        match far.sending {
+            Side::Open => {
+                far.reader = Some(context.waker().clone());
+                Poll::Pending
+            }
+            Side::Finished => Poll::Ready(Ended::Finished),
+            Side::Reset => Poll::Ready(Ended::Reset),
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        false
     }
 
     fn has_unread(&self) -> bool {

@@ -1,0 +1,65 @@
+//! Plain or alone: whether another request may follow on the same origin connection.
+//!
+//! Servers are known to disagree about where some sound requests end, or whether their bodies were read. Nothing follows such a
+//! request where it went. What is *plain* is a closed list, so that what nobody thought of is alone.
+
+use super::Reuse;
+use super::framing::Framing;
+use super::head::{RequestHead, ResponseHead};
+use super::message::{Asked, Mark, Method, Sent, Version};
+
+/// Bytes of the longest plain request head: what others limit a head to.
+const MAX_PLAIN_HEAD: usize = 8 * 1024;
+
+/// Field lines of the longest plain request head.
+const MAX_PLAIN_FIELDS: usize = 64;
+
+/// What makes a request's head not plain, judged on what goes inbound, which is that many bytes. `None`: it is plain.
+pub(super) fn request(reuse: Reuse, head: &RequestHead, framing: Framing, bytes: usize) -> Option<Mark> {
+    let fields = &head.fields;
+    let has_body = framing != Framing::Empty;
+    let is_body_plain = match head.method {
+        Method::Post | Method::Put | Method::Patch => {
+            fields.transfer_encoding.is_absent() || fields.transfer_encoding.is_exact
+        }
+        Method::Connect
+        | Method::Delete
+        | Method::Get
+        | Method::Head
+        | Method::Options
+        | Method::Trace
+        | Method::Miscased
+        | Method::Other => !has_body,
+    };
+    let is_method_plain = matches!(
+        head.method,
+        Method::Get | Method::Post | Method::Put | Method::Patch | Method::Delete | Method::Options
+    );
+    match () {
+        () if reuse == Reuse::Never || (reuse == Reuse::Bodyless && has_body) => Some(Mark::Reuse),
+        () if head.version != Version::Http11 => Some(Mark::Http10),
+        () if !is_method_plain => Some(Mark::Method),
+        () if !is_body_plain => Some(Mark::Body),
+        () if fields.has_expect => Some(Mark::Expect),
+        () if fields.upgrade.is_some() => Some(Mark::Upgrade),
+        () if fields.has_trailer => Some(Mark::Trailer),
+        () if fields.has_odd_te => Some(Mark::Te),
+        () if fields.has_method_override => Some(Mark::MethodOverride),
+        () if fields.has_other_options => Some(Mark::Connection),
+        () if bytes > MAX_PLAIN_HEAD || head.lines > MAX_PLAIN_FIELDS => Some(Mark::HeadSize),
+        () => None,
+    }
+}
+
+/// What makes a final response not plain. That nothing was read behind it, the exchange sees by itself.
+pub(super) fn response(asked: Asked, sent: Sent, head: &ResponseHead) -> Option<Mark> {
+    let fields = &head.fields;
+    let is_framed = !fields.content_length.is_absent() || !fields.transfer_encoding.is_absent();
+    match () {
+        () if head.version != Version::Http11 => Some(Mark::ResponseHttp10),
+        () if sent != Sent::Whole => Some(Mark::Early),
+        () if asked.has_body && !(200..300).contains(&head.status) => Some(Mark::Status),
+        () if head.status == 304 && is_framed => Some(Mark::NotModified),
+        () => None,
+    }
+}

@@ -1,0 +1,321 @@
+//! What of a head goes on: all of it but the ranges withheld, and a line of our own before its end.
+//!
+//! A head is whole when it is judged, so all that happens to it is known at once. The list is lent by who owns the bytes, used
+//! for one section after another, so that nothing is allocated for a head.
+
+use std::ops::Range;
+
+use strum::{IntoStaticStr, VariantArray};
+
+/// The only line that is ever added to a head: it says that the connection closes behind the message.
+pub(super) const CLOSE_LINE: &[u8] = b"Connection: close\r\n";
+
+/// Bytes of the longest line that may be added: who edits in place keeps so much room before a head.
+pub const MAX_ADDED: usize = CLOSE_LINE.len();
+
+/// The line that ends a section.
+const EMPTY_LINE: &[u8] = b"\r\n";
+
+/// What becomes of the bytes of a head or a trailer section that was judged.
+#[derive(Debug, Default)]
+pub struct Edits {
+    section: Section,
+    /// In order, and apart from each other.
+    withheld: Vec<Withheld>,
+    /// Denied lines that stay, since only their count is wanted.
+    spared: Vec<Withheld>,
+    /// Whether [`CLOSE_LINE`] goes before the empty line.
+    closes: bool,
+    /// Whether a line that goes whole would have been mended.
+    has_malformed: bool,
+}
+
+/// What was judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Section {
+    /// The head of a request.
+    #[default]
+    Request,
+    /// The head of a response with that status, from 100 to 999.
+    Response(u16),
+    /// The trailer section of a message, and the line of its last chunk.
+    Trailer,
+}
+
+/// A part of a section that does not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Withheld {
+    start: u32,
+    end: u32,
+    why: Why,
+}
+
+/// Why a part of a section does not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// That entry of the denylist, in the order of [`Denylist::entries`](super::Denylist::entries), denies the line.
+    Denied(u16),
+    /// It was mended.
+    Mended(Mended),
+    /// It says only keep-alive, which the line added belies.
+    Belied,
+    /// It is a 1xx, which a client of HTTP/1.0 cannot take (RFC 9110 §15.2).
+    NotForClient,
+}
+
+/// What was withheld so that the message means the same to everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+#[non_exhaustive]
+pub enum Mended {
+    /// Empty lines before a start-line (RFC 9112 §2.2).
+    EmptyLine,
+    /// The line end within a folded field line (RFC 9112 §5.2).
+    Fold,
+    /// White space between a field name and its colon (RFC 9112 §5.1).
+    SpaceBeforeColon,
+    /// Content-Length beside Transfer-Encoding (RFC 9112 §6.3).
+    BothLengths,
+    /// A Content-Length that says again what one before it said (RFC 9110 §8.6).
+    LengthRepeated,
+    /// A second line that says `Transfer-Encoding: chunked` (RFC 9112 §6.1).
+    CodingRepeated,
+    /// Content-Length or Transfer-Encoding in a 1xx or a 204 (RFC 9110 §8.6, RFC 9112 §6.1).
+    LengthOfNothing,
+    /// Offers of protocols in a request that no 101 may switch to (RFC 9110 §7.8).
+    UpgradeOffer,
+}
+
+impl Mended {
+    /// All of them.
+    pub const ALL: &[Self] = <Self as VariantArray>::VARIANTS;
+
+    /// The rule as one word of a log line or a metric.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
+impl Withheld {
+    /// Where it stands in the section.
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        widen(self.start)..widen(self.end)
+    }
+
+    /// Why it does not go on.
+    #[must_use]
+    pub fn why(&self) -> Why {
+        self.why
+    }
+}
+
+impl Edits {
+    /// What was judged.
+    #[must_use]
+    pub fn section(&self) -> Section {
+        self.section
+    }
+
+    /// What does not go on, in order.
+    #[must_use]
+    pub fn withheld(&self) -> &[Withheld] {
+        &self.withheld
+    }
+
+    /// The denied lines, whether they go on or not: by which entry of the denylist, and where each stands.
+    pub fn denied(&self) -> impl Iterator<Item = (u16, Range<usize>)> {
+        self.withheld.iter().chain(&self.spared).filter_map(|line| match line.why {
+            Why::Denied(entry) => Some((entry, line.range())),
+            Why::Mended(_) | Why::Belied | Why::NotForClient => None,
+        })
+    }
+
+    /// What was mended, once for each part withheld.
+    pub fn mended(&self) -> impl Iterator<Item = Mended> {
+        self.withheld.iter().filter_map(|part| match part.why {
+            Why::Mended(mended) => Some(mended),
+            Why::Denied(_) | Why::Belied | Why::NotForClient => None,
+        })
+    }
+
+    /// Tells whether nothing of the section goes on, since the client cannot take it.
+    #[must_use]
+    pub fn is_not_for_client(&self) -> bool {
+        self.withheld.first().is_some_and(|part| part.why == Why::NotForClient)
+    }
+
+    /// Tells whether there is something to tell an operator of.
+    #[must_use]
+    pub fn are_told(&self) -> bool {
+        !(self.withheld.is_empty() && self.spared.is_empty())
+    }
+
+    /// Tells whether the section does not go on as it is.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        self.closes || !self.withheld.is_empty()
+    }
+
+    /// How many bytes go on of a section of so many.
+    #[must_use]
+    pub fn going_on(&self, length: usize) -> usize {
+        (length + self.added().len()).saturating_sub(self.count())
+    }
+
+    /// The line that goes before the empty line, or nothing.
+    #[must_use]
+    pub fn added(&self) -> &'static [u8] {
+        if self.closes { CLOSE_LINE } else { b"" }
+    }
+
+    /// Writes what goes on of the section, whose bytes these are.
+    pub fn write(&self, section: &[u8], out: &mut Vec<u8>) {
+        let mut from = 0;
+        for withheld in &self.withheld {
+            out.extend_from_slice(section.get(from..widen(withheld.start)).unwrap_or_default());
+            from = widen(withheld.end);
+        }
+        out.extend_from_slice(section.get(from..).unwrap_or_default());
+        if self.closes {
+            let end = end_of_lines(out);
+            out.splice(end..end, CLOSE_LINE.iter().copied());
+        }
+    }
+
+    /// Does the same in place, for the section that begins at `at` and ends with the bytes: what goes on, and what stands before it from
+    /// `start` on, moves up or down to stand before the section's end. Tells where it begins then. There must be room for [`MAX_ADDED`]
+    /// bytes before `start`.
+    pub fn apply(&self, bytes: &mut [u8], start: usize, at: usize) -> usize {
+        let mut gap = 0;
+        for (index, withheld) in self.withheld.iter().enumerate().rev() {
+            gap += withheld.range().len();
+            let from = index.checked_sub(1).map_or(start, |before| at + widen(self.withheld[before].end));
+            bytes.copy_within(from..at + widen(withheld.start), from + gap);
+        }
+        let mut start = start + gap;
+        if self.closes {
+            let end = end_of_lines(bytes);
+            bytes.copy_within(start..end, start - CLOSE_LINE.len());
+            start -= CLOSE_LINE.len();
+            bytes[end - CLOSE_LINE.len()..end].copy_from_slice(CLOSE_LINE);
+        }
+        start
+    }
+
+    /// Tells whether something was mended, or would have been in a line that is denied.
+    pub(super) fn is_mended(&self) -> bool {
+        self.has_malformed || self.mended().next().is_some()
+    }
+
+    /// Bytes that do not go on.
+    pub(super) fn count(&self) -> usize {
+        self.withheld.iter().map(|withheld| withheld.range().len()).sum()
+    }
+
+    /// Begins with another section.
+    pub(super) fn begin(&mut self, section: Section) {
+        self.section = section;
+        self.withheld.clear();
+        self.spared.clear();
+        self.closes = false;
+        self.has_malformed = false;
+    }
+
+    pub(super) fn withhold(&mut self, range: Range<usize>, why: Why) {
+        self.withheld.push(Withheld { start: narrow(range.start), end: narrow(range.end), why });
+    }
+
+    /// Takes note of a denied line that stays.
+    pub(super) fn spare(&mut self, range: Range<usize>, entry: u16) {
+        self.spared.push(Withheld { start: narrow(range.start), end: narrow(range.end), why: Why::Denied(entry) });
+    }
+
+    /// Withholds the whole section, and counts nothing of what was withheld of it.
+    pub(super) fn withhold_all(&mut self, length: usize) {
+        self.withheld.clear();
+        self.spared.clear();
+        self.withhold(0..length, Why::NotForClient);
+    }
+
+    /// Takes note of a line that goes whole, and would have been mended.
+    pub(super) fn note_malformed(&mut self) {
+        self.has_malformed = true;
+    }
+
+    /// Has the head say that the connection closes.
+    pub(super) fn close(&mut self) {
+        self.closes = true;
+    }
+
+    /// Puts what was withheld out of order in order; what lies within another goes with it.
+    pub(super) fn sort(&mut self) {
+        self.withheld.sort_unstable_by_key(|withheld| (withheld.start, u32::MAX - withheld.end));
+        let mut end = 0;
+        self.withheld.retain(|withheld| {
+            let is_apart = withheld.start >= end;
+            end = end.max(withheld.end);
+            is_apart
+        });
+    }
+
+    /// Has positions count from that many bytes sooner.
+    pub(super) fn shift(&mut self, by: usize) {
+        for withheld in self.withheld.iter_mut().chain(&mut self.spared) {
+            withheld.start += narrow(by);
+            withheld.end += narrow(by);
+        }
+    }
+}
+
+/// Where the empty line begins that ends these bytes; a bare LF may be one.
+fn end_of_lines(bytes: &[u8]) -> usize {
+    bytes.len() - if bytes.ends_with(EMPTY_LINE) { EMPTY_LINE.len() } else { 1 }
+}
+
+/// Positions are at most [`MAX_HEAD_CEILING`](super::MAX_HEAD_CEILING), which fits both types.
+fn narrow(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// The same, back.
+pub(super) fn widen(position: u32) -> usize {
+    usize::try_from(position).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_in_place_is_what_is_written() {
+        let head = b"HTTP/1.1 200 OK\r\nServer: a\r\nA: b\r\nVia: c\r\nB: c\r\n\r\n";
+        let before = b"before";
+        for closes in [false, true] {
+            for ranges in [&[][..], &[17..28, 28..34], &[17..28, 34..42], &[17..18, 19..48], &[20..21, 22..23, 34..42]]
+            {
+                let mut edits = Edits { closes, ..Edits::default() };
+                for range in ranges {
+                    edits.withhold(Range::clone(range), Why::Belied);
+                }
+                let mut written = before.to_vec();
+                edits.write(head, &mut written);
+                let mut bytes = [&[b'-'; MAX_ADDED], &before[..], &head[..]].concat();
+                let start = edits.apply(&mut bytes, MAX_ADDED, MAX_ADDED + before.len());
+                assert_eq!(bytes[start..].escape_ascii().to_string(), written.escape_ascii().to_string());
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_within_another_goes_with_it() {
+        let mut edits = Edits::default();
+        for range in [30..40, 5..7, 0..10, 12..13, 35..36] {
+            edits.withhold(range, Why::Belied);
+        }
+        edits.sort();
+        let ranges: Vec<_> = edits.withheld().iter().map(Withheld::range).collect();
+        assert_eq!(ranges, [0..10, 12..13, 30..40]);
+    }
+}

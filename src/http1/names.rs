@@ -1,0 +1,232 @@
+//! The names and values of field lines, as far as anything depends on them: tokens, lists, hosts.
+
+/// A field name that means something here; names compare in any ASCII case (RFC 9110 §5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    Connection,
+    ContentLength,
+    Expect,
+    Host,
+    Http2Settings,
+    /// It has some frameworks take another method; they count `_` as `-`.
+    MethodOverride,
+    Te,
+    Trailer,
+    TransferEncoding,
+    /// Content-Length or Transfer-Encoding with `_` for `-`, which some servers take for the same.
+    Underscored,
+    Upgrade,
+    Other,
+}
+
+/// The marks of all names that mean something.
+pub(super) const KNOWN: u64 = mark(b"te")
+    | mark(b"host")
+    | mark(b"expect")
+    | mark(b"upgrade")
+    | mark(b"trailer")
+    | mark(b"connection")
+    | mark(b"x-http-method")
+    | mark(b"content-length")
+    | mark(b"http2-settings")
+    | mark(b"transfer-encoding")
+    | mark(b"x-method-override")
+    | mark(b"x-http-method-override");
+
+/// One bit by a name's length and first letter, in any case: what turns most names away.
+pub(super) const fn mark(name: &[u8]) -> u64 {
+    let letter = match name {
+        [first, ..] => *first & 0x1f,
+        [] => 0,
+    };
+    // The low bits of the length are enough.
+    #[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "a constant function has no other way")]
+    let length = name.len() as u8;
+    1 << (length.wrapping_add(7 * letter) % 64)
+}
+
+impl Name {
+    pub(super) fn of(name: &[u8]) -> Self {
+        let is = |known: &[u8]| is_name(name, known);
+        match name.len() {
+            2 if is(b"te") => Self::Te,
+            4 if is(b"host") => Self::Host,
+            6 if is(b"expect") => Self::Expect,
+            7 if is(b"upgrade") => Self::Upgrade,
+            7 if is(b"trailer") => Self::Trailer,
+            10 if is(b"connection") => Self::Connection,
+            13 if is_spelt(name, b"x-http-method") => Self::MethodOverride,
+            14 if is(b"content-length") => Self::ContentLength,
+            14 if is(b"content_length") => Self::Underscored,
+            14 if is(b"http2-settings") => Self::Http2Settings,
+            17 if is(b"transfer-encoding") => Self::TransferEncoding,
+            17 if is(b"transfer_encoding") => Self::Underscored,
+            17 if is_spelt(name, b"x-method-override") => Self::MethodOverride,
+            22 if is_spelt(name, b"x-http-method-override") => Self::MethodOverride,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Tells whether a name is the known one, which is in lower case, in any case (RFC 9110 §5.1). Eight bytes at a time: it is asked of
+/// each line.
+pub(super) fn is_name(name: &[u8], known: &[u8]) -> bool {
+    if name.len() != known.len() {
+        return false;
+    }
+    let (Some((_, last)), Some((_, known_last))) = (name.split_last_chunk::<8>(), known.split_last_chunk::<8>()) else {
+        let (Some(ends), Some(known)) = (ends(name), ends(known)) else {
+            return name.iter().zip(known).all(|(byte, known)| byte.to_ascii_lowercase() == *known);
+        };
+        return lower_case(ends) == u64::from_ne_bytes(known);
+    };
+    let is_same = |eight: &[u8; 8], known: &[u8; 8]| lower_case(*eight) == u64::from_ne_bytes(*known);
+    let (eights, known_eights) = (name.as_chunks::<8>().0, known.as_chunks::<8>().0);
+    is_same(last, known_last) && eights.iter().zip(known_eights).all(|(eight, known)| is_same(eight, known))
+}
+
+/// The first four bytes and the last four of at least four.
+fn ends(bytes: &[u8]) -> Option<[u8; 8]> {
+    let mut ends = [0; 8];
+    ends[..4].copy_from_slice(bytes.first_chunk::<4>()?);
+    ends[4..].copy_from_slice(bytes.last_chunk::<4>()?);
+    Some(ends)
+}
+
+/// Eight bytes with their letters in lower case.
+fn lower_case(bytes: [u8; 8]) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let bytes = u64::from_ne_bytes(bytes);
+    let low = bytes & (0x7f * ONES);
+    // The highest bit of each byte: whether it is at least an A, and whether it is over a Z.
+    let from_a = low + (0x80 - u64::from(b'A')) * ONES;
+    let over_z = low + (0x7f - u64::from(b'Z')) * ONES;
+    let is_upper = (from_a ^ over_z) & !bytes & (0x80 * ONES);
+    bytes | (is_upper >> 2)
+}
+
+/// Tells whether a name is the known one, in any case and with `_` for `-`.
+fn is_spelt(name: &[u8], known: &[u8]) -> bool {
+    let read = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.iter().map(read).eq(known.iter().copied())
+}
+
+/// The members of a list (RFC 9110 §5.6.1), empty ones included, without the white space around them.
+pub(super) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(trimmed)
+}
+
+/// Without the white space around it (RFC 9110 §5.6.3), of which the line end within a fold is a part.
+pub(super) fn trimmed(value: &[u8]) -> &[u8] {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
+    let end = value.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);
+    &value[start..end]
+}
+
+/// A token (RFC 9110 §5.6.2).
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
+}
+
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    TOKEN_BYTES[usize::from(byte)]
+}
+
+/// RFC 9110 §5.6.2.
+const TOKEN_BYTES: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
+
+/// The unreserved and sub-delims of RFC 3986 §2.
+const HOST_BYTES: [bool; 256] = table(b"-._~!$&'()*+,;=");
+
+/// Letters, digits, and these.
+const fn table(others: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    loop {
+        let mut is_other = false;
+        let mut at = 0;
+        while at < others.len() {
+            is_other |= others[at] == byte;
+            at += 1;
+        }
+        #[expect(clippy::as_conversions, reason = "a constant function has no other way")]
+        let place = byte as usize;
+        table[place] = byte.is_ascii_alphanumeric() || is_other;
+        if byte == u8::MAX {
+            return table;
+        }
+        byte += 1;
+    }
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110 §7.2, RFC 3986 §3.2.2); the host may be empty.
+pub(super) fn is_host(value: &[u8]) -> bool {
+    let host = match value.iter().rposition(|byte| !byte.is_ascii_digit()) {
+        Some(colon) if value[colon] == b':' => &value[..colon],
+        _ => value,
+    };
+    match host {
+        [b'[', within @ .., b']'] => !within.is_empty() && is_host_name(within, Some(b':')),
+        _ => is_host_name(host, None),
+    }
+}
+
+/// `*( unreserved / pct-encoded / sub-delims )`, and what else may stand there.
+fn is_host_name(name: &[u8], other: Option<u8>) -> bool {
+    let is_plain = |byte: u8| HOST_BYTES[usize::from(byte)];
+    name.iter().all(|byte| is_plain(*byte)) || name.split(|byte| Some(*byte) == other).all(is_encoded)
+}
+
+/// The same, with escapes in it.
+fn is_encoded(name: &[u8]) -> bool {
+    let mut rest = name;
+    loop {
+        rest = match rest {
+            [] => return true,
+            [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
+            [byte, rest @ ..] if HOST_BYTES[usize::from(*byte)] => rest,
+            _ => return false,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_perhaps_a_port() {
+        for host in ["", "a", "a.b-c_d", "a:80", "a:", "127.0.0.1:8080", "[::1]", "[::1]:443", "a%20b", "[fe80::1%25e]"]
+        {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in ["a b", "a/b", "a@b", "a:b", "a:80:80", "[]", "[::1", "::1]", "a%2", "[::1]x", "a\"", "\u{e9}"] {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_told_from_all_that_differ_in_a_byte() {
+        for known in ["te", "server", "trailers", "x-powered-by", "x-http-method-override", "a-_~9.b^"] {
+            for place in 0..known.len() {
+                for byte in 0..=u8::MAX {
+                    let mut name = known.as_bytes().to_vec();
+                    name[place] = byte;
+                    let is_same = byte.to_ascii_lowercase() == known.as_bytes()[place];
+                    assert_eq!(is_name(&name, known.as_bytes()), is_same, "{}", name.escape_ascii());
+                }
+            }
+            assert!(is_name(known.to_ascii_uppercase().as_bytes(), known.as_bytes()));
+            assert!(!is_name(format!("{known}a").as_bytes(), known.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn names_are_known_in_any_case() {
+        assert_eq!(Name::of(b"Transfer-ENCODING"), Name::TransferEncoding);
+        assert_eq!(Name::of(b"Transfer_Encoding"), Name::Underscored);
+        assert_eq!(Name::of(b"X_HTTP-Method_Override"), Name::MethodOverride);
+        assert_eq!(Name::of(b"X-HTTP-Method-Overrid"), Name::Other);
+    }
+}
