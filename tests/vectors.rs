@@ -34,7 +34,10 @@ fn main() {
 
 fn check(vector: &Vector) -> Result<(), Failed> {
     let whole = property::holds(&vector.rules, &vector.steps)?;
-    compare("to origin", &whole.outcome.to_origin, &vector.to_origin)?;
+    compare("to origin", &whole.outcome.to_origin.concat(), &vector.to_origin)?;
+    if let Some(dials) = vector.dials {
+        same("dials", &whole.outcome.to_origin.len(), &dials)?;
+    }
     compare("to client", &whole.outcome.to_client, &vector.to_client)?;
     same("end", &whole.outcome.end, &vector.end)?;
     if let Some(error) = &vector.error {
