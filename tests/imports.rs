@@ -61,6 +61,64 @@ fn only_one_file_names_httparse() {
     assert_eq!(naming, [source.join("http1/head.rs")]);
 }
 
+/// Folders in which no two files import each other. A `mod.rs` gathers what its files have; what they share stands in it.
+const WITHOUT_CIRCLES: [&str; 1] = ["http1"];
+
+#[test]
+fn no_two_files_import_each_other() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for folder in WITHOUT_CIRCLES {
+        let names: Vec<String> =
+            files(&source.join(folder)).iter().filter_map(|file| name_within(file, folder)).collect();
+        let mut seen = Vec::new();
+        for file in files(&source.join(folder)) {
+            let Some(name) = name_within(&file, folder) else { continue };
+            let text = fs::read_to_string(&file).expect("a source file is text");
+            seen.extend(
+                siblings(&text, folder)
+                    .into_iter()
+                    .filter(|other| names.contains(other))
+                    .map(|other| (name.clone(), other)),
+            );
+        }
+        assert!(seen.len() > names.len(), "the sources have moved: only {} imports were seen", seen.len());
+        // Whoever is reached from a file must not reach it.
+        for start in &names {
+            let mut reached = vec![start.clone()];
+            let mut at = 0;
+            while at < reached.len() {
+                let next = seen.iter().filter(|(from, _)| *from == reached[at]).map(|(_, to)| to.clone());
+                let next: Vec<String> = next.collect();
+                assert!(!next.contains(start), "{folder}/{start}.rs and {folder}/{}.rs import each other", reached[at]);
+                reached.extend(next.into_iter().filter(|to| !reached.contains(to)).collect::<Vec<_>>());
+                at += 1;
+            }
+        }
+    }
+}
+
+/// The module of a folder that a file is, or belongs to.
+fn name_within(file: &Path, folder: &str) -> Option<String> {
+    let place = file.components().skip_while(|part| part.as_os_str() != folder).nth(1)?;
+    let name = place.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned();
+    (name != "mod").then_some(name)
+}
+
+/// The modules that a file of a folder imports from that folder: `super::name` or `crate::folder::name`, tests left out.
+fn siblings(text: &str, folder: &str) -> Vec<String> {
+    let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]"));
+    let lines: Vec<&str> = lines.filter(|line| !line.trim_start().starts_with("//")).collect();
+    let lines = lines.join("\n");
+    let within = format!("crate::{folder}::");
+    let paths = lines.split("use super::").skip(1).chain(lines.split(within.as_str()).skip(1));
+    let names = paths.flat_map(|path| match path.strip_prefix('{') {
+        Some(list) => list.split('}').next().unwrap_or_default().split(',').map(str::trim).collect::<Vec<_>>(),
+        None => vec![path],
+    });
+    let name = |path: &str| path.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
+    names.map(name).collect()
+}
+
 /// The modules of this crate that a file imports from.
 fn imported(text: &str) -> Vec<String> {
     let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));

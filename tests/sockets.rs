@@ -183,7 +183,7 @@ fn a_tunnel_carries_megabytes_both_ways_and_half_closes() {
 /// Response: "a final response before the whole request is in: relayed; the rest still goes inbound".
 #[test]
 fn an_early_response_is_relayed_and_the_rest_of_the_request_too() {
-    let (_proxy, _listener, mut client, mut origin) = warm(patient());
+    let (_proxy, listener, mut client, mut origin) = warm(patient());
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n");
     origin.expect("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n");
     origin.send(OK);
@@ -192,7 +192,9 @@ fn an_early_response_is_relayed_and_the_rest_of_the_request_too() {
     let sending = std::thread::spawn(move || sender.send(body(MEGABYTES)));
     origin.expect(body(MEGABYTES));
     assert!(sending.join().is_ok());
+    origin.expect_end("", Ended::Fin);
     client.send(GET);
+    let mut origin = listener.accept();
     origin.expect(GET);
     origin.send(OK);
     client.expect(OK);

@@ -16,7 +16,8 @@ fn a_dry_run_removes_nothing_and_tells_what_it_would_once_a_name() {
     }
     // What an HTTP/1.0 client is not sent has nothing to do with the denylist.
     let interim = format!("HTTP/1.1 100 Continue\r\nServer: a\r\n\r\n{LEAKY}");
-    assert_eq!(exchange(&proxy, &origin, "GET / HTTP/1.0\r\n\r\n", &interim), LEAKY);
+    let said = LEAKY.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    assert_eq!(exchange(&proxy, &origin, "GET / HTTP/1.0\r\n\r\n", &interim), said);
     let metrics = ask(&admin, "GET", "/metrics").1;
     for sample in ["{name=\"server\"} 11\n", "{name=\"x-amz-*\"} 10\n", "{name=\"x-powered-by\"} 0\n"] {
         assert!(metrics.contains(&format!("headsnip_field_lines_removed_total{sample}")), "{sample} in\n{metrics}");

@@ -122,9 +122,10 @@ fn pipelined_requests_are_told_apart() {
     let mut client = logged.proxy.dial();
     client.send(requests.concat());
     let mut server = origin.accept();
-    server.expect(requests.concat());
-    let answer = |body: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    server.send(["a", "bb", "ccc"].map(answer).concat());
+    for (request, body) in requests.iter().zip(["a", "bb", "ccc"]) {
+        server.expect(request);
+        server.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    }
     let lines = logged.await_lines(3);
     for (index, (line, request)) in lines.iter().zip(&requests).enumerate() {
         let target = request.split(' ').nth(1).expect("a target");
