@@ -1,8 +1,11 @@
-//! headsnip in front of real servers: uvicorn, `BentoML`, gunicorn, Hypercorn, Express and Python's http.server.
+//! headsnip in front of real servers: uvicorn, `BentoML`, gunicorn, Hypercorn, Express and Python's http.server; and in front of
+//! servers that read requests otherwise than others, some of them old: gunicorn 21.2, aiohttp 3.12.13, h11 0.14, cheroot, Express 4,
+//! Node's lenient parser, Bun.
 //!
-//! Each test asks a server directly and through headsnip, with the same bytes, and compares what comes back byte by
-//! byte: all that may be missing are whole `Server` and `X-Powered-By` lines. The first run installs packages of pinned
-//! versions under the build folder. Where Python or Node is missing, the tests that need it are skipped, which is said;
+//! Most tests ask a server directly and through headsnip, with the same bytes, and compare what comes back byte by
+//! byte: all that may be missing are whole `Server` and `X-Powered-By` lines. Those of faulty servers show the fault directly, and
+//! through headsnip that it harms no neighbour. The first run installs packages of pinned
+//! versions under the build folder. Where Python, Node or Java is missing, the tests that need it are skipped, which is said;
 //! with `CI=true` in the environment they fail instead. All traffic stays on this machine.
 //!
 //! Reading order: `cases` (what is asked), `compare` (what must hold), `reader` and `wire` (a small HTTP client),
@@ -38,11 +41,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    for needs in [Needs::Python, Needs::Node] {
-        if let Some(reason) = setup.missing(needs) {
-            let outcome = if must_run { "fail, as CI=true wants it" } else { "are skipped" };
-            eprintln!("real servers: {reason}; the tests that need it {outcome}");
-        }
+    let missing = [setup.missing(Needs::Python), setup.missing(Needs::Node), setup.java_missing()];
+    for reason in missing.into_iter().flatten() {
+        let outcome = if must_run { "fail, as CI=true wants it" } else { "are skipped" };
+        eprintln!("real servers: {reason}; the tests that need it {outcome}");
     }
     let servers = servers().into_iter().map(|server| server.into_trials(&setup, must_run));
     let (trials, running): (Vec<_>, Vec<_>) = servers.unzip();
@@ -61,6 +63,11 @@ fn servers() -> Vec<Server> {
     servers.push(cases::uvicorn_idle::server());
     servers.push(cases::bentoml::server());
     servers.push(cases::express::server());
+    servers.push(cases::express::server_for_trailers());
     servers.push(cases::http_server::server());
+    servers.extend(cases::faulty_python::servers());
+    servers.extend(cases::faulty_node::servers());
+    servers.extend(cases::django::servers());
+    servers.extend(cases::java_client::servers());
     servers
 }

@@ -32,11 +32,24 @@ pub(crate) enum Transport {
     Unix,
 }
 
+/// What is needed on this machine beside the server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Client {
+    /// The tests ask, or a client that comes with the server's packages.
+    Own,
+    /// A program for Java's own client.
+    Java,
+}
+
 /// A server of a kind and version, which may not run yet.
 pub(crate) struct Server {
     pub(crate) name: &'static str,
     pub(crate) needs: Needs,
     pub(crate) transport: Transport,
+    /// Who asks it, beside the tests themselves.
+    pub(crate) client: Client,
+    /// What headsnip is told in front of it.
+    pub(crate) flags: &'static [&'static str],
     pub(crate) launch: Launch,
     /// The names and checks of its tests.
     pub(crate) checks: Vec<(String, Check)>,
@@ -58,6 +71,7 @@ pub(crate) struct Running {
 pub(crate) struct Shared {
     name: &'static str,
     transport: Transport,
+    flags: &'static [&'static str],
     launch: Launch,
     setup: Arc<Setup>,
     running: OnceLock<Result<Running, String>>,
@@ -65,17 +79,27 @@ pub(crate) struct Shared {
 }
 
 impl Server {
+    /// A server that the tests ask over TCP, with headsnip as it is by default in front of it.
+    pub(crate) fn new(name: &'static str, needs: Needs, launch: Launch, checks: Vec<(String, Check)>) -> Self {
+        Self { name, needs, transport: Transport::Tcp, client: Client::Own, flags: &[], launch, checks }
+    }
+
     /// The tests of this server, and what they share, to be kept until all have run.
     pub(crate) fn into_trials(self, setup: &Arc<Setup>, must_run: bool) -> (Vec<Trial>, Arc<Shared>) {
         let shared = Arc::new(Shared {
             name: self.name,
             transport: self.transport,
+            flags: self.flags,
             launch: self.launch,
             setup: Arc::clone(setup),
             running: OnceLock::new(),
             told: AtomicBool::new(false),
         });
-        let skipped = setup.missing(self.needs).is_some() && !must_run;
+        let missing = setup.missing(self.needs).or_else(|| match self.client {
+            Client::Own => None,
+            Client::Java => setup.java_missing(),
+        });
+        let skipped = missing.is_some() && !must_run;
         let trial = |(name, check): (String, Check)| {
             let shared = Arc::clone(&shared);
             let name = format!("{}::{name}", self.name);
@@ -114,7 +138,7 @@ impl Shared {
         process.until(START_LIMIT, accepts).map_err(|error| format!("{} did not start: {error}", self.name))?;
 
         let mut command = Process::command(binary()?, &Stop::Kill);
-        command.args(["--listen", "127.0.0.1:0", "--upstream", &direct.to_string()]);
+        command.args(["--listen", "127.0.0.1:0", "--upstream", &direct.to_string()]).args(self.flags);
         let mut headsnip = Process::start(command, self.log("headsnip"))?;
         let address = headsnip
             .until(START_LIMIT, listening_address)

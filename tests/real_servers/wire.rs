@@ -38,7 +38,7 @@ pub(crate) enum Send {
 }
 
 /// When the requests of a connection are sent.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Order {
     /// Each when the response to the one before has ended.
     OneByOne,

@@ -1,4 +1,4 @@
-//! What the servers need on this machine: Python and Node themselves, which must be there, and packages of pinned
+//! What the servers need on this machine: Python, Node and Java themselves, which must be there, and packages of pinned
 //! versions, which are installed under the build folder once and kept until their list changes.
 
 use std::ffi::OsString;
@@ -26,6 +26,16 @@ pub(crate) static BENTOML: Packages = Packages::new("venv-bentoml", include_str!
 /// Express and what it needs.
 pub(crate) static EXPRESS: Packages = Packages::new("express", include_str!("packages/express.json"));
 
+/// Python servers that are old or read requests otherwise than others: gunicorn 21.2, aiohttp 3.12.13, h11 0.14, cheroot.
+/// And Django.
+pub(crate) static OLD_PYTHON: Packages = Packages::new("venv-old", include_str!("packages/old_python.txt"));
+
+/// Express 4 and its method-override.
+pub(crate) static EXPRESS_4: Packages = Packages::new("express-4", include_str!("packages/express_4.json"));
+
+/// Bun, which is a package of Node's registry: a program for each kind of machine, of which one is installed.
+pub(crate) static BUN: Packages = Packages::new("bun", include_str!("packages/bun.json"));
+
 /// The schemas of Kubernetes and of AWS.
 pub(crate) static SCHEMAS: Packages = Packages::new("venv-schemas", include_str!("packages/schemas.txt"));
 
@@ -44,6 +54,9 @@ const PYTHON: std::ops::RangeInclusive<u32> = 11..=13;
 /// The oldest Node that Express runs on.
 const NODE: u32 = 18;
 
+/// The oldest Java that runs a program from its source.
+const JAVA: u32 = 11;
+
 /// An installation over a slow network; it took a minute where this was written.
 const INSTALL_LIMIT: Duration = Duration::from_secs(900);
 
@@ -61,6 +74,7 @@ pub(crate) enum Needs {
 pub(crate) struct Setup {
     python: Result<Tool, String>,
     node: Result<Tool, String>,
+    java: Result<Tool, String>,
     scratch: Scratch,
 }
 
@@ -72,7 +86,7 @@ struct Tool {
 impl Setup {
     /// Looks for the tools; installs nothing yet.
     pub(crate) fn new() -> Result<Self, String> {
-        Ok(Self { python: find_python(), node: find_node(), scratch: Scratch::new()? })
+        Ok(Self { python: find_python(), node: find_node(), java: find_java(), scratch: Scratch::new()? })
     }
 
     /// Why what `needs` says is not there, if it is not.
@@ -82,6 +96,11 @@ impl Setup {
             Needs::Node => &self.node,
         };
         tool.as_ref().err().map(String::as_str)
+    }
+
+    /// The same for Java, which no server needs, but one of the clients.
+    pub(crate) fn java_missing(&self) -> Option<&str> {
+        self.java.as_ref().err().map(String::as_str)
     }
 
     /// A folder for sockets and logs, removed at the end. Its path is short: a socket's may have 107 bytes.
@@ -97,6 +116,11 @@ impl Setup {
     /// Node, without any packages.
     pub(crate) fn node(&self) -> Result<OsString, String> {
         Ok(OsString::from(&tool(&self.node)?.program))
+    }
+
+    /// Java with its compiler.
+    pub(crate) fn java(&self) -> Result<OsString, String> {
+        Ok(OsString::from(&tool(&self.java)?.program))
     }
 
     /// The folder of the programs of a virtual environment with these packages.
@@ -184,6 +208,15 @@ fn find_node() -> Result<Tool, String> {
     }
     ask("npm", &["--version"]).ok_or("npm is missing")?;
     Ok(Tool { program: "node".to_owned(), version })
+}
+
+fn find_java() -> Result<Tool, String> {
+    let version = ask("javac", &["--version"]).ok_or("Java with its compiler is missing")?;
+    let major = version.split([' ', '.']).nth(1).and_then(|major| major.parse::<u32>().ok());
+    if major.is_none_or(|major| major < JAVA) {
+        return Err(format!("Java {JAVA} or later is missing; its compiler is {version}"));
+    }
+    Ok(Tool { program: "java".to_owned(), version })
 }
 
 fn tool(found: &Result<Tool, String>) -> Result<&Tool, String> {

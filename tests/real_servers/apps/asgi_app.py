@@ -11,7 +11,8 @@ import hashlib
 import sys
 
 from fastapi import FastAPI, Request, WebSocket, WebSocketDisconnect
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from pydantic import BaseModel
 
 app = FastAPI()
 
@@ -52,6 +53,22 @@ async def empty() -> Response:
 @app.get("/unchanged")
 async def unchanged() -> Response:
     return Response(status_code=304, headers={"etag": '"1"'})
+
+
+class Item(BaseModel):
+    name: str
+
+
+@app.post("/items", status_code=201)
+async def create(item: Item, response: Response) -> Item:
+    """A 201, or a 422 where the body is no item."""
+    response.headers["location"] = "/items/1"
+    return item
+
+
+@app.post("/form")
+async def form() -> Response:
+    return RedirectResponse("/hello", status_code=303)
 
 
 @app.get("/fields")

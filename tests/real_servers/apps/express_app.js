@@ -75,7 +75,7 @@ app.post('/upload', (request, response) => {
     digest.update(part);
     length += part.length;
   });
-  request.on('end', () => response.json({ length, sha256: digest.digest('hex') }));
+  request.on('end', () => response.json({ length, sha256: digest.digest('hex'), trailers: request.trailers }));
 });
 
 // Sends the body back as it comes in. Its length is told, so chunk boundaries do not vary.

@@ -62,7 +62,7 @@ fn launch_gunicorn(setup: &Setup, at: &Endpoint) -> Result<Command, String> {
     Ok(command)
 }
 
-fn launch_hypercorn(setup: &Setup, at: &Endpoint) -> Result<Command, String> {
+pub(crate) fn launch_hypercorn(setup: &Setup, at: &Endpoint) -> Result<Command, String> {
     let mut command = Process::command(setup.python_with(&ASGI)?.join("hypercorn"), &Stop::Ask);
     let bind = format!("127.0.0.1:{}", port(at)?);
     command.current_dir(file("apps")).args(["asgi_app:app", "--bind", &bind, "--workers", "1"]);
@@ -77,7 +77,7 @@ fn server(name: &'static str, transport: Transport, launch: Launch, habits: Habi
     checks.push(special("events_come_one_by_one", events));
     checks.push(special("websocket_raw", websocket::raw));
     checks.push(special("websocket_real_client", websocket::real_client));
-    Server { name, needs: Needs::Python, transport, launch, checks }
+    Server { transport, ..Server::new(name, Needs::Python, launch, checks) }
 }
 
 fn get(target: &str) -> Request {
@@ -120,6 +120,7 @@ fn bodies(habits: Habits) -> Vec<Case> {
 fn connections() -> Vec<Case> {
     let old = |target| Request::of_version("HTTP/1.0", "GET", target, &[]);
     let upload = || Request::post("/upload", counter(10_000), &[]);
+    let item = |body: &str| Request::post("/items", body.as_bytes().to_vec(), &["Content-Type: application/json"]);
     vec![
         Case::new("closed_on_request", Request::new("GET", "/hello", &["Connection: close"]), &[200], 1),
         Case::new("http_1_0", old("/hello"), &[200], 1),
@@ -131,6 +132,13 @@ fn connections() -> Vec<Case> {
             .then(get("/missing"), &[404], 1)
             .then(get("/empty"), &[204], 1)
             .then(chunked_post("/upload", &counter(10_000)), &[200], 1)
+            .then(get("/hello"), &[200], 1),
+        Case::new("results_of_posts", item(r#"{"name": "one"}"#), &[201], 1)
+            .then(item(r#"{"title": "one"}"#), &[422], 1)
+            .then(Request::post("/form", b"name=one".to_vec(), &[]), &[303], 1)
+            .then(Request::new("HEAD", "/hello", &[]), &[200], 1)
+            .then(get("/unchanged"), &[304], 1)
+            .then(item(r#"{"name": "two"}"#), &[201], 1)
             .then(get("/hello"), &[200], 1),
         Case::new("pipelined", get("/hello"), &[200], 1)
             .then(upload(), &[200], 1)

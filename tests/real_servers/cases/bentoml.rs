@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::{Case, counter};
 use crate::process::{Process, Stop};
-use crate::server::{Server, Transport, file, port};
+use crate::server::{Server, file, port};
 use crate::setup::{BENTOML, Needs, Setup};
 use crate::wire::{Endpoint, Request};
 
@@ -15,7 +15,7 @@ const VARIES: &[&str] = &["x-bentoml-request-id"];
 /// The service and what is asked of it.
 pub(crate) fn server() -> Server {
     let checks = cases().into_iter().map(|case| case.varying(VARIES).into_check()).collect();
-    Server { name: "bentoml", needs: Needs::Python, transport: Transport::Tcp, launch, checks }
+    Server::new("bentoml", Needs::Python, launch, checks)
 }
 
 fn launch(setup: &Setup, at: &Endpoint) -> Result<Command, String> {

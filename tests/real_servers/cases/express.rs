@@ -5,11 +5,11 @@ use std::process::Command;
 
 use libtest_mimic::Failed;
 
-use super::{Case, LONG, both_ways, chunked_post, counter, special, websocket};
+use super::{Case, LONG, both_ways, chunked_post, counter, special, websocket, with_trailer};
 use crate::compare::{denied_lines, same_but_denied, statuses};
 use crate::process::{Process, Stop};
 use crate::reader::{End, Piece};
-use crate::server::{Check, Running, Server, Transport, file, port};
+use crate::server::{Check, Running, Server, file, port};
 use crate::setup::{EXPRESS, Needs, Setup};
 use crate::wire::{Endpoint, Request, Send, Transcript};
 
@@ -17,7 +17,17 @@ use crate::wire::{Endpoint, Request, Send, Transcript};
 pub(crate) fn server() -> Server {
     let mut checks: Vec<(String, Check)> = cases().into_iter().map(Case::into_check).collect();
     checks.push(special("tunnel_of_several_mb", tunnel));
-    Server { name: "express", needs: Needs::Node, transport: Transport::Tcp, launch, checks }
+    Server::new("express", Needs::Node, launch, checks)
+}
+
+/// The same behind a headsnip that lets a trailer line of requests pass.
+pub(crate) fn server_for_trailers() -> Server {
+    let upload = || with_trailer(chunked_post("/upload", &counter(LONG)), "X-Check: trailer");
+    let case = Case::new("several_mb_up_with_a_trailer_line", upload(), &[200], 1)
+        .then(Request::new("GET", "/hello", &[]), &[200], 1)
+        .then(upload(), &[200], 1);
+    let flags = &["--allow-request-trailers", "x-check"];
+    Server { flags, ..Server::new("express_for_trailers", Needs::Node, launch, vec![case.into_check()]) }
 }
 
 fn launch(setup: &Setup, at: &Endpoint) -> Result<Command, String> {

@@ -5,14 +5,14 @@ use std::process::Command;
 
 use super::{Case, LONG, counter};
 use crate::process::{Process, Stop};
-use crate::server::{Server, Transport, file, port};
+use crate::server::{Server, file, port};
 use crate::setup::{Needs, Setup};
 use crate::wire::{Endpoint, Request};
 
 /// The server and what is asked of it.
 pub(crate) fn server() -> Server {
     let checks = cases().into_iter().map(Case::into_check).collect();
-    Server { name: "http_server", needs: Needs::Python, transport: Transport::Tcp, launch, checks }
+    Server::new("http_server", Needs::Python, launch, checks)
 }
 
 fn launch(setup: &Setup, at: &Endpoint) -> Result<Command, String> {

@@ -1,5 +1,6 @@
 //! Hypercorn speaks HTTP/2 on a plain connection, by `Upgrade: h2c` and by the preface. A proxy that lets either pass
-//! is blind to every head after it; headsnip must refuse both. Its other cases are those of the ASGI family.
+//! is blind to every head after it: headsnip withholds the offer and refuses the preface. Its other cases are those of the
+//! ASGI family.
 
 use libtest_mimic::Failed;
 
@@ -18,16 +19,20 @@ const SETTINGS: (usize, u8) = (3, 4);
 /// How long a frame's head is.
 const FRAME_HEAD: usize = 9;
 
+/// As clients offer it that prefer HTTP/2.
+const OFFER: [&str; 3] =
+    ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"];
+
 /// The cases that only Hypercorn gives reason for.
 pub(crate) fn checks() -> Vec<(String, Check)> {
     vec![
-        special("h2c_upgrade_is_refused", h2c_upgrade),
-        special("h2c_refusal_leaves_others_alone", h2c_and_then),
+        special("h2c_offer_is_withheld", h2c_upgrade),
+        special("h2c_offer_leaves_the_connection_as_it_is", h2c_and_then),
         special("http_2_preface_is_refused", preface),
     ]
 }
 
-/// The server switches to HTTP/2; the client must get no 101 and nothing of what follows it.
+/// The server switches to HTTP/2; the client must get no 101 and nothing of what follows it, but the answer over HTTP/1.1.
 fn h2c_upgrade(running: &Running) -> Result<(), Failed> {
     let wire = running.direct.dial()?;
     let mut reader = wire.reader()?;
@@ -38,17 +43,14 @@ fn h2c_upgrade(running: &Running) -> Result<(), Failed> {
         return Err(format!("the server itself does not switch to h2c with a denied line: {direct:?}").into());
     }
     expect_settings(&reader.exactly(FRAME_HEAD)?)?;
-    expect_own_reply(refused(running, &upgrade())?, 502)
+    expect_answers(&running.through, &[upgrade(), upgrade()], Order::Pipelined)
 }
 
-/// After a refusal, the next client is served.
+/// The client's connection goes on, for requests with a body too.
 fn h2c_and_then(running: &Running) -> Result<(), Failed> {
-    expect_own_reply(refused(running, &upgrade())?, 502)?;
-    let answer = running.through.converse(&[Request::new("GET", "/hello", &[])], Order::OneByOne)?;
-    if statuses(&answer)? != [200] {
-        return Err(format!("the next request is answered {:?}", statuses(&answer)?).into());
-    }
-    Ok(())
+    let post = || Request::post("/upload", b"of this connection".to_vec(), &OFFER);
+    let requests = [post(), upgrade(), Request::new("GET", "/hello", &[]), post()];
+    expect_answers(&running.through, &requests, Order::OneByOne)
 }
 
 /// The server takes the preface; the client must get a reply of HTTP/1.1 and no frame.
@@ -62,8 +64,18 @@ fn preface(running: &Running) -> Result<(), Failed> {
 }
 
 fn upgrade() -> Request {
-    let fields = ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"];
-    Request::new("GET", "/hello", &fields)
+    Request::new("GET", "/hello", &OFFER)
+}
+
+/// A 200 without a denied line for each request, on a connection that stays.
+fn expect_answers(through: &Endpoint, requests: &[Request], order: Order) -> Result<(), Failed> {
+    let answers = through.converse(requests, order)?;
+    let ok = statuses(&answers)?.iter().all(|status| *status == 200);
+    let heads = answers.pieces.iter().filter(|piece| matches!(piece, Piece::Head(_))).count();
+    if ok && heads == requests.len() && denied_lines(&answers) == 0 && answers.end == End::Open {
+        return Ok(());
+    }
+    Err(format!("the answers are {answers:?}").into())
 }
 
 /// What headsnip says to a request that it should refuse.

@@ -6,9 +6,14 @@
 
 pub(crate) mod asgi;
 pub(crate) mod bentoml;
+pub(crate) mod django;
 pub(crate) mod express;
+pub(crate) mod faulty_node;
+pub(crate) mod faulty_python;
 pub(crate) mod http_server;
 pub(crate) mod hypercorn;
+pub(crate) mod java_client;
+pub(crate) mod neighbours;
 pub(crate) mod readme;
 pub(crate) mod uvicorn_idle;
 pub(crate) mod websocket;
@@ -126,7 +131,7 @@ pub(crate) fn counter(length: usize) -> Vec<u8> {
     (0_u32..).flat_map(u32::to_be_bytes).take(length).collect()
 }
 
-/// A POST of that body in chunks of all sizes, with a chunk extension and a trailer line.
+/// A POST of that body in chunks of all sizes, with chunk extensions.
 pub(crate) fn chunked_post(target: &str, body: &[u8]) -> Request {
     let mut framed = Vec::with_capacity(body.len() + body.len() / 64);
     let (mut rest, mut size) = (body, 1);
@@ -138,8 +143,15 @@ pub(crate) fn chunked_post(target: &str, body: &[u8]) -> Request {
         rest = after;
         size = if size > 100_000 { 1 } else { size * 3 };
     }
-    framed.extend_from_slice(b"0\r\nX-Check: trailer\r\nServer: of the client\r\n\r\n");
+    framed.extend_from_slice(b"0\r\n\r\n");
     Request { body: framed, ..Request::new("POST", target, &["Transfer-Encoding: chunked"]) }
+}
+
+/// The same chunked request with a line in its trailer section.
+pub(crate) fn with_trailer(mut request: Request, line: &str) -> Request {
+    request.body.truncate(request.body.len() - 2);
+    request.body.extend_from_slice(format!("{line}\r\n\r\n").as_bytes());
+    request
 }
 
 /// Says which side an error is about.

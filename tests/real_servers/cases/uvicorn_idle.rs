@@ -9,7 +9,7 @@ use libtest_mimic::Failed;
 use super::{asgi::launch_uvicorn, special};
 use crate::compare::statuses;
 use crate::reader::{End, Response};
-use crate::server::{Running, Server, Transport};
+use crate::server::{Running, Server};
 use crate::setup::Needs;
 use crate::wire::{Request, Transcript};
 
@@ -21,20 +21,16 @@ const SECONDS: u64 = 8;
 
 /// uvicorn with its time for idle connections cut to a second.
 pub(crate) fn server() -> Server {
-    Server {
-        name: "uvicorn_idle",
-        needs: Needs::Python,
-        transport: Transport::Tcp,
-        launch: |setup, at| {
-            let mut command = launch_uvicorn(setup, at, "httptools")?;
-            command.args(["--timeout-keep-alive", "1"]);
-            Ok(command)
-        },
-        checks: vec![
-            special("client_stays_when_the_origin_closes", client_stays),
-            special("no_get_fails_around_the_close", gets_around_the_close),
-        ],
-    }
+    let launch = |setup: &_, at: &_| {
+        let mut command = launch_uvicorn(setup, at, "httptools")?;
+        command.args(["--timeout-keep-alive", "1"]);
+        Ok(command)
+    };
+    let checks = vec![
+        special("client_stays_when_the_origin_closes", client_stays),
+        special("no_get_fails_around_the_close", gets_around_the_close),
+    ];
+    Server::new("uvicorn_idle", Needs::Python, launch, checks)
 }
 
 fn client_stays(running: &Running) -> Result<(), Failed> {
