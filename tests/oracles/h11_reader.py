@@ -1,92 +1,103 @@
-"""Reads messages with h11 and says what it made of them; see main.rs for the form of both."""
+"""Reads messages with h11 and says what it made of them; see reader.rs for the form of both."""
 
 import sys
 
 import h11
 
-
-def say(event, connection):
-    kind = type(event)
-    if kind in (h11.Response, h11.InformationalResponse):
-        print("message", event.status_code)
-    elif kind is h11.Request:
-        print("message", event.method.hex(), event.target.hex())
-    if kind in (h11.Response, h11.InformationalResponse, h11.Request):
-        for name, value in event.headers:
-            print("header", name.hex(), value.hex())
-    elif kind is h11.Data:
-        print("body", bytes(event.data).hex())
-    elif kind is h11.EndOfMessage:
-        for name, value in event.headers:
-            print("trailer", name.hex(), value.hex())
-    if kind in (h11.InformationalResponse, h11.EndOfMessage):
-        print("complete")
+UNLIMITED = 1 << 24
 
 
-def responses(methods, data, ended):
-    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
-    connection.receive_data(data)
-    if ended:
-        connection.receive_data(b"")
-    for method in methods:
-        headers = [("Host", "a")]
-        name = method
-        if method in ("websocket", "h2c"):
-            headers += [("Connection", "Upgrade"), ("Upgrade", method)]
-            name = "GET"
-        connection.send(h11.Request(method=name, target="/", headers=headers))
-        connection.send(h11.EndOfMessage())
-        while True:
-            try:
-                event = connection.next_event()
-            except h11.RemoteProtocolError as error:
-                # The end, between messages.
-                if "event type ConnectionClosed" in str(error):
-                    return
-                raise
-            if event in (h11.NEED_DATA, h11.PAUSED):
-                if connection.their_state is h11.SWITCHED_PROTOCOL:
-                    print("tunnel", connection.trailing_data[0].hex())
-                return
-            if type(event) is h11.ConnectionClosed:
-                return
-            say(event, connection)
-            if type(event) is h11.EndOfMessage:
-                break
-        if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
+class Stream:
+    """The bytes of a connection, and how far they were read."""
+
+    def __init__(self, role, data, ended):
+        self.connection = h11.Connection(role, max_incomplete_event_size=UNLIMITED)
+        self.length = len(data)
+        self.will_end = ended
+        self.has_ended = False
+        if data:
+            self.connection.receive_data(data)
+
+    def next_event(self):
+        event = self.connection.next_event()
+        if event is h11.NEED_DATA and self.will_end and not self.has_ended:
+            self.has_ended = True
+            self.connection.receive_data(b"")
+            event = self.connection.next_event()
+        return event
+
+    def say(self, event):
+        kind = type(event)
+        if kind in (h11.Response, h11.InformationalResponse):
+            print("message", event.status_code, event.http_version.decode(), event.reason.hex())
+        elif kind is h11.Request:
+            print("message", event.method.hex(), event.target.hex(), event.http_version.decode())
+        if kind in (h11.Response, h11.InformationalResponse, h11.Request):
+            for name, value in event.headers:
+                print("header", name.hex(), value.hex())
+        elif kind is h11.Data:
+            print("body", bytes(event.data).hex())
+        elif kind is h11.EndOfMessage:
+            for name, value in event.headers:
+                print("trailer", name.hex(), value.hex())
+
+    def complete(self, keeps):
+        unread, _ = self.connection.trailing_data
+        print("complete", self.length - len(unread), "keeps" if keeps else "closes")
+
+    def tunnel(self):
+        print("tunnel", self.connection.trailing_data[0].hex())
+
+
+def response(asked, data, ended):
+    stream = Stream(h11.CLIENT, data, ended)
+    connection = stream.connection
+    method, offer, _ = asked.partition("+")
+    headers = [("Host", "a")]
+    if offer:
+        headers += [("Connection", "Upgrade"), ("Upgrade", "any")]
+    connection.send(h11.Request(method=method, target="/", headers=headers))
+    connection.send(h11.EndOfMessage())
+    while True:
+        event = stream.next_event()
+        if connection.their_state is h11.SWITCHED_PROTOCOL and event is h11.PAUSED:
+            return stream.tunnel()
+        if event in (h11.NEED_DATA, h11.PAUSED) or type(event) is h11.ConnectionClosed:
             return
-        connection.start_next_cycle()
+        stream.say(event)
+        if type(event) is h11.InformationalResponse:
+            stream.complete(True)
+        elif type(event) is h11.EndOfMessage:
+            # Whether the end of the connection was that of the body, h11 does not tell.
+            return stream.complete(connection.their_state is h11.DONE and not stream.has_ended)
 
 
 def requests(data, ended):
-    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
-    connection.receive_data(data)
-    if ended:
-        connection.receive_data(b"")
+    stream = Stream(h11.SERVER, data, ended)
+    connection = stream.connection
     while True:
-        event = connection.next_event()
+        event = stream.next_event()
         if event is h11.PAUSED and connection.their_state is h11.MIGHT_SWITCH_PROTOCOL:
+            return stream.tunnel()
+        if event in (h11.NEED_DATA, h11.PAUSED) or type(event) is h11.ConnectionClosed:
+            return
+        stream.say(event)
+        if type(event) is not h11.EndOfMessage:
+            continue
+        stream.complete(connection.their_state is not h11.MUST_CLOSE)
+        if connection.their_state is h11.DONE:
             connection.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
             connection.send(h11.EndOfMessage())
-            event = None
-        elif event in (h11.NEED_DATA, h11.PAUSED) or type(event) is h11.ConnectionClosed:
-            return
-        if event is not None:
-            say(event, connection)
-            if type(event) is h11.EndOfMessage and connection.our_state is h11.SEND_RESPONSE:
-                connection.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
-                connection.send(h11.EndOfMessage())
-        if connection.our_state is h11.DONE and connection.their_state is h11.DONE:
             connection.start_next_cycle()
-        elif connection.our_state is h11.MUST_CLOSE and connection.their_state is h11.MUST_CLOSE:
+        elif connection.their_state is h11.MUST_CLOSE:
             return
 
 
 for line in sys.stdin:
-    kind, methods, data, ended = line.rstrip("\n").split("\t")
+    kind, asked, data, ended = line.rstrip("\n").split("\t")
     try:
-        if kind == "responses":
-            responses(methods.split(","), bytes.fromhex(data), ended == "ended")
+        if kind == "response":
+            response(asked, bytes.fromhex(data), ended == "ended")
         else:
             requests(bytes.fromhex(data), ended == "ended")
     except h11.ProtocolError as error:

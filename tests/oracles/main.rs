@@ -1,19 +1,20 @@
 //! headsnip beside parsers that others wrote: llhttp, as it is in Node, and h11.
 //!
-//! Each input of the corpora of requests and responses is read by both. What an oracle makes of headsnip's output must be what it
-//! makes of the origin's bytes less the denied fields; and where an oracle and headsnip disagree on where a message ends,
-//! headsnip must have refused it. Which differences are accepted, and why, is in `accepted.rs`.
+//! Each file of the corpora that are traffic and each vector is driven; then an oracle reads what headsnip sent to each side, and what
+//! the origin said. It must end each message where headsnip does, and find in it what headsnip found; what headsnip refused need not
+//! be read. What an oracle refuses or leaves unread is a difference. Which differences are accepted, and why, is in `accepted.rs`.
 //!
-//! A reader is a process that is given a line for each input (what it is, the requests, the bytes in hexadecimal, whether
-//! their sender then ends) and answers with lines: `message`, `header` and `trailer` (names and values), `body`, `complete`,
-//! `tunnel`, `error`, and a full stop at the end. Where Python or Node is missing, its tests are skipped, which is said; with
-//! `CI=true` in the environment they fail instead.
+//! A response that headsnip mends is compared where the oracle can read it as it was; else it must be readable now. Where Python
+//! or Node is missing, its test is skipped, which is said; with `CI=true` in the environment it fails instead.
 
 mod accepted;
+mod exchanges;
 #[path = "../support/process.rs"]
 #[expect(dead_code, reason = "only what installs packages is needed of it")]
 mod process;
 mod reader;
+mod requests;
+mod responses;
 #[path = "../support/setup.rs"]
 #[expect(dead_code, reason = "only the virtual environment and Node are needed of it")]
 mod setup;
@@ -23,16 +24,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use headsnip::http1::Policy;
-use headsnip::testing::drive::{Driven, drive};
-use headsnip::testing::{End, Step, property};
+use headsnip::testing::drive::policy;
+use headsnip::testing::{Step, property, vector};
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use accepted::is_accepted;
-use reader::{Message, Oracle, Reader};
+use accepted::Differences;
+use exchanges::Driving;
+use reader::{Oracle, Reader};
 use setup::{Needs, Setup};
 
 fn main() -> ExitCode {
-    let must_run = std::env::var("CI").is_ok_and(|value| value == "true");
     let setup = match Setup::new() {
         Ok(setup) => Arc::new(setup),
         Err(error) => {
@@ -40,25 +41,11 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let trial = |oracle: Oracle, target: &'static str, check: fn(&mut Reader, &[u8]) -> Result<(), String>| {
+    let trials = [Oracle::Llhttp, Oracle::H11].map(|oracle| {
         let setup = Arc::clone(&setup);
-        let test = move || {
-            if let Some(reason) = setup.missing(oracle.needs()) {
-                eprintln!(
-                    "oracles: {reason}; this test {}",
-                    if must_run { "fails, as CI=true wants it" } else { "is skipped" }
-                );
-                return if must_run { Err(reason.into()) } else { Ok(()) };
-            }
-            let mut reader = Reader::start(oracle, &setup)?;
-            each(target, |input| check(&mut reader, input))
-        };
-        Trial::test(format!("{target}, {oracle:?}"), test)
-    };
-    let trials = [Oracle::Llhttp, Oracle::H11]
-        .into_iter()
-        .flat_map(|oracle| [trial(oracle, "response", check_response), trial(oracle, "request", check_request)]);
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+        Trial::test(format!("{oracle:?}"), move || test(oracle, &setup))
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.into()).exit_code()
 }
 
 impl Oracle {
@@ -70,107 +57,107 @@ impl Oracle {
     }
 }
 
-/// Checks each file of a corpus; tells of all that fail.
-fn each(target: &str, mut check: impl FnMut(&[u8]) -> Result<(), String>) -> Result<(), Failed> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
-    let (mut failures, mut files) = (Vec::new(), 0);
-    for entry in std::fs::read_dir(folder)? {
+/// Compares one oracle with headsnip over all inputs; tells of all that fail.
+fn test(oracle: Oracle, setup: &Setup) -> Result<(), Failed> {
+    if let Some(reason) = setup.missing(oracle.needs()) {
+        let must_run = std::env::var("CI").is_ok_and(|value| value == "true");
+        eprintln!(
+            "oracles: {reason}; this test {}",
+            if must_run { "fails, as CI=true wants it" } else { "is skipped" }
+        );
+        return if must_run { Err(reason.into()) } else { Ok(()) };
+    }
+    let inputs = inputs()?;
+    let mut reader = Reader::start(oracle, setup)?;
+    let mut differences = Differences::new(oracle);
+    let mut failures = Vec::new();
+    for input in &inputs {
+        let driving = Driving::new(&input.policy, &input.steps);
+        let checked = requests::check(&mut reader, &mut differences, &driving)
+            .and_then(|()| responses::check(&mut reader, &mut differences, &driving));
+        failures.extend(checked.err().map(|error| format!("{}: {error}", input.name)));
+    }
+    let (requests, responses) = differences.compared();
+    eprintln!("oracles: {oracle:?}: {} inputs, {requests} requests and {responses} responses compared", inputs.len());
+    assert!(requests > 4_000 && responses > 4_000, "too few are compared");
+    if !failures.is_empty() {
+        failures.sort();
+        return Err(failures.join("\n").into());
+    }
+    eprint!("{}", differences.found()?);
+    Ok(())
+}
+
+/// What is driven.
+struct Input {
+    name: String,
+    policy: Policy,
+    steps: Vec<Step>,
+}
+
+/// How a file of a corpus is read.
+type Read = fn(&[u8]) -> Vec<Step>;
+
+/// All corpora whose files are traffic, and all vectors; then what their clients say, all at once and each request answered.
+fn inputs() -> Result<Vec<Input>, Failed> {
+    let mut inputs = Vec::new();
+    let corpora: [(_, Read); 5] = [
+        ("response", property::response_steps),
+        ("request", property::request_steps),
+        ("exchange", property::steps),
+        ("chunked", chunked_response),
+        ("chunked", chunked_request),
+    ];
+    for (corpus, steps) in corpora {
+        let files = files(&format!("fuzz/corpus/{corpus}"))?;
+        assert!(files.len() > 150, "only {} files", files.len());
+        inputs.extend(files.into_iter().map(|(name, bytes)| Input {
+            name: format!("{corpus}/{name}"),
+            policy: Policy::default(),
+            steps: steps(&bytes),
+        }));
+    }
+    for (file, text) in files("tests/vectors")? {
+        for vector in vector::parse(&String::from_utf8(text)?)? {
+            let policy = policy(&vector.rules).ok_or("the core refuses the options")?;
+            inputs.push(Input { name: format!("{file}: {}", vector.name), policy, steps: vector.steps });
+        }
+    }
+    let at_once: Vec<Input> = inputs.iter().filter_map(Input::at_once).collect();
+    inputs.extend(at_once);
+    Ok(inputs)
+}
+
+impl Input {
+    /// What its client says, if that came in parts.
+    fn at_once(&self) -> Option<Self> {
+        let parts = || self.steps.iter().filter(|step| matches!(step, Step::Client(_)));
+        let bytes: Vec<u8> = parts().flat_map(Step::bytes).copied().collect();
+        let steps = property::request_steps(&bytes);
+        let is_other = steps != self.steps && parts().count() > 1;
+        is_other.then(|| Self { name: format!("{}, at once", self.name), policy: self.policy.clone(), steps })
+    }
+}
+
+fn chunked_response(input: &[u8]) -> Vec<Step> {
+    let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(2);
+    vec![Step::Client(request), Step::Origin([head, input].concat()), Step::OriginEnd]
+}
+
+fn chunked_request(input: &[u8]) -> Vec<Step> {
+    let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    property::request_steps(&[head, input].concat())
+}
+
+/// The files of a folder, by name.
+fn files(folder: &str) -> Result<Vec<(String, Vec<u8>)>, Failed> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))? {
         let path = entry?.path();
-        if let Err(error) = check(&std::fs::read(&path)?) {
-            failures.push(format!("{}: {error}", path.file_name().unwrap_or_default().to_string_lossy()));
-        }
-        files += 1;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        files.push((name, std::fs::read(&path)?));
     }
-    assert!(files > 400, "only {files} files");
-    failures.sort();
-    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n").into()) }
-}
-
-/// What the client makes of headsnip's output is what it would make of the origin's, less the denied fields.
-fn check_response(reader: &mut Reader, input: &[u8]) -> Result<(), String> {
-    let [client, origin, end] = property::response_steps(input);
-    let policy = Policy::default();
-    let driven = drive(&policy, &[client, origin.clone(), end]);
-    let methods = methods(input);
-    let ours = reader.read("responses", &methods, &driven.outcome.to_client, ends(&driven))?;
-    let mut theirs = reader.read("responses", &methods, origin.bytes(), true)?;
-    for message in &mut theirs.messages {
-        message.remove(|name| policy.denylist.denies(name));
-    }
-    for (index, message) in ours.messages.iter().enumerate() {
-        if message.names().any(|name| policy.denylist.denies(name)) {
-            return Err(format!("message {index} has a denied field: {message:?}"));
-        }
-        // One that was cut is compared as far as it goes.
-        let is_same = match theirs.messages.get(index) {
-            Some(other) if message.is_complete => other == message,
-            Some(other) => other.starts_with(message),
-            None => false,
-        };
-        if !is_same {
-            return Err(format!(
-                "message {index} differs:\n  through headsnip {message:?}\n  by itself {:?}",
-                theirs.messages.get(index)
-            ));
-        }
-    }
-    if driven.violation.is_none() {
-        if let Some(error) = ours.error.as_ref().filter(|_| !is_accepted(reader.oracle, &ours, ours.messages.len())) {
-            return Err(format!("it goes on, though the client finds: {error}"));
-        }
-        if ours.messages.len() != theirs.messages.len() {
-            return Err(format!("{} messages, not {}", ours.messages.len(), theirs.messages.len()));
-        }
-    }
-    Ok(())
-}
-
-/// The origin finds the same requests in what headsnip sent on, with the same bodies.
-fn check_request(reader: &mut Reader, input: &[u8]) -> Result<(), String> {
-    let [client, ..] = property::request_steps(input);
-    let steps = [client, Step::Origin(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".repeat(40)), Step::ClientEnd];
-    let driven = drive(&Policy::default(), &steps);
-    let sent = &driven.outcome.to_origin;
-    let read = reader.read("requests", "", sent, false)?;
-    let ends = driven.heads.iter().skip(1).copied().chain([sent.len()]);
-    let ours: Vec<_> =
-        driven.heads.iter().zip(ends).map(|(start, end)| Message::of_request(&sent[*start..end])).collect();
-    for (index, ours) in ours.iter().enumerate() {
-        let is_same = read
-            .messages
-            .get(index)
-            .is_some_and(|theirs| theirs.start == ours.start && (theirs.body == ours.body || !theirs.is_complete));
-        if !is_same && !is_accepted(reader.oracle, &read, index) {
-            return Err(format!(
-                "request {index} differs:\n  to headsnip {ours:?}\n  to the origin {:?}, {:?}",
-                read.messages.get(index),
-                read.error
-            ));
-        }
-        if !is_same {
-            return Ok(());
-        }
-    }
-    if read.messages.len() > ours.len() {
-        return Err(format!("the origin finds {} requests, not {}", read.messages.len(), ours.len()));
-    }
-    Ok(())
-}
-
-/// The methods of the requests of an input of the target `response`.
-fn methods(input: &[u8]) -> String {
-    let line = input.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let word = |word: &[u8]| match word.strip_suffix(b"/1.0").unwrap_or(word) {
-        b"HEAD" => "HEAD",
-        b"POST" => "POST",
-        b"websocket" => "websocket",
-        b"h2c" => "h2c",
-        _ => "GET",
-    };
-    line.split(|byte| *byte == b' ').take(20).map(word).collect::<Vec<_>>().join(",")
-}
-
-/// Whether the client sees a clean end.
-fn ends(driven: &Driven) -> bool {
-    !matches!(driven.outcome.end, End::Open | End::OriginDropped | End::Reset)
+    files.sort();
+    Ok(files)
 }

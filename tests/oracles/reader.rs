@@ -1,4 +1,9 @@
 //! A process that reads messages with a parser that others wrote.
+//!
+//! It is given a line for each question: `response` and the method that was asked (with `+` behind it where the request offered to switch protocols), or
+//! `requests` and nothing; the bytes in hexadecimal; and whether their sender then `ended`. It answers with lines: for each message `message`, `header`
+//! and `trailer` (names and values), `body`, and `complete` with the offset of its end and whether the connection lives on (`keeps` or `closes`); then
+//! `tunnel` and what is not read as HTTP any more, or `error`; and a full stop at the end. Of responses, it reads up to the first final one.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Write};
@@ -13,83 +18,76 @@ pub(crate) enum Oracle {
     H11,
 }
 
+/// What is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Response,
+    Request,
+}
+
+/// A field as an oracle sees it: its name in lower case, and its value.
+pub(crate) type Field = (Vec<u8>, Vec<u8>);
+
 /// A message as an oracle sees it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Message {
-    /// The status, or the method and the target.
+    /// The status, the version and the reason; or the method, the target and the version.
     pub(crate) start: String,
-    /// Names in lower case, and values; of the header section, then of the trailer section.
-    pub(crate) headers: Vec<(Vec<u8>, Vec<u8>)>,
-    pub(crate) trailers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Of the header section, then of the trailer section.
+    pub(crate) headers: Vec<Field>,
+    pub(crate) trailers: Vec<Field>,
     pub(crate) body: Vec<u8>,
-    pub(crate) is_complete: bool,
+    /// Where it ends, if all of it is there.
+    pub(crate) end: Option<usize>,
+    /// Whether another may follow it on its connection.
+    pub(crate) keeps: bool,
 }
 
 impl Message {
-    /// The start and the body of a request, by the plainest of readings. Its grammar is known to be sound.
-    pub(crate) fn of_request(bytes: &[u8]) -> Self {
-        let text = bytes.trim_ascii_start();
-        let (head, body) = split(text, b"\r\n\r\n").unwrap_or((text, &[]));
-        let mut line = head.split(|byte| *byte == b' ' || *byte == b'\r');
-        let mut word = || line.next().map(hexadecimal).unwrap_or_default();
-        let start = format!("{} {}", word(), word());
-        let is_chunked = head.to_ascii_lowercase().windows(18).any(|bytes| bytes == b"transfer-encoding:");
-        Self {
-            start,
-            body: if is_chunked { decoded(body) } else { body.to_vec() },
-            is_complete: true,
-            ..Self::default()
-        }
+    /// The status of a response.
+    pub(crate) fn status(&self) -> &str {
+        self.start.split(' ').next().unwrap_or_default()
     }
 
-    pub(crate) fn names(&self) -> impl Iterator<Item = &[u8]> {
-        self.headers.iter().chain(&self.trailers).map(|(name, _)| &**name)
+    pub(crate) fn is_interim(&self) -> bool {
+        self.status().starts_with('1') && self.status() != "101"
     }
 
-    /// Removes the fields of these names.
-    pub(crate) fn remove(&mut self, is_denied: impl Fn(&[u8]) -> bool) {
-        self.headers.retain(|(name, _)| !is_denied(name));
-        self.trailers.retain(|(name, _)| !is_denied(name));
+    /// Leaves only the fields that a caller wants.
+    pub(crate) fn retain(&mut self, mut is_wanted: impl FnMut(&Field) -> bool) {
+        self.headers.retain(&mut is_wanted);
+        self.trailers.retain(&mut is_wanted);
+    }
+
+    /// Tells whether it says the same as another.
+    pub(crate) fn says(&self, other: &Self) -> bool {
+        self.end.is_some() == other.end.is_some() && self.body == other.body && self.begins_as(other)
     }
 
     /// Tells whether the other is this one, cut short.
-    pub(crate) fn starts_with(&self, cut: &Self) -> bool {
-        self.start == cut.start && self.headers == cut.headers && self.body.starts_with(&cut.body)
+    pub(crate) fn is_cut_to(&self, cut: &Self) -> bool {
+        cut.end.is_none() && self.begins_as(cut)
+    }
+
+    fn begins_as(&self, other: &Self) -> bool {
+        let is_whole = other.end.is_some();
+        self.start == other.start
+            && self.headers == other.headers
+            && (self.trailers == other.trailers || !is_whole)
+            && self.body.starts_with(&other.body)
     }
 }
 
 impl fmt::Debug for Message {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fields = |fields: &[(Vec<u8>, Vec<u8>)]| {
-            let field =
-                |(name, value): &(Vec<u8>, Vec<u8>)| format!("{}: {}", name.escape_ascii(), value.escape_ascii());
+        let fields = |fields: &[Field]| {
+            let field = |(name, value): &Field| format!("{}: {}", name.escape_ascii(), value.escape_ascii());
             fields.iter().map(field).collect::<Vec<_>>()
         };
         let (headers, trailers) = (fields(&self.headers), fields(&self.trailers));
-        let (body, is_complete) = (self.body.escape_ascii(), self.is_complete);
-        write!(formatter, "{} {headers:?} \"{body}\" {trailers:?} complete: {is_complete}", self.start)
+        let Self { start, body, end, keeps, .. } = self;
+        write!(formatter, "{start} {headers:?} \"{}\" {trailers:?} end: {end:?}, keeps: {keeps}", body.escape_ascii())
     }
-}
-
-/// The data of a chunked body, as far as it goes.
-fn decoded(mut body: &[u8]) -> Vec<u8> {
-    let mut data = Vec::new();
-    while let Some((line, rest)) = split(body, b"\r\n") {
-        let digits: Vec<u8> = line.iter().copied().take_while(u8::is_ascii_hexdigit).collect();
-        let size = usize::from_str_radix(&String::from_utf8_lossy(&digits), 16).unwrap_or(0);
-        let here = size.min(rest.len());
-        data.extend_from_slice(&rest[..here]);
-        if size == 0 {
-            break;
-        }
-        body = rest.get(here + 2..).unwrap_or_default();
-    }
-    data
-}
-
-fn split<'a>(bytes: &'a [u8], at: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let place = bytes.windows(at.len()).position(|window| window == at)?;
-    Some((&bytes[..place], &bytes[place + at.len()..]))
 }
 
 /// What an oracle made of an input.
@@ -129,9 +127,19 @@ impl Reader {
         Ok(Self { oracle, process, questions, answers: BufReader::new(answers) })
     }
 
-    pub(crate) fn read(&mut self, kind: &str, methods: &str, bytes: &[u8], is_ended: bool) -> Result<Read, String> {
+    /// Reads the response to a request of that method, up to the first that is final.
+    pub(crate) fn response(&mut self, asked: &str, bytes: &[u8], is_ended: bool) -> Result<Read, String> {
+        self.read("response", asked, bytes, is_ended)
+    }
+
+    /// Reads the requests on a connection that is still open.
+    pub(crate) fn requests(&mut self, bytes: &[u8]) -> Result<Read, String> {
+        self.read("requests", "", bytes, false)
+    }
+
+    fn read(&mut self, kind: &str, asked: &str, bytes: &[u8], is_ended: bool) -> Result<Read, String> {
         let ended = if is_ended { "ended" } else { "open" };
-        writeln!(self.questions, "{kind}\t{methods}\t{}\t{ended}", hexadecimal(bytes))
+        writeln!(self.questions, "{kind}\t{asked}\t{}\t{ended}", hexadecimal(bytes))
             .map_err(|error| error.to_string())?;
         let mut read = Read::default();
         loop {
@@ -140,8 +148,8 @@ impl Reader {
                 return Err(format!("{:?} is gone", self.oracle));
             }
             let (word, rest) = line.trim_end_matches('\n').split_once(' ').unwrap_or((line.trim_end(), ""));
-            let field =
-                || rest.split_once(' ').map(|(name, value)| (bytes_of(name), bytes_of(value))).unwrap_or_default();
+            let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
+            let field = || (bytes_of(first), bytes_of(second));
             match (word, read.messages.last_mut()) {
                 (".", _) => return Ok(read),
                 ("message", _) => read.messages.push(Message { start: rest.to_owned(), ..Message::default() }),
@@ -150,7 +158,10 @@ impl Reader {
                 ("header", Some(message)) => message.headers.push(field()),
                 ("trailer", Some(message)) => message.trailers.push(field()),
                 ("body", Some(message)) => message.body.extend(bytes_of(rest)),
-                ("complete", Some(message)) => message.is_complete = true,
+                ("complete", Some(message)) => {
+                    message.end = Some(first.parse().map_err(|_| format!("not an offset: {line}"))?);
+                    message.keeps = second == "keeps";
+                }
                 _ => return Err(format!("{:?} says {line:?}", self.oracle)),
             }
         }
@@ -165,7 +176,7 @@ impl Drop for Reader {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -1,19 +1,20 @@
 //! What a client may see: every byte of a response that its plan says, or the right sign that it was broken off.
 
-use std::io::{Error, ErrorKind, Read};
+use std::io::{Error, ErrorKind, Read, Write};
 use std::thread;
 use std::time::Duration;
 
 use super::client::{Behind, Connection};
 use super::plan::{After, Fault, Framing, Plan, Timing, Upload};
 use super::support::{Ended, text};
-use super::wire::Response;
+use super::wire::{Request, Response, is_alone};
 
 /// A request of that size is still held when its origin connection turns out to be closed.
 const REPLAYED: usize = 2_000;
 
 /// What the proxy says where the origin said nothing.
 const REFUSED: &str = "502 Bad Gateway";
+const REFUSED_START: &[u8] = b"HTTP/1.1 502";
 
 /// What is to be done with the connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,20 +26,20 @@ pub(crate) enum Then {
 impl Connection<'_> {
     /// Reads the response to the end that its plan says, and checks it.
     pub(crate) fn check(&mut self, plan: &Plan, sent: Result<(), Error>) -> Result<Then, String> {
-        let response = Response::of(plan);
+        let response = expected(plan);
         let cut = response.cut(plan);
         let is_end_of_body = plan.framing == Framing::UntilClose && cut >= response.final_head.end;
         let is_whole = plan.fault == Fault::Nothing || (plan.fault == Fault::Fin && is_end_of_body);
         let behind = std::mem::replace(&mut self.behind, Behind::Open);
         let was_closed = behind != Behind::Open;
         self.count(plan, is_whole, was_closed);
-        let is_replayed = behind == Behind::ClosedIdle && plan.is_idempotent() && upload_length(plan) <= REPLAYED;
+        let is_replayed = plan.is_idempotent() && upload_length(plan) <= REPLAYED && !self.has_ended;
         let is_refusable = was_closed && !is_replayed;
         let checked = if is_whole {
             if let (Err(error), false) = (sent, is_refusable || plan.timing == Timing::EarlyClose) {
                 Err(format!("cannot send: {error}"))
             } else {
-                self.check_whole(plan, &response.kept(cut), is_refusable)
+                self.check_whole(plan, &response, is_refusable)
             }
         } else {
             self.check_broken(plan, &response, cut, is_refusable).map(|()| Then::Leave)
@@ -46,23 +47,43 @@ impl Connection<'_> {
         checked.map_err(|failure| format!("{failure}\nin {plan:?}, sent after an idle close: {was_closed}"))
     }
 
-    fn check_whole(&mut self, plan: &Plan, wanted: &[u8], is_refusable: bool) -> Result<Then, String> {
+    fn check_whole(&mut self, plan: &Plan, response: &Response, is_refusable: bool) -> Result<Then, String> {
+        let wanted = response.kept(response.cut(plan));
+        let mut checked = 0;
         if is_refusable {
-            let start = self.expect_either(&wanted[..12], b"HTTP/1.1 502")?;
-            if start == b"HTTP/1.1 502" {
-                self.expect(&reply(REFUSED)[12..])?;
-                self.expect_end(plan)?;
-                self.watch.count("refused: 502 at an idle close", 1);
-                return Ok(Then::Leave);
+            checked = REFUSED_START.len();
+            match self.first(checked)? {
+                start if start == wanted[..checked] => {}
+                start if start == REFUSED_START => {
+                    self.expect(&reply(REFUSED)[checked..])?;
+                    self.expect_end(plan)?;
+                    self.watch.count("refused: 502 at an idle close", 1);
+                    return Ok(Then::Leave);
+                }
+                // The origin's end is passed on to who has ended.
+                start if start.is_empty() && self.has_ended => {
+                    self.watch.count("refused: FIN at an idle close", 1);
+                    return Ok(Then::Leave);
+                }
+                start => return Err(format!("found {:?}", text(&start))),
             }
         }
-        self.expect(&wanted[if is_refusable { 12 } else { 0 }..])?;
+        let waiting = std::mem::take(&mut self.waiting);
+        if !waiting.is_empty() && plan.timing != Timing::Refusing {
+            let leave = response.kept(response.first_head).len();
+            self.expect(&wanted[checked..leave])?;
+            checked = leave;
+            self.stream.write_all(&waiting).map_err(|error| format!("cannot send: {error}"))?;
+        }
+        self.expect(&wanted[checked..])?;
         self.watch.count("bytes down", u64::try_from(wanted.len()).expect("64 bits are enough"));
-        if plan.after == After::Close || plan.fault == Fault::Fin {
+        if plan.after == After::Close || plan.fault == Fault::Fin || plan.timing == Timing::Refusing {
             self.expect_end(plan)?;
             return Ok(Then::Leave);
         }
-        if matches!(plan.after, After::IdleClose(_)) {
+        if is_alone(plan, &Request::of(plan), response) {
+            self.watch.count("exchanges that are alone", 1);
+        } else if matches!(plan.after, After::IdleClose(_)) {
             self.behind = Behind::ClosedIdle;
         }
         Ok(Then::GoOn)
@@ -75,9 +96,21 @@ impl Connection<'_> {
             self.watch.count("refused: 502 at an idle close", 1);
             return Ok(());
         }
+        if is_refusable && self.has_ended && found.is_empty() && ended == Ended::Fin {
+            self.watch.count("refused: FIN at an idle close", 1);
+            return Ok(());
+        }
         let of = |what: &str| Err(format!("{what}: {:?} and {ended:?}, cut at {cut}", text(&found)));
         let interims = response.kept(response.final_head.start);
         let head = response.kept(response.final_head.end).len();
+        if self.has_ended
+            && interims.starts_with(&found)
+            && ended == Ended::Fin
+            && (cut < response.final_head.end || plan.fault == Fault::Reset)
+        {
+            // The origin's end is passed on to who has ended.
+            return Ok(());
+        }
         let status = if plan.fault == Fault::Stall { "504 Gateway Timeout" } else { REFUSED };
         if let Some(before) = found.strip_suffix(&reply(status)[..])
             && (cut < response.final_head.end || plan.fault == Fault::Reset)
@@ -142,11 +175,16 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Reads as many bytes, one or the other.
-    fn expect_either(&mut self, wanted: &[u8], other: &[u8]) -> Result<Vec<u8>, String> {
-        let mut found = vec![0; wanted.len()];
-        self.stream.read_exact(&mut found).map_err(|error| format!("{error} instead of a response"))?;
-        if found == wanted || found == other { Ok(found) } else { Err(format!("found {:?}", text(&found))) }
+    /// Reads that many bytes, or none if the connection ends.
+    fn first(&mut self, count: usize) -> Result<Vec<u8>, String> {
+        let mut found = vec![0; count];
+        match self.stream.read(&mut found[..1]) {
+            Ok(0) => return Ok(Vec::new()),
+            Ok(_) => {}
+            Err(error) => return Err(format!("{error} instead of a response")),
+        }
+        self.stream.read_exact(&mut found[1..]).map_err(|error| format!("{error} within a response"))?;
+        Ok(found)
     }
 
     /// FIN, or whatever ends a connection on which a request was refused while it was being sent.
@@ -175,6 +213,13 @@ impl Connection<'_> {
             Err(error) => Err(format!("{error} after {:?}", text(&found))),
         }
     }
+}
+
+/// The response as the proxy has it. Where a body was refused before it came, both connections end, and the proxy says so if the origin did not.
+pub(crate) fn expected(plan: &Plan) -> Response {
+    let response = Response::of(plan);
+    let is_said = plan.after == After::Close || plan.framing == Framing::UntilClose;
+    if plan.timing == Timing::Refusing && !is_said { response.closing() } else { response }
 }
 
 /// A reply of the proxy itself.

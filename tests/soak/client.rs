@@ -8,10 +8,10 @@ use std::time::Duration;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::Watch;
-use super::check::Then;
-use super::plan::{After, Fault, Plan, Random};
+use super::check::{Then, expected};
+use super::plan::{After, Fault, Plan, Random, Timing};
 use super::support::text;
-use super::wire::{Request, Response};
+use super::wire::Request;
 
 /// Opens one connection after another until it is told to stop.
 pub(crate) fn run(port: u16, seed: u64, watch: &Watch) {
@@ -33,14 +33,16 @@ pub(crate) enum Behind {
     Open,
     /// It closes it now or soon.
     ClosedIdle,
-    /// The same, and more than one request was sent since: a request is sent once more only if it is the only one.
-    ClosedUnderMany,
 }
 
 pub(crate) struct Connection<'a> {
     pub(crate) stream: TcpStream,
     pub(crate) is_slow: bool,
     pub(crate) behind: Behind,
+    /// Whether our end was sent: a request is not sent once more then.
+    pub(crate) has_ended: bool,
+    /// A body that waits for leave.
+    pub(crate) waiting: Vec<u8>,
     pub(crate) watch: &'a Watch,
 }
 
@@ -61,7 +63,7 @@ impl<'a> Connection<'a> {
         };
         let stream = open().map_err(|error: Error| format!("cannot connect: {error}"))?;
         watch.count(if is_slow { "connections, slow readers" } else { "connections" }, 1);
-        Ok(Self { stream, is_slow, behind: Behind::Open, watch })
+        Ok(Self { stream, is_slow, behind: Behind::Open, has_ended: false, waiting: Vec::new(), watch })
     }
 
     fn run(&mut self, random: &mut Random) -> Result<(), String> {
@@ -75,8 +77,8 @@ impl<'a> Connection<'a> {
             let plan = Plan::of(random.next());
             let then = match random.below(24) {
                 0 => self.abandon(&plan, random),
-                1 if plan.fault == Fault::Nothing => self.half_close(&plan),
-                2 | 3 => self.pipeline(random),
+                1 if plan.timing != Timing::Refusing => self.half_close(&plan),
+                2..5 => self.pipeline(random),
                 _ => self.exchange(&plan, random),
             };
             if then? == Then::Leave {
@@ -87,43 +89,58 @@ impl<'a> Connection<'a> {
     }
 
     fn exchange(&mut self, plan: &Plan, random: &mut Random) -> Result<Then, String> {
-        let sent = self.send(&Request::of(plan).bytes(), random);
+        let request = Request::of(plan);
+        let waits = plan.expects && (plan.timing == Timing::Refusing || !random.one_in(4));
+        let sent = if waits {
+            self.watch.count("client: waits for leave", 1);
+            self.waiting = request.body;
+            self.send(&request.head, random)
+        } else {
+            self.send(&request.bytes(), random)
+        };
         self.check(plan, sent)
     }
 
-    /// Two or three GETs at once.
+    /// Some requests at once, and perhaps our end behind them.
     fn pipeline(&mut self, random: &mut Random) -> Result<Then, String> {
         let mut plans: Vec<Plan> = Vec::new();
-        let count = 2 + random.below(2);
+        let count = 2 + random.below(5);
         while plans.len() < count {
             let plan = Plan::of(random.next());
-            // Only the last one may be the last of its origin connection.
-            if plan.is_fit_for_pipelining() && (plan.after == After::Keep || plans.len() == count - 1) {
+            // Only the last one may be the last of the client's connection.
+            if plan.is_fit_for_pipelining() && (plan.after != After::Close || plans.len() == count - 1) {
                 plans.push(plan);
             }
         }
         let requests: Vec<u8> = plans.iter().flat_map(|plan| Request::of(plan).bytes()).collect();
         let sent = self.stream.write_all(&requests);
-        self.watch.count("client: pipelined", 1);
-        if self.behind == Behind::ClosedIdle {
-            self.watch.count("client: pipelined at an idle close", 1);
-            self.behind = Behind::ClosedUnderMany;
+        let ends = random.one_in(3);
+        self.watch.count(if ends { "client: half-closed behind many" } else { "client: pipelined" }, 1);
+        if ends {
+            let _ = self.stream.shutdown(Shutdown::Write);
         }
         sent.map_err(|error| format!("{error} sending {plans:#?}"))?;
-        for plan in &plans {
+        for (index, plan) in plans.iter().enumerate() {
+            // Until then, more waits, and our end behind it.
+            self.has_ended = ends && index == count - 1;
             let then = self.check(plan, Ok(())).map_err(|failure| format!("{failure}\nin a pipeline of {plans:#?}"))?;
             if then == Then::Leave {
                 return Ok(Then::Leave);
             }
         }
+        if ends {
+            self.expect_end(&plans[count - 1])?;
+            return Ok(Then::Leave);
+        }
         Ok(Then::GoOn)
     }
 
-    /// The last request, and FIN after it: its response must come whole.
+    /// The last request, and FIN after it: its response must come whole, if the origin sends it whole.
     fn half_close(&mut self, plan: &Plan) -> Result<Then, String> {
         let sent = self.stream.write_all(&Request::of(plan).bytes());
         // One that was reset has no FIN to send.
         let _ = self.stream.shutdown(Shutdown::Write);
+        self.has_ended = true;
         self.watch.count("client: half-closed", 1);
         let then = self.check(plan, sent).map_err(|failure| format!("{failure}\nhalf-closed"))?;
         if then == Then::GoOn {
@@ -134,16 +151,18 @@ impl<'a> Connection<'a> {
 
     /// Leaves in the middle of the request or of the response, by FIN or reset.
     fn abandon(&mut self, plan: &Plan, random: &mut Random) -> Result<Then, String> {
-        let request = Request::of(plan).bytes();
+        let request = Request::of(plan);
+        // Where a body is refused, none may come.
+        let request = if plan.timing == Timing::Refusing { request.head } else { request.bytes() };
         let most = if random.one_in(2) { request.len() } else { random.below(request.len()) };
         // It may be refused already, as an early response ends the connection.
         let _ = self.stream.write_all(&request[..most]);
         if most == request.len() && random.one_in(2) {
             let mut room = vec![0; 1 + random.below(20_000)];
             // What a spoiled response may look like is checked where it is read to its end.
-            let is_plain = plan.fault == Fault::Nothing && self.behind == Behind::Open;
-            if let (Ok(count), true) = (self.stream.read(&mut room), is_plain) {
-                let response = Response::of(plan);
+            let is_sound = plan.fault == Fault::Nothing && self.behind == Behind::Open;
+            if let (Ok(count), true) = (self.stream.read(&mut room), is_sound) {
+                let response = expected(plan);
                 if !response.kept(response.bytes.len()).starts_with(&room[..count]) {
                     return Err(format!("found {:?} of {plan:?}", text(&room[..count])));
                 }

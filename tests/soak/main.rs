@@ -1,5 +1,6 @@
 //! The binary under all that goes wrong at once, at random under a seed: no wrong byte, no denied line, no cut that
-//! looks complete, no growth, and no failure of a request that nobody spoiled.
+//! looks complete, no growth, no request behind one that is not answered or is to be alone, and no failure of a request that nobody
+//! spoiled.
 //!
 //! `SOAK_SECONDS=300 SOAK_SEED=7 cargo test --release --test soak -- --nocapture` takes longer and says what it did.
 //! The same seed gives each client the same exchanges; what meets what depends on the machine.
@@ -78,7 +79,8 @@ fn all_faults_at_random() {
     let duration = Duration::from_secs(number("SOAK_SECONDS", 6));
     println!("SOAK_SEED={seed} SOAK_SECONDS={}", duration.as_secs());
     let watch = Watch::new();
-    let proxy = Headsnip::start(&origin::start(&watch), &["--exchange-timeout", "4s"]);
+    let proxy =
+        Headsnip::start(&origin::start(&watch), &["--exchange-timeout", "4s", "--allow-request-trailers", "a,server"]);
     let idle = proxy.descriptors();
     let mut seeds = Random::new(seed);
 
@@ -92,6 +94,8 @@ fn all_faults_at_random() {
             println!("{count:>12} {what}");
         }
     });
+    let reused = watch.with(|state| state.counts.contains_key("origin: requests behind others"));
+    assert!(reused, "each request went by a connection of its own");
     println!("descriptors {idle}, {descriptors}, {descriptors_after}; own memory {memory}, {memory_after} bytes");
     assert!(memory_after < memory + MEMORY, "own memory grew from {memory} to {memory_after} bytes");
     proxy.signal("TERM");

@@ -11,7 +11,7 @@ use socket2::SockRef;
 use super::Watch;
 use super::plan::{After, Fault, Framing, Plan, Random, Timing, Writes};
 use super::support::text;
-use super::wire::{Request, Response};
+use super::wire::{Request, Response, is_alone};
 
 /// No request head here is longer.
 const LONGEST_HEAD: usize = 4_096;
@@ -49,7 +49,13 @@ impl Connection {
         self.stream.set_read_timeout(Some(super::PATIENCE)).expect("a time limit");
         self.stream.set_write_timeout(Some(super::PATIENCE)).expect("a time limit");
         self.stream.set_nodelay(true).expect("a TCP option");
+        self.watch.count("origin: connections", 1);
+        let mut is_used = false;
         while let Some(head) = self.head() {
+            if is_used {
+                self.watch.count("origin: requests behind others", 1);
+            }
+            is_used = true;
             let Some(id) = id(&head) else {
                 self.watch.fail(format!("the origin got {:?}", text(&head)));
                 return;
@@ -68,6 +74,13 @@ impl Connection {
             return Next::Nothing;
         }
         let response = Response::of(plan);
+        if plan.timing == Timing::Refusing {
+            // It may have been answered before the client's end came.
+            if self.send(plan, &response.bytes) {
+                self.expect_end(plan);
+            }
+            return Next::Nothing;
+        }
         let mut sent = 0;
         if plan.timing == Timing::Late && plan.fault == Fault::Nothing {
             sent = response.final_head.start;
@@ -80,11 +93,28 @@ impl Connection {
         if !self.receive(plan, &request.body) {
             return Next::Nothing;
         }
+        if plan.timing == Timing::Late {
+            thread::sleep(plan.thought);
+        }
         let cut = response.cut(plan);
-        if !self.send(plan, &response.bytes[sent.min(cut)..cut]) {
+        let rest = &response.bytes[sent.min(cut)..cut];
+        // Up to the last byte of the response, nothing may follow the request.
+        let before_last = if plan.writes == Writes::AtOnce { 0 } else { rest.len().saturating_sub(1) };
+        if !self.send(plan, &rest[..before_last]) {
             return Next::Nothing;
         }
-        self.end(plan)
+        if plan.timing == Timing::Late {
+            self.expect_silence(plan);
+        }
+        if !self.send(plan, &rest[before_last..]) {
+            return Next::Nothing;
+        }
+        let next = self.end(plan);
+        if next == Next::Request && is_alone(plan, &request, &response) {
+            self.expect_end(plan);
+            return Next::Nothing;
+        }
+        next
     }
 
     fn end(&mut self, plan: &Plan) -> Next {
@@ -175,6 +205,22 @@ impl Connection {
                 true
             }
             Ok(0) | Err(_) => false,
+        }
+    }
+
+    /// The end, or a reset, and nothing before it.
+    fn expect_end(&mut self, plan: &Plan) {
+        if !self.buffer.is_empty() || self.fill() {
+            self.watch.fail(format!("the origin got {:?} behind what is alone; {plan:?}", text(&self.buffer)));
+        }
+    }
+
+    fn expect_silence(&mut self, plan: &Plan) {
+        self.stream.set_nonblocking(true).expect("a socket option");
+        let has_more = self.stream.peek(&mut [0]).is_ok_and(|count| count > 0);
+        self.stream.set_nonblocking(false).expect("a socket option");
+        if has_more || !self.buffer.is_empty() {
+            self.watch.fail(format!("the origin got a request that it owes no answer to yet; {plan:?}"));
         }
     }
 

@@ -82,6 +82,8 @@ pub(crate) enum Timing {
     Early,
     /// After the request's head; then the connection is closed with the body unread.
     EarlyClose,
+    /// After the request's head, instead of the leave that its body waits for.
+    Refusing,
 }
 
 /// What the origin does at an offset of what it sends.
@@ -118,10 +120,14 @@ pub(crate) struct Plan {
     pub(crate) id: u64,
     pub(crate) method: Method,
     pub(crate) upload: Upload,
+    /// Whether the body waits for a 100, which is the first 1xx.
+    pub(crate) expects: bool,
     pub(crate) interims: usize,
     pub(crate) framing: Framing,
     pub(crate) length: usize,
     pub(crate) timing: Timing,
+    /// How long the final response is thought about.
+    pub(crate) thought: Duration,
     pub(crate) fault: Fault,
     pub(crate) after: After,
     pub(crate) writes: Writes,
@@ -151,10 +157,12 @@ impl Plan {
             id,
             method,
             upload,
+            expects: false,
             interims,
             framing,
             length: random.length(),
             timing: Timing::Late,
+            thought: if random.one_in(8) { random.pause(10_000) } else { Duration::ZERO },
             fault: Fault::Nothing,
             after: match random.below(12) {
                 0 => After::Close,
@@ -170,6 +178,13 @@ impl Plan {
         } else if has_body && random.one_in(5) {
             plan.timing = random.pick(&[Timing::Early, Timing::EarlyClose]);
             plan.fit_early();
+        } else if !matches!(plan.upload, Upload::Nothing | Upload::Length(0)) && random.one_in(4) {
+            plan.expects = true;
+            if random.one_in(3) {
+                plan.timing = Timing::Refusing;
+            } else {
+                plan.interims = plan.interims.max(1);
+            }
         }
         if plan.framing == Framing::UntilClose {
             plan.after = After::Close;
@@ -198,8 +213,13 @@ impl Plan {
         self.upload != Upload::Nothing
     }
 
-    /// Whether the request may be followed by another one at once.
+    /// Whether the request may be followed by others before it is answered: what the proxy does not read yet must fit into the buffers of the
+    /// sockets.
     pub(crate) fn is_fit_for_pipelining(&self) -> bool {
-        !self.has_upload() && self.fault == Fault::Nothing && self.framing != Framing::UntilClose
+        let is_short = match self.upload {
+            Upload::Nothing => true,
+            Upload::Length(length) | Upload::Chunked(length) => length <= 2_000,
+        };
+        is_short && self.timing == Timing::Late && self.fault == Fault::Nothing && self.framing != Framing::UntilClose
     }
 }
