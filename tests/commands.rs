@@ -12,6 +12,7 @@ use std::process::Command;
 use support::headsnip::Headsnip;
 use support::{Origin, Peer};
 
+/// Beside those of `docs`.
 const PAGES: [&str; 4] = ["README.md", "SECURITY.md", "deploy/README.md", "deploy/moving.md"];
 
 /// Who runs a command.
@@ -24,7 +25,7 @@ enum Run {
     Here(fn(&[&str])),
 }
 
-const COMMANDS: [(&str, Run); 22] = [
+const COMMANDS: [(&str, Run); 23] = [
     ("cargo run --release --example demo", Run::Gate("cargo run --locked --release --example demo")),
     ("cargo run --release --example heads", Run::Gate("cargo run --locked --release --example heads")),
     ("cargo test", Run::Gate("cargo test --locked")),
@@ -36,6 +37,7 @@ const COMMANDS: [(&str, Run); 22] = [
     ("VERSUS_CURVE=1 cargo bench --bench versus", Run::Gate("VERSUS_CURVE=1 cargo bench --locked --bench versus")),
     ("cargo bench --bench core", Run::Gate("cargo bench --locked --bench core -- --test")),
     ("SOAK_SECONDS=300 cargo test --release --test soak -- --nocapture", Run::In("soak/main.rs", "SOAK_SECONDS")),
+    ("OTHERWISE_SEEDS=5000-9000 cargo test --release --test otherwise", Run::In("otherwise.rs", "OTHERWISE_SEEDS")),
     (
         "cargo +nightly fuzz run session -- -dict=fuzz/http.dict -max_len=1500 -max_total_time=1800",
         Run::Gate("cargo +nightly fuzz run session -- -dict=fuzz/http.dict -max_len=1500 -max_total_time="),
@@ -55,7 +57,7 @@ const COMMANDS: [(&str, Run); 22] = [
 #[test]
 fn every_command_of_the_pages_is_run() {
     let gate = read(".ci/run");
-    let mut shown: BTreeSet<String> = PAGES.into_iter().flat_map(|page| commands(&read(page))).collect();
+    let mut shown: BTreeSet<String> = pages().iter().flat_map(|page| commands(&read(page))).collect();
     for (command, run) in &COMMANDS {
         assert!(shown.remove(*command), "no page has: {command}");
         match run {
@@ -65,6 +67,16 @@ fn every_command_of_the_pages_is_run() {
         }
     }
     assert!(shown.is_empty(), "run by nobody: {shown:?}");
+}
+
+/// All pages: whoever adds one to `docs` need not name it here.
+fn pages() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let entries = fs::read_dir(folder).expect("a folder of this repository").map(|entry| entry.expect("a page"));
+    let names = entries.map(|entry| entry.file_name().into_string().expect("UTF-8"));
+    let docs: Vec<String> = names.map(|name| format!("docs/{name}")).collect();
+    assert!(docs.len() > 3, "{docs:?}");
+    PAGES.into_iter().map(str::to_owned).chain(docs).collect()
 }
 
 /// What a page has in blocks of shell, and between backquotes where that is a whole command.
