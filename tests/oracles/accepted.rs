@@ -44,7 +44,7 @@ const ACCEPTED: &[Accepted] = &[
         oracle: Oracle::H11,
         kind: Kind::Request,
         differences: &["illegal request line"],
-        reason: "the same",
+        reason: "it wants targets in ASCII; the origin is to judge them",
         applies: |bytes| !bytes.word(1).is_ascii(),
     },
     Accepted {
@@ -65,21 +65,21 @@ const ACCEPTED: &[Accepted] = &[
         oracle: Oracle::H11,
         kind: Kind::Request,
         differences: &["illegal chunk header"],
-        reason: "the same",
+        reason: "it takes no white space before the extension of a chunk; RFC 9112 §7.1.1 does, and such a request is alone",
         applies: |bytes| bytes.has_spaced_extension(),
     },
     Accepted {
         oracle: Oracle::Llhttp,
         kind: Kind::Response,
         differences: &["HPE_STRICT Invalid character in chunk extensions", "HPE_INVALID_CHUNK_SIZE"],
-        reason: "the same, and spaces behind a chunk size: others send them, and no reader takes another number",
+        reason: "it takes no white space in the line of a chunk; servers send spaces behind its size, and no reader takes another number",
         applies: |bytes| bytes.has_spaced_chunk(),
     },
     Accepted {
         oracle: Oracle::H11,
         kind: Kind::Response,
         differences: &["illegal chunk header"],
-        reason: "the same",
+        reason: "it takes no white space before the extension of a chunk; RFC 9112 §7.1.1 does",
         applies: |bytes| bytes.has_spaced_chunk(),
     },
     Accepted {
@@ -135,7 +135,7 @@ const ACCEPTED: &[Accepted] = &[
             "conflicting Content-Length headers",
             "multiple Transfer-Encoding headers",
         ],
-        reason: "the same",
+        reason: "it judges lengths and codings that mean nothing: of a response to HEAD, of a 304, in a trailer section",
         applies: |bytes| bytes.has_idle_length(),
     },
 ];
