@@ -65,6 +65,12 @@ fn dial(port: u16) -> Option<Peer> {
         // Where nobody listens, the kernel can connect a socket to itself.
         Ok(stream) if stream.local_addr().ok() == stream.peer_addr().ok() => None,
         Ok(stream) => Some(Peer::new(stream)),
+        // The listener closed as the handshake went on: then the next one is refused.
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+            let again = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map_err(|error| error.kind());
+            assert_eq!(again.err(), Some(ErrorKind::ConnectionRefused), "reset, though it still listens");
+            None
+        }
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{error}");
             None
