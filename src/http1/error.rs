@@ -136,6 +136,8 @@ pub enum Status {
     NotImplemented,
     /// 502
     BadGateway,
+    /// 503
+    ServiceUnavailable,
     /// 504
     GatewayTimeout,
     /// 505
@@ -152,6 +154,7 @@ impl Status {
             Self::RequestHeaderFieldsTooLarge => 431,
             Self::NotImplemented => 501,
             Self::BadGateway => 502,
+            Self::ServiceUnavailable => 503,
             Self::GatewayTimeout => 504,
             Self::HttpVersionNotSupported => 505,
         }

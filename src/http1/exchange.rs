@@ -126,6 +126,12 @@ impl<'p> Exchange<'p> {
         self.is_written = is_written;
     }
 
+    /// Tells whether a request is not whole, or not all of it was written: a response that comes now is early.
+    #[must_use]
+    pub fn is_asking(&self) -> bool {
+        self.requests.is_within() || !self.is_written
+    }
+
     /// Takes note of the client's FIN, once all before it was judged or waits; shown what waits. To be called again after
     /// each verdict on it, for as long as the client is not [ended](Self::has_client_ended).
     pub fn request_end(&mut self, shown: &[u8]) {

@@ -10,6 +10,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::address::Address;
+use super::departure;
 use super::resolve::{Name, Unresolved};
 use super::stream::{Stream, Transport};
 
@@ -23,6 +24,9 @@ pub(crate) trait Dial: 'static {
 
     /// Connects. That it ends in time is the caller's to see to.
     async fn dial(&self, limit: Duration) -> io::Result<Self::Stream>;
+
+    /// Ends a connection so that all that was written to it arrives.
+    fn depart(&self, stream: Self::Stream);
 }
 
 /// Where the origin is.
@@ -64,6 +68,10 @@ impl Dial for Upstream {
                 dialled => return dialled,
             }
         }
+    }
+
+    fn depart(&self, stream: Stream) {
+        departure::depart(stream);
     }
 }
 

@@ -44,6 +44,12 @@ pub(crate) trait Transport {
     /// Tells whether bytes have come that were not read. Asks the kernel: readiness may be a turn behind.
     fn has_unread(&self) -> bool;
 
+    /// Bytes written that the other side has not acknowledged.
+    fn unsent(&self) -> usize;
+
+    /// Tells whether the other side may be on another machine.
+    fn is_remote(&self) -> bool;
+
     /// Sends FIN. What was written before it arrives before it.
     fn shut_down_write(&self) -> io::Result<()>;
 
@@ -259,6 +265,14 @@ impl Transport for Stream {
 
     fn has_unread(&self) -> bool {
         self.peek().is_ok_and(|count| count > 0)
+    }
+
+    fn unsent(&self) -> usize {
+        0
+    }
+
+    fn is_remote(&self) -> bool {
+        false
     }
 
     fn shut_down_write(&self) -> io::Result<()> {

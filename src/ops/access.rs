@@ -24,6 +24,8 @@ pub(crate) struct Record {
     pub(crate) status: Option<u16>,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+    /// From the end of the request's head to the last byte of the response; `None`: it is not over.
+    took: Option<Duration>,
     /// From the end of the request's head to that of the final response's.
     pub(crate) first_byte: Option<Duration>,
     pub(crate) removed: u64,
@@ -59,7 +61,7 @@ impl Record {
             ("bytes_in", Value::Number(self.bytes_in)),
             ("bytes_out", Value::Number(self.bytes_out)),
             ("first_byte_ms", self.first_byte.map_or(Value::Absent, milliseconds)),
-            ("total_ms", milliseconds(self.begun.elapsed())),
+            ("total_ms", milliseconds(self.took.unwrap_or_else(|| self.begun.elapsed()))),
             ("removed", Value::Number(self.removed)),
             ("replayed", Value::Flag(self.is_replayed)),
             ("side", failure.map_or(Value::Absent, |failure| Value::Text(failure.side.name()))),
@@ -67,6 +69,11 @@ impl Record {
             ("detail", failure.map_or(Value::Absent, |failure| Value::Text(&failure.detail))),
             ("ending", failure.map_or(Value::Absent, |failure| Value::Text(&failure.ending))),
         ]
+    }
+
+    /// The last byte of the response was written.
+    pub(crate) fn end(&mut self) {
+        self.took = Some(self.begun.elapsed());
     }
 
     /// Begins with the request whose head is given; its method and target are only noted for the access log.
@@ -90,6 +97,7 @@ impl Default for Record {
             status: None,
             bytes_in: 0,
             bytes_out: 0,
+            took: None,
             first_byte: None,
             removed: 0,
             is_replayed: false,

@@ -4,7 +4,7 @@ use std::array;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::reason::{Reason, Side};
+use super::reason::{GaveWay, Reason, Side};
 use crate::http1::{Denylist, Direction, Mark, Mended};
 
 /// A number that rises, written by one thread alone.
@@ -33,6 +33,20 @@ pub(crate) enum Path {
     Splice,
 }
 
+/// A number that goes up and down, written by one thread alone.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge(AtomicU64);
+
+impl Gauge {
+    pub(crate) fn set(&self, value: usize) {
+        self.0.store(u64::try_from(value).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// What became of a dial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DialResult {
@@ -59,6 +73,9 @@ pub(crate) struct Counters {
     /// By the first mark.
     alone: [Counter; Mark::ALL.len()],
     failures: [[Counter; Reason::ALL.len()]; Side::ALL.len()],
+    gave_way: [Counter; GaveWay::ALL.len()],
+    /// Bytes held for clients.
+    pub(crate) memory: Gauge,
     pub(crate) first_byte: Histogram,
 }
 
@@ -79,6 +96,8 @@ impl Counters {
             mended: array::from_fn(|_| Counter::default()),
             alone: array::from_fn(|_| Counter::default()),
             failures: array::from_fn(|_| array::from_fn(|_| Counter::default())),
+            gave_way: array::from_fn(|_| Counter::default()),
+            memory: Gauge::default(),
             first_byte: Histogram::default(),
         }
     }
@@ -119,6 +138,11 @@ impl Counters {
     /// Of exchanges that were alone.
     pub(crate) fn alone(&self, mark: Mark) -> &Counter {
         &self.alone[place(Mark::ALL, &mark)]
+    }
+
+    /// Of clients that gave way to others.
+    pub(crate) fn gave_way(&self, why: GaveWay) -> &Counter {
+        &self.gave_way[place(GaveWay::ALL, &why)]
     }
 
     pub(crate) fn failures(&self, side: Side, reason: Reason) -> &Counter {

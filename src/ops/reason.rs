@@ -35,6 +35,33 @@ pub(crate) enum Reason {
     HttpResponseTimeout,
     HttpUpgradeFailed,
     HttpProtocolError,
+    ConnectionLimitReached,
+    /// RFC 9209 has no word for it.
+    MemoryLimitReached,
+}
+
+/// What was a client that gave way to another, in the order in which they do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum GaveWay {
+    /// It had its last byte, and had not closed.
+    Lingering,
+    /// It had ended, and the origin had not.
+    Ended,
+    /// It had completed no request.
+    NoRequest,
+    /// It was idle.
+    Idle,
+    /// It held the largest unfinished head when all memory for clients was taken.
+    Memory,
+}
+
+impl GaveWay {
+    pub(crate) const ALL: &[Self] = <Self as VariantArray>::VARIANTS;
+
+    pub(super) fn name(self) -> &'static str {
+        self.into()
+    }
 }
 
 impl Side {

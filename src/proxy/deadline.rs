@@ -1,9 +1,12 @@
-//! Coarse deadlines, swept by the worker.
+//! Coarse deadlines, swept by the worker; and who of its clients gives way to others.
 //!
 //! A runtime timer would cost a registration for each request. Here a deadline is a number in a table, written at will;
 //! once a tick the worker looks through the table and wakes who is late. A wait is longer than its limit by up to two ticks.
+//!
+//! What a session waits for tells also how dear its place is, so the table knows whom to ask to give way.
 
 use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
 use std::num::NonZeroU32;
 use std::task::Waker;
 use std::time::Duration;
@@ -11,11 +14,17 @@ use std::time::Duration;
 use slab::Slab;
 use tokio::sync::Notify;
 
+use super::memory::LEAST;
+use crate::ops::reason::GaveWay;
+
 /// The longest tick: looking through 10,000 deadlines takes some 20 µs, and a limit of seconds needs no better.
 const LONGEST_TICK: Duration = Duration::from_secs(1);
 
 /// The shortest tick, for limits of milliseconds as tests set them.
 const SHORTEST_TICK: Duration = Duration::from_millis(5);
+
+/// How long a client is left alone between requests, though others wait.
+const LEFT_ALONE: Duration = Duration::from_secs(1);
 
 /// The deadlines of a worker's connections.
 #[derive(Debug)]
@@ -30,6 +39,15 @@ pub(crate) struct Deadlines {
 struct Slot {
     /// In ticks.
     at: u64,
+    /// What it is, were it to give way, and since which tick. `None`: it is served.
+    standing: Option<GaveWay>,
+    since: u64,
+    /// Bytes that it holds of a head that is not finished.
+    head: usize,
+    /// Why it is to give way now.
+    call: Option<GaveWay>,
+    /// Whether it is woken at each tick, late or not.
+    is_watched: bool,
     waker: Waker,
 }
 
@@ -45,6 +63,15 @@ impl Key {
     fn index(self) -> usize {
         usize::try_from(self.0.get() - 1).unwrap_or(usize::MAX)
     }
+}
+
+/// What a session must do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Its deadline has passed.
+    Late,
+    /// Others want what it has.
+    GiveWay(GaveWay),
 }
 
 /// In 64 bits, enough for 500 years: each request divides by it.
@@ -69,24 +96,80 @@ impl Deadlines {
         if table.is_empty() {
             self.first_came.notify_one();
         }
-        Key::new(table.insert(Slot { at: u64::MAX, waker }))
+        let since = self.now.get();
+        let slot = Slot { at: u64::MAX, standing: None, since, head: 0, call: None, is_watched: false, waker };
+        Key::new(table.insert(slot))
     }
 
     pub(super) fn leave(&self, key: Key) {
         self.table.borrow_mut().try_remove(key.index());
     }
 
-    /// Sets a deadline that much from now.
-    pub(super) fn set(&self, key: Key, wait: Duration) {
+    /// Sets a deadline that much from now, and what is waited for.
+    pub(super) fn set(&self, key: Key, wait: Duration, standing: Option<GaveWay>) {
         if let Some(slot) = self.table.borrow_mut().get_mut(key.index()) {
             // The tick under way may be nearly over, so it does not count.
-            let ticks = nanoseconds(wait).div_ceil(nanoseconds(self.tick));
-            slot.at = self.now.get().saturating_add(ticks).saturating_add(1);
+            slot.at = self.now.get().saturating_add(self.ticks(wait)).saturating_add(1);
+            slot.stand(standing, self.now.get());
         }
     }
 
-    pub(super) fn has_passed(&self, key: Key) -> bool {
-        self.table.borrow().get(key.index()).is_some_and(|slot| slot.at <= self.now.get())
+    /// Has the session woken at each tick, or no longer.
+    pub(super) fn watch(&self, key: Key, is_watched: bool) {
+        if let Some(slot) = self.table.borrow_mut().get_mut(key.index()) {
+            slot.is_watched = is_watched;
+        }
+    }
+
+    /// Takes note of how much is held of an unfinished head.
+    pub(super) fn hold_head(&self, key: Key, bytes: usize) {
+        if let Some(slot) = self.table.borrow_mut().get_mut(key.index()) {
+            slot.head = bytes;
+        }
+    }
+
+    /// In whole ticks.
+    fn ticks(&self, wait: Duration) -> u64 {
+        nanoseconds(wait).div_ceil(nanoseconds(self.tick))
+    }
+
+    /// The tick under way.
+    pub(super) fn now(&self) -> u64 {
+        self.now.get()
+    }
+
+    /// Tells whether so much time has passed since that tick, at the least.
+    pub(super) fn is_past(&self, since: u64, wait: Duration) -> bool {
+        self.now.get() > since.saturating_add(self.ticks(wait))
+    }
+
+    /// What a session must do now, if anything.
+    pub(super) fn due(&self, key: Key) -> Option<Due> {
+        let mut table = self.table.borrow_mut();
+        let slot = table.get_mut(key.index())?;
+        let late = (slot.at <= self.now.get()).then_some(Due::Late);
+        slot.call.take().map(Due::GiveWay).or(late)
+    }
+
+    /// Asks the session whose place is the least dear to give it up. Tells whether there was one.
+    pub(super) fn ask_for_a_place(&self) -> bool {
+        let now = self.now.get();
+        let left_alone = self.ticks(LEFT_ALONE);
+        let mut table = self.table.borrow_mut();
+        let standing = |slot: &Slot| {
+            let standing = slot.standing.filter(|_| slot.call.is_none())?;
+            (standing != GaveWay::Idle || now > slot.since + left_alone).then_some((standing, slot.since))
+        };
+        let next = table.iter_mut().filter_map(|(_, slot)| Some((standing(slot)?, slot))).min_by_key(|(key, _)| *key);
+        next.map(|((standing, _), slot)| slot.call(standing)).is_some()
+    }
+
+    /// Asks the session that holds the largest unfinished head to give it up, of several the oldest. Tells whether there was one.
+    pub(super) fn ask_for_memory(&self) -> bool {
+        let mut table = self.table.borrow_mut();
+        let large = table.iter_mut().filter(|(_, slot)| slot.head > LEAST && slot.call.is_none());
+        let largest = large.max_by_key(|(_, slot)| (slot.head, Reverse(slot.since)));
+        largest.map(|(_, slot)| slot.call(GaveWay::Memory)).is_some()
     }
 
     /// Wakes everyone, as when all must look at what has changed.
@@ -94,14 +177,15 @@ impl Deadlines {
         self.table.borrow().iter().for_each(|(_, slot)| slot.waker.wake_by_ref());
     }
 
-    /// Sweeps the table, for ever. While it is empty, sleeps.
-    pub(super) async fn sweep(&self) {
+    /// Sweeps the table, for ever, and does what else is to be done with each tick. While it is empty, sleeps.
+    pub(super) async fn sweep(&self, each: impl Fn()) {
         loop {
             if self.table.borrow().is_empty() {
                 self.first_came.notified().await;
             }
             tokio::time::sleep(self.tick).await;
             self.tick();
+            each();
         }
     }
 
@@ -110,10 +194,25 @@ impl Deadlines {
         let now = self.now.get() + 1;
         self.now.set(now);
         for (_, slot) in self.table.borrow().iter() {
-            if slot.at <= now {
+            if slot.at <= now || slot.is_watched {
                 slot.waker.wake_by_ref();
             }
         }
+    }
+}
+
+impl Slot {
+    fn stand(&mut self, standing: Option<GaveWay>, now: u64) {
+        if self.standing != standing {
+            self.standing = standing;
+            self.since = now;
+        }
+    }
+
+    /// Has the session look at once.
+    fn call(&mut self, why: GaveWay) {
+        self.call = Some(why);
+        self.waker.wake_by_ref();
     }
 }
 
@@ -152,10 +251,10 @@ mod tests {
         let deadlines = Deadlines::new(Duration::from_millis(80));
         assert_eq!(deadlines.tick, Duration::from_millis(10));
         let ((late, late_count), (_, never_count)) = (place(&deadlines), place(&deadlines));
-        deadlines.set(late, Duration::from_millis(21));
+        deadlines.set(late, Duration::from_millis(21), None);
         for passed in [false, false, false, true, true] {
             deadlines.tick();
-            assert_eq!(deadlines.has_passed(late), passed);
+            assert_eq!(deadlines.due(late).is_some(), passed);
         }
         assert_eq!((late_count.is(), never_count.is()), (2, 0));
         deadlines.wake_all();
@@ -164,7 +263,7 @@ mod tests {
         deadlines.tick();
         deadlines.wake_all();
         assert_eq!((late_count.is(), never_count.is()), (3, 2));
-        assert!(!deadlines.has_passed(late));
+        assert_eq!(deadlines.due(late), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -173,7 +272,7 @@ mod tests {
         let sweeping = async {
             advance(Duration::from_secs(1)).await;
             let (key, count) = place(&deadlines);
-            deadlines.set(key, Duration::from_millis(10));
+            deadlines.set(key, Duration::from_millis(10), None);
             tokio::time::sleep(Duration::from_millis(15)).await;
             assert_eq!(count.is(), 0, "it is woken no sooner");
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -182,7 +281,7 @@ mod tests {
         let ended = timeout(Duration::from_secs(9), async {
             tokio::select! {
                 () = sweeping => {}
-                () = deadlines.sweep() => {}
+                () = deadlines.sweep(|| ()) => {}
             }
         });
         ended.await.expect("it ends in time");

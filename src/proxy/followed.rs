@@ -1,7 +1,9 @@
 //! What a session follows of its exchanges beside relaying them: the numbers and the lines that an operator sees.
 //!
-//! A note is taken while an exchange is under way or its last bytes are being written. An idle connection holds none.
+//! A note is taken while an exchange is under way or its last bytes are being written. An idle connection holds none, but for the
+//! access log: there an exchange is whole only once the client's side has acknowledged its last byte.
 
+use std::collections::VecDeque;
 use std::fmt::Display;
 
 use super::memory::Pooled;
@@ -16,6 +18,12 @@ use crate::ops::counters::Path;
 use crate::ops::log;
 use crate::ops::reason::{Reason, Side};
 
+/// Exchanges whose end waits to be acknowledged, of one connection; of more the oldest is told of as it is.
+const MOST_UNACKNOWLEDGED: usize = 64;
+
+/// What is told of bytes that were written, but that the client is not known to have.
+pub(super) const UNACKNOWLEDGED: &str = "unacknowledged";
+
 /// The exchanges of one client connection, with what was noted of the one that is not over.
 pub(super) struct Followed {
     pub(super) exchange: Exchange<'static>,
@@ -27,13 +35,21 @@ pub(super) struct Followed {
 struct Told {
     client: Peer,
     record: Option<Pooled>,
+    /// Exchanges that are over for us, each with the number of bytes that had then gone to the client.
+    written: VecDeque<(u64, Pooled)>,
+    /// Bytes that have gone to the client in all.
+    relayed: u64,
+    /// Whether the last response came before the whole request was written.
+    is_early: bool,
     /// Whether it was told why this connection ends badly: what else comes of it has the same reason.
     has_failed: bool,
 }
 
 impl Followed {
     pub(super) fn new(exchange: Exchange<'static>, client: Peer) -> Self {
-        Self { exchange, told: Box::new(Told { client, record: None, has_failed: false }) }
+        let told =
+            Told { client, record: None, written: VecDeque::new(), relayed: 0, is_early: false, has_failed: false };
+        Self { exchange, told: Box::new(told) }
     }
 
     /// Has the core judge, and counts what it found.
@@ -85,7 +101,8 @@ impl Followed {
     fn begin<D: Dial>(&mut self, worker: &Worker<D>, head: &[u8]) {
         worker.counters.requests.count();
         // The one before it is over, and written.
-        self.close(worker);
+        self.put_away(worker);
+        self.told.is_early = false;
         let mut record = worker.memory.record();
         record.begin(head, worker.config.access_log);
         self.told.record = Some(record);
@@ -97,7 +114,10 @@ impl Followed {
         let Some(record) = &mut self.told.record else { return };
         match direction {
             Direction::Inbound => record.bytes_in += count,
-            Direction::Outbound => record.bytes_out += count,
+            Direction::Outbound => {
+                record.bytes_out += count;
+                self.told.relayed += count;
+            }
         }
     }
 
@@ -125,6 +145,7 @@ impl Followed {
         let Some(record) = &mut self.told.record else { return };
         record.status = Some(status);
         if status >= 200 || status == 101 {
+            self.told.is_early = self.exchange.is_asking();
             let took = record.begun.elapsed();
             record.first_byte = Some(took);
             worker.counters.first_byte.observe(took);
@@ -159,7 +180,7 @@ impl Followed {
             worker.counters.responses(status.code()).count();
             if !self.exchange.is_under_way() {
                 // Its head was refused; the exchange before it is over.
-                self.close(worker);
+                self.put_away(worker);
                 let mut record = worker.memory.record();
                 record.begin(b"", false);
                 self.told.record = Some(record);
@@ -178,20 +199,64 @@ impl Followed {
         }
     }
 
-    /// Tells of the exchange that is over, its answer being written.
-    pub(super) fn tell<D: Dial>(&mut self, worker: &Worker<D>) {
-        if !self.exchange.is_under_way() {
-            self.close(worker);
+    /// Tells whether the last response came before the whole request was written.
+    pub(super) fn was_early(&self) -> bool {
+        self.told.is_early
+    }
+
+    /// Puts away the exchange that is over, its response being written. Tells whether its end is waited for.
+    pub(super) fn tell<D: Dial>(&mut self, worker: &Worker<D>) -> bool {
+        let is_over = self.told.record.is_some() && !self.exchange.is_under_way();
+        if is_over {
+            self.put_away(worker);
+        }
+        is_over && self.is_waiting()
+    }
+
+    /// The exchange there is has nothing more to come.
+    fn put_away<D: Dial>(&mut self, worker: &Worker<D>) {
+        let Some(mut record) = self.told.record.take() else { return };
+        if !worker.config.access_log {
+            return worker.memory.release_record(record);
+        }
+        record.end();
+        self.told.written.push_back((self.told.relayed, record));
+        if self.told.written.len() > MOST_UNACKNOWLEDGED {
+            self.log_first(worker, Some(UNACKNOWLEDGED));
         }
     }
 
-    /// Tells of the exchange there is: the connection is over, or another begins.
-    pub(super) fn close<D: Dial>(&mut self, worker: &Worker<D>) {
-        if let Some(record) = self.told.record.take() {
-            if worker.config.access_log {
-                log::access(&self.told.client, &record);
-            }
-            worker.memory.release_record(record);
+    /// Tells whether exchanges wait to be acknowledged.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.told.written.is_empty()
+    }
+
+    /// Tells of the exchanges whose end has arrived: so many bytes at the end have not.
+    pub(super) fn acknowledge<D: Dial>(&mut self, worker: &Worker<D>, outstanding: usize) {
+        let arrived = self.told.relayed.saturating_sub(u64::try_from(outstanding).unwrap_or(u64::MAX));
+        while self.told.written.front().is_some_and(|(end, _)| *end <= arrived) {
+            self.log_first(worker, None);
+        }
+    }
+
+    fn log_first<D: Dial>(&mut self, worker: &Worker<D>, detail: Option<&str>) {
+        let Some((_, mut record)) = self.told.written.pop_front() else { return };
+        if let Some(detail) = detail {
+            let failure = || Failure::new(Side::Client, Reason::ConnectionTerminated, &detail, Ending::Close);
+            record.failure.get_or_insert_with(failure);
+        }
+        log::access(&self.told.client, &record);
+        worker.memory.release_record(record);
+    }
+
+    /// Tells of all exchanges there are: the connection is over. So many bytes at the end have not arrived.
+    pub(super) fn close<D: Dial>(&mut self, worker: &Worker<D>, outstanding: impl FnOnce() -> usize) {
+        self.put_away(worker);
+        if self.is_waiting() {
+            self.acknowledge(worker, outstanding());
+        }
+        while self.is_waiting() {
+            self.log_first(worker, Some(UNACKNOWLEDGED));
         }
     }
 }

@@ -1,13 +1,21 @@
-//! What the sessions of a worker lend each other: a scratch buffer, buffers for what could not be written at once, pipes.
+//! What the sessions of a worker lend each other (a scratch buffer, buffers for what could not be written at once, pipes, notes),
+//! and the budget that all of it stays within.
+//!
+//! Before bytes are read that may have to be held, there must be room for them. Without room, reading waits; but a client may
+//! always hold [`LEAST`], so that everybody moves on, if only by little. That may go over the budget: then who holds the largest
+//! unfinished head gives way, which is the session's to see to.
 
 use std::cell::{Cell, RefCell, RefMut};
+use std::mem::size_of;
+use std::task::Waker;
 
 use bytes::BytesMut;
 
 use crate::http1::Edits;
 use crate::http1::edits::MAX_ADDED;
-use crate::net::pipe::Pipe;
+use crate::net::pipe::{self, Pipe};
 use crate::ops::access::Record;
+use crate::ops::counters::Gauge;
 
 /// Bytes read at once. Measured on bodies of 1 MiB: more than 64 KiB gains nothing on loopback.
 const SCRATCH: usize = 64 * 1024;
@@ -17,6 +25,15 @@ const POOLED_BUFFERS: usize = 64;
 
 /// The largest buffer that is pooled, in bytes.
 const POOLED_CAPACITY: usize = SCRATCH;
+
+/// Bytes that each client may hold whatever the others do: a usual head.
+pub(super) const LEAST: usize = 4096;
+
+/// The part of the budget that must be free before those who wait are woken, all at once: a sixteenth.
+const WORTH_WAKING: usize = 16;
+
+/// The part of the budget that is left to what each client may always hold: an eighth.
+const SPARED: usize = 8;
 
 /// Bytes kept free before those that are read or held: a line may be added to a head.
 pub(super) const HEADROOM: usize = MAX_ADDED;
@@ -44,11 +61,18 @@ pub(super) struct Memory {
     unopened: Cell<usize>,
     /// Whether they are of use here.
     has_pipes: Cell<bool>,
+    /// Bytes that may be held, and that are: pooled ones too, but for idle pipes, in which the kernel keeps nothing.
+    budget: usize,
+    held: Cell<usize>,
+    gauge: &'static Gauge,
+    /// Who waits for room, and the number of this round of waiting: each joins it once.
+    waiting: RefCell<Vec<Waker>>,
+    round: Cell<u32>,
 }
 
 impl Memory {
-    /// With at most that many pipes.
-    pub(super) fn new(pipes: usize) -> Self {
+    /// With at most that many pipes, and so many bytes.
+    pub(super) fn new(pipes: usize, budget: usize, gauge: &'static Gauge) -> Self {
         Self {
             lent: RefCell::new(Lent { scratch: vec![0; HEADROOM + SCRATCH].into(), edits: Edits::default() }),
             buffers: RefCell::default(),
@@ -56,6 +80,11 @@ impl Memory {
             records: RefCell::default(),
             unopened: Cell::new(pipes),
             has_pipes: Cell::new(true),
+            budget,
+            held: Cell::new(0),
+            gauge,
+            waiting: RefCell::default(),
+            round: Cell::new(1),
         }
     }
 
@@ -64,27 +93,111 @@ impl Memory {
         self.lent.borrow_mut()
     }
 
+    /// How many bytes may be read for a client that holds so many.
+    pub(super) fn room(&self, own: usize) -> usize {
+        let left = self.left();
+        if left < 2 * SCRATCH {
+            // What waits in the pool is of more use elsewhere.
+            self.trim();
+        }
+        let left = self.left();
+        // A buffer grows by as much again, as a rule, and the free bytes before what it holds count too.
+        (left / 2).max((HEADROOM + LEAST).saturating_sub(own.max(HEADROOM))).min(SCRATCH)
+    }
+
+    /// Bytes of the budget that anyone may take.
+    fn left(&self) -> usize {
+        (self.budget - self.budget / SPARED).saturating_sub(self.held.get())
+    }
+
+    /// Tells whether somebody must give way.
+    pub(super) fn is_short(&self) -> bool {
+        let left = self.left();
+        left == 0 || (left < self.budget / WORTH_WAKING && !self.waiting.borrow().is_empty())
+    }
+
+    /// Wakes this task when there is room again; the round in which it began to wait is remembered.
+    pub(super) fn wait(&self, since: &mut u32, waker: &Waker) {
+        if *since != self.round.get() {
+            *since = self.round.get();
+            self.waiting.borrow_mut().push(waker.clone());
+        }
+    }
+
+    /// Wakes all who wait.
+    pub(super) fn wake_all(&self) {
+        let waiting = self.waiting.take();
+        if !waiting.is_empty() {
+            self.round.set(self.round.get().wrapping_add(1));
+            waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn charge(&self, bytes: usize) {
+        self.held.set(self.held.get() + bytes);
+        self.gauge.set(self.held.get());
+    }
+
+    fn discharge(&self, bytes: usize) {
+        self.held.set(self.held.get().saturating_sub(bytes));
+        self.gauge.set(self.held.get());
+        if !self.waiting.borrow().is_empty() && !self.is_short() {
+            self.wake_all();
+        }
+    }
+
+    /// Gives what is pooled back to the allocator.
+    fn trim(&self) {
+        let buffers = self.buffers.take();
+        self.discharge(buffers.iter().map(BytesMut::capacity).sum::<usize>());
+        let records = self.records.take();
+        self.discharge(records.len() * size_of::<Record>());
+    }
+
     /// A buffer with these bytes in it, the first [`HEADROOM`] of which are free.
     pub(super) fn hold(&self, bytes: &[u8]) -> BytesMut {
         let mut buffer = self.buffers.borrow_mut().pop().unwrap_or_default();
-        buffer.extend_from_slice(bytes);
+        self.extend(&mut buffer, bytes);
         buffer
+    }
+
+    /// Holds more bytes behind those of a buffer. It grows by as much again while there is room, else by what is needed.
+    pub(super) fn extend(&self, buffer: &mut BytesMut, bytes: &[u8]) {
+        let (capacity, needed) = (buffer.capacity(), buffer.len() + bytes.len());
+        if needed > capacity {
+            let doubled = needed.max(2 * capacity);
+            let mut grown = BytesMut::with_capacity(if doubled <= self.left() / 2 { doubled } else { needed });
+            grown.extend_from_slice(buffer);
+            self.charge(grown.capacity());
+            *buffer = grown;
+            self.discharge(capacity);
+        }
+        buffer.extend_from_slice(bytes);
     }
 
     /// Takes a buffer back.
     pub(super) fn release(&self, mut buffer: BytesMut) {
         buffer.clear();
-        // Its capacity does not count what stands before its start; reclaiming tells.
-        let is_pooled = buffer.try_reclaim(1) && !buffer.try_reclaim(POOLED_CAPACITY + 1);
         let mut buffers = self.buffers.borrow_mut();
-        if is_pooled && buffers.len() < POOLED_BUFFERS {
+        let capacity = buffer.capacity();
+        if (1..=POOLED_CAPACITY).contains(&capacity)
+            && buffers.len() < POOLED_BUFFERS
+            && self.waiting.borrow().is_empty()
+        {
             buffers.push(buffer);
+        } else {
+            drop(buffer);
+            self.discharge(capacity);
         }
     }
 
     /// A note that may be of another exchange.
     pub(super) fn record(&self) -> Pooled {
-        self.records.borrow_mut().pop().unwrap_or_default()
+        let pooled = self.records.borrow_mut().pop();
+        pooled.unwrap_or_else(|| {
+            self.charge(size_of::<Record>());
+            Pooled::default()
+        })
     }
 
     /// Takes a note back.
@@ -92,25 +205,28 @@ impl Memory {
         let mut records = self.records.borrow_mut();
         if records.len() < POOLED_BUFFERS {
             records.push(record);
+        } else {
+            self.discharge(size_of::<Record>());
         }
     }
 
-    /// An empty pipe. `None`: there is none left, or the kernel gives no more.
+    /// An empty pipe. `None`: there is no room or none left, or the kernel gives no more.
     pub(super) fn pipe(&self) -> Option<Pipe> {
-        if !self.has_pipes.get() {
+        if !self.has_pipes.get() || self.left() < pipe::SIZE {
             return None;
         }
-        let pooled = self.pipes.borrow_mut().pop();
-        if pooled.is_some() || self.unopened.get() == 0 {
-            return pooled;
+        let mut lent = self.pipes.borrow_mut().pop();
+        if lent.is_none() && self.unopened.get() > 0 {
+            lent = Pipe::open().ok();
+            self.unopened.set(self.unopened.get() - usize::from(lent.is_some()));
         }
-        let opened = Pipe::open().ok()?;
-        self.unopened.set(self.unopened.get() - 1);
-        Some(opened)
+        self.charge(if lent.is_some() { pipe::SIZE } else { 0 });
+        lent
     }
 
     /// Takes a pipe back; one that holds bytes is closed.
     pub(super) fn release_pipe(&self, pipe: Pipe) {
+        self.discharge(pipe::SIZE);
         if pipe.held() == 0 {
             self.pipes.borrow_mut().push(pipe);
         } else {
@@ -129,28 +245,35 @@ impl Memory {
 mod tests {
     use super::*;
 
+    const BUDGET: usize = 8 * 1024 * 1024;
+
+    fn memory(pipes: usize, budget: usize) -> Memory {
+        Memory::new(pipes, budget, Box::leak(Box::default()))
+    }
+
     #[test]
     fn buffers_are_used_again_unless_they_are_large_or_many() {
-        let memory = Memory::new(0);
-        let held = |memory: &Memory| memory.buffers.borrow().len();
+        let memory = memory(0, BUDGET);
+        let pooled = |memory: &Memory| memory.buffers.borrow().len();
         let buffer = memory.hold(b"a few bytes");
         let place = buffer.as_ptr();
         memory.release(buffer);
-        assert_eq!(held(&memory), 1);
+        assert_eq!(pooled(&memory), 1);
         let buffer = memory.hold(b"others");
-        assert_eq!((buffer.as_ptr(), &*buffer, held(&memory)), (place, &b"others"[..], 0));
+        assert_eq!((buffer.as_ptr(), &*buffer, pooled(&memory)), (place, &b"others"[..], 0));
         memory.release(BytesMut::new());
-        memory.release(BytesMut::with_capacity(POOLED_CAPACITY + 1));
-        assert_eq!(held(&memory), 0);
-        for _ in 0..=POOLED_BUFFERS {
-            memory.release(BytesMut::with_capacity(POOLED_CAPACITY));
+        let large = memory.hold(&vec![0; POOLED_CAPACITY + 1]);
+        memory.release(large);
+        assert_eq!(pooled(&memory), 0);
+        for buffer in [(); POOLED_BUFFERS + 1].map(|()| memory.hold(&vec![0; POOLED_CAPACITY])) {
+            memory.release(buffer);
         }
-        assert_eq!(held(&memory), POOLED_BUFFERS);
+        assert_eq!(pooled(&memory), POOLED_BUFFERS);
     }
 
     #[test]
     fn pipes_are_bounded_and_lent_again() {
-        let memory = Memory::new(2);
+        let memory = memory(2, BUDGET);
         let (one, two) = (memory.pipe().expect("a pipe"), memory.pipe().expect("a pipe"));
         assert!(memory.pipe().is_none());
         memory.release_pipe(one);
@@ -158,5 +281,41 @@ mod tests {
         assert!(memory.pipe().is_some());
         memory.renounce_pipes();
         assert!(memory.pipe().is_none());
+    }
+
+    /// All that is held is counted to the byte, and given back is given back.
+    #[test]
+    fn the_account_is_what_is_held() {
+        let memory = memory(1, BUDGET);
+        let (mut one, two) = (memory.hold(&[1; 1000]), memory.hold(&[2; 3000]));
+        memory.extend(&mut one, &[1; 5000]);
+        assert_eq!((&one[..], memory.held.get()), (&[1; 6000][..], one.capacity() + two.capacity()));
+        let pipe = memory.pipe().expect("a pipe");
+        let record = memory.record();
+        let held = one.capacity() + two.capacity() + pipe::SIZE + size_of::<Record>();
+        assert_eq!((memory.held.get(), memory.gauge.value()), (held, u64::try_from(held).expect("few")));
+        memory.release_pipe(pipe);
+        memory.release(one);
+        memory.release(two);
+        memory.release_record(record);
+        memory.trim();
+        assert_eq!(memory.held.get(), 0);
+    }
+
+    /// With the budget used up, reading waits, pipes are not lent, and each client has its least.
+    #[test]
+    fn without_room_a_client_has_its_least() {
+        let memory = memory(1, 1024 * 1024);
+        assert_eq!(memory.room(0), SCRATCH);
+        let all: Vec<_> = std::iter::repeat_with(|| memory.hold(&vec![0; SCRATCH])).take(14).collect();
+        assert!(memory.is_short() && memory.pipe().is_none());
+        assert_eq!([0, HEADROOM, HEADROOM + 1000].map(|own| memory.room(own)), [LEAST, LEAST, LEAST - 1000]);
+        assert_eq!(memory.room(HEADROOM + LEAST), 0);
+        let mut since = 0;
+        memory.wait(&mut since, Waker::noop());
+        memory.wait(&mut since, Waker::noop());
+        assert_eq!(memory.waiting.borrow().len(), 1);
+        all.into_iter().for_each(|buffer| memory.release(buffer));
+        assert!(memory.waiting.borrow().is_empty() && !memory.is_short());
     }
 }

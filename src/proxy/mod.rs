@@ -3,7 +3,9 @@
 pub(crate) mod deadline;
 mod followed;
 pub(crate) mod handle;
+mod life;
 mod memory;
+pub(crate) mod places;
 mod relay;
 mod reply;
 pub(crate) mod session;
@@ -19,11 +21,12 @@ use std::sync::Arc;
 use std::thread;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use self::handle::Closing;
 pub use self::handle::Handle;
-use self::worker::Worker;
+use self::places::Places;
+use self::worker::{Share, Worker};
 use crate::config::{Config, ConfigError};
 use crate::http1::Direction;
 use crate::net::address::Address;
@@ -113,7 +116,7 @@ impl Proxy {
             address,
             admin: admin.transpose()?,
             workers: workers.map_err(StartError::Runtime)?,
-            most_clients: most_clients(config, share.clients).min(Semaphore::MAX_PERMITS),
+            most_clients: most_clients(config, share.clients),
             pipes: share.pipes,
             handle: Handle::new(),
         })
@@ -148,15 +151,16 @@ impl Proxy {
     /// nothing. [`std::future::pending`] is nothing to do.
     pub fn run(self, alongside: impl Future<Output = ()> + 'static) -> io::Result<Drained> {
         let Self { config, counts, admin, workers, most_clients, pipes, handle, .. } = self;
-        let slots = Arc::new(Semaphore::new(most_clients));
+        let places = Arc::new(Places::new(most_clients));
+        let share = Share { pipes, memory: 64 * 1024 * 1024 / config.workers };
         // It answers until all clients are gone.
         let _admin = admin
             .map(|(listener, _)| Admin::start(listener, sources(config, counts, most_clients, &handle)))
             .transpose()?;
         let mut workers = workers.into_iter().zip(&counts.0).map(|((runtime, listener), counters)| {
-            let (slots, orders) = (Arc::clone(&slots), handle.orders());
+            let (places, orders) = (Arc::clone(&places), handle.orders());
             (runtime, listener, orders, move || {
-                Worker::new(config, counters, slots, pipes, Upstream::new(&config.upstream))
+                Worker::new(config, counters, places, share, Upstream::new(&config.upstream))
             })
         });
         let own = workers.next();
@@ -167,7 +171,7 @@ impl Proxy {
             let serve = move || {
                 let _at_work = at_work;
                 let nobody = std::future::ready(());
-                runtime.block_on(worker::serve(worker(), listener, orders, std::future::pending(), nobody))
+                runtime.block_on(life::serve(worker(), listener, orders, std::future::pending(), nobody))
             };
             thread::Builder::new().name("worker".into()).spawn(serve)
         });
@@ -176,7 +180,7 @@ impl Proxy {
         let mut drained = Drained { finished: 0, cut: 0 };
         if let Some((runtime, listener, orders, worker)) = own {
             let all_ended = async move { all_ended.recv().await.map_or((), |never| match never {}) };
-            drained += runtime.block_on(worker::serve(worker(), listener, orders, alongside, all_ended));
+            drained += runtime.block_on(life::serve(worker(), listener, orders, alongside, all_ended));
         }
         for other in others {
             drained += other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));

@@ -78,6 +78,7 @@ fn reply(status: u16) -> Vec<u8> {
         431 => "Request Header Fields Too Large",
         501 => "Not Implemented",
         502 => "Bad Gateway",
+        503 => "Service Unavailable",
         504 => "Gateway Timeout",
         _ => "HTTP Version Not Supported",
     };
@@ -85,7 +86,7 @@ fn reply(status: u16) -> Vec<u8> {
 }
 
 /// All replies of ours.
-const REPLIES: [u16; 7] = [400, 408, 431, 501, 502, 504, 505];
+const REPLIES: [u16; 8] = [400, 408, 431, 501, 502, 503, 504, 505];
 
 /// Holds for the real session, whatever the connections do: no byte is lost or invented, nothing is stuck, and no
 /// cut message ends cleanly. With nothing but small and late reads and writes, it does what the core alone would do.

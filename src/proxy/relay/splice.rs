@@ -3,18 +3,14 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use bytes::BytesMut;
-
-use super::{Ends, Relay, Rest, Window, narrow, widen};
+use super::{Relay, Rest, Turn, Window, narrow, widen};
 use crate::config::Config;
-use crate::http1::{Direction, Edits, Run, Verdict};
+use crate::http1::{Edits, Run, Verdict};
 use crate::net::dial::Dial;
-use crate::net::pipe::{Pipe, is_refusal};
+use crate::net::pipe::{self, Pipe, is_refusal};
 use crate::net::stream::Transport;
 use crate::ops::counters::Path;
-use crate::proxy::followed::Followed;
 use crate::proxy::memory::{HEADROOM, Memory};
-use crate::proxy::worker::Worker;
 
 /// A pipe filled with fewer bytes was not worth its system calls.
 const WORTH: u64 = 16 * 1024;
@@ -26,20 +22,12 @@ pub(super) fn bulk(config: &Config, room: usize) -> usize {
 
 impl Relay {
     /// Moves bytes by the pipe while that is worth it. `None`: what comes next is to be read.
-    pub(super) fn splice<D: Dial>(
-        &mut self,
-        direction: Direction,
-        context: &mut Context<'_>,
-        worker: &Worker<D>,
-        followed: &mut Followed,
-        edits: &mut Edits,
-        ends: &mut Ends<'_, D::Stream>,
-    ) -> Option<Rest> {
+    pub(super) fn splice<D: Dial>(&mut self, turn: &mut Turn<'_, '_, D>, edits: &mut Edits) -> Option<Rest> {
+        let memory = &turn.worker.memory;
         loop {
-            let sink = ends.sink.as_deref_mut()?;
             let before = self.unwritten();
-            let drained = self.drain(context, &worker.memory, sink);
-            *ends.moved |= self.unwritten() < before;
+            let drained = self.drain(turn.context, memory, turn.sink.as_deref()?);
+            turn.moved |= self.unwritten() < before;
             match drained {
                 Poll::Pending => return Some(Rest::Blocked),
                 Poll::Ready(Ok(())) => {}
@@ -48,27 +36,28 @@ impl Relay {
             if !self.is_bulky || !self.held.is_empty() {
                 return None;
             }
-            ends.source.as_ref()?.in_kernel()?;
-            if let Some(rest) = ends.pause(context) {
-                return Some(rest);
-            }
-            let source = ends.source.as_ref()?.in_kernel()?;
-            let most = match followed.exchange.judge(direction, &[], edits) {
+            turn.source.as_ref()?.in_kernel()?;
+            let most = match turn.judge(&[], edits) {
                 Ok(Verdict::Pass(Run::Exactly(left))) => left.get(),
                 Ok(Verdict::Pass(Run::UntilEof)) => u64::MAX,
                 Ok(_) | Err(_) => return None,
             };
-            let from = worker.config.splice_from.filter(|from| most >= *from)?;
-            let mut pipe = worker.memory.pipe()?;
-            let filled = pipe.poll_fill(context, source, most);
+            let from = turn.worker.config.splice_from.filter(|from| most >= *from)?;
+            let mut pipe = memory.pipe()?;
+            // Only what moves is a move: or else a turn could pass without any.
+            if let Some(rest) = turn.pause() {
+                memory.release_pipe(pipe);
+                return Some(rest);
+            }
+            let filled = pipe.poll_fill(turn.context, turn.source.as_ref()?.in_kernel()?, most);
             if let Poll::Ready(Ok(count @ 1..)) = filled {
-                followed.passed(worker, direction, widen(count), Path::Splice);
+                turn.pass(widen(count), Path::Splice);
+                turn.move_on(widen(count), pipe::SIZE);
                 self.is_bulky = u64::from(count) >= from.min(WORTH);
                 self.pipe = Some(pipe);
-                *ends.moved = true;
                 continue;
             }
-            worker.memory.release_pipe(pipe);
+            memory.release_pipe(pipe);
             match filled {
                 Poll::Pending => return Some(Rest::Blocked),
                 Poll::Ready(Ok(_)) => {
@@ -76,7 +65,7 @@ impl Relay {
                     return None;
                 }
                 Poll::Ready(Err(error)) if is_refusal(&error) => {
-                    worker.memory.renounce_pipes();
+                    memory.renounce_pipes();
                     return None;
                 }
                 Poll::Ready(Err(_)) => return Some(Rest::SourceFailed),
@@ -111,12 +100,12 @@ impl Relay {
     fn take_back(&mut self, memory: &Memory, pipe: &mut Pipe) -> Poll<io::Result<()>> {
         memory.renounce_pipes();
         let taken = pipe.take_back()?;
-        let mut held = BytesMut::from(&[0; HEADROOM][..]);
-        held.extend_from_slice(&taken);
-        held.extend_from_slice(self.held.get(self.window.start()..).unwrap_or_default());
+        let mut held = memory.hold(&[0; HEADROOM]);
+        memory.extend(&mut held, &taken);
+        memory.extend(&mut held, self.held.get(self.window.start()..).unwrap_or_default());
         let judged = taken.len() + widen(self.window.judged - self.window.start);
         self.window = Window { judged: narrow(HEADROOM + judged), ..Window::at(HEADROOM) };
-        self.held = held;
+        memory.release(std::mem::replace(&mut self.held, held));
         Poll::Ready(Ok(()))
     }
 }
@@ -128,15 +117,19 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use tokio::sync::Semaphore;
-
-    use super::super::MOST_READS;
+    use super::super::MOST_MOVES;
     use super::*;
-    use crate::http1::Exchange;
+    use crate::http1::{Direction, Exchange};
     use crate::net::address::Address;
     use crate::net::dial::Upstream;
     use crate::net::stream::{Peer, Stream};
     use crate::ops::counters::Counters;
+    use crate::proxy::followed::Followed;
+    use crate::proxy::places::Places;
+    use crate::proxy::worker::{Share, Worker};
+
+    /// Bytes that may be held: enough.
+    const MEMORY: usize = 8 * 1024 * 1024;
 
     /// The time limit of an exchange begins anew with each byte that goes out of a pipe, and only then.
     #[tokio::test]
@@ -144,12 +137,13 @@ mod tests {
         let nowhere = || Address::Unix("nowhere".into());
         let config: &'static Config = Box::leak(Box::new(Config::new(nowhere(), nowhere())));
         let counters = Box::leak(Box::new(Counters::new(&config.policy.denylist)));
-        let worker = Worker::new(config, counters, Arc::new(Semaphore::new(0)), 1, Upstream::new(&config.upstream));
+        let (places, share) = (Arc::new(Places::new(0)), Share { pipes: 1, memory: MEMORY });
+        let worker = Worker::new(config, counters, places, share, Upstream::new(&config.upstream));
         let mut followed = Followed::new(Exchange::new(&config.policy), Peer(None));
         let ((mut source, mut sender), (mut sink, mut reader)) = (Stream::pair(), Stream::pair());
 
         // As much as the sink takes, and what stays in the pipe.
-        let mut pipe = Pipe::open().expect("a pipe");
+        let mut pipe = worker.memory.pipe().expect("a pipe");
         let (mut taken, mut is_blocked) = (0, false);
         while !is_blocked {
             sender.write_all(&[b'a'; 4096]).expect("room");
@@ -160,14 +154,24 @@ mod tests {
         }
         let mut relay = Relay { pipe: Some(pipe), ..Relay::default() };
         let mut splice = async |relay: &mut Relay| {
-            let mut moved = false;
-            let ends =
-                &mut Ends { source: Some(&mut source), sink: Some(&mut sink), moved: &mut moved, reads: MOST_READS };
-            let rest = poll_fn(|context| {
-                let edits = &mut Edits::default();
-                Poll::Ready(relay.splice(Direction::Outbound, context, &worker, &mut followed, edits, ends))
-            });
-            (rest.await.is_some(), moved)
+            let (rest, moved) = poll_fn(|context| {
+                let mut turn = Turn {
+                    direction: Direction::Outbound,
+                    context,
+                    worker: &worker,
+                    followed: &mut followed,
+                    source: Some(&mut source),
+                    sink: Some(&mut sink),
+                    elsewhere: 0,
+                    moves: MOST_MOVES,
+                    moved: false,
+                    scanned: 0,
+                };
+                let rest = relay.splice(&mut turn, &mut Edits::default());
+                Poll::Ready((rest, turn.moved))
+            })
+            .await;
+            (rest.is_some(), moved)
         };
         assert_eq!(splice(&mut relay).await, (true, false), "nothing goes");
         reader.read_exact(&mut vec![0; taken]).expect("it was taken");
@@ -192,8 +196,9 @@ mod tests {
         let mut pipe = Pipe::open().expect("a pipe");
         poll_fn(|context| pipe.poll_fill(context, &source, u64::MAX)).await.expect("bytes");
         let window = Window { start: 1, judged: 8, kept: None };
-        let mut relay = Relay { held: BytesMut::from(&b"-, world"[..]), window, ..Relay::default() };
-        assert!(relay.take_back(&Memory::new(1), &mut pipe).is_ready());
+        let mut relay = Relay { held: bytes::BytesMut::from(&b"-, world"[..]), window, ..Relay::default() };
+        let memory = Memory::new(1, MEMORY, Box::leak(Box::default()));
+        assert!(relay.take_back(&memory, &mut pipe).is_ready());
         assert_eq!((&relay.held[HEADROOM..], relay.unwritten()), (&b"hello, world"[..], 12));
     }
 }

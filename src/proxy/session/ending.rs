@@ -3,8 +3,9 @@
 use std::fmt;
 use std::io;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use super::{Of, Origin, Session, Side, Stage};
+use super::{Due, GaveWay, Of, Origin, Session, Side, Stage};
 use crate::http1::exchange::Phase;
 use crate::http1::{Ending, Fault, Status};
 use crate::net::dial::{Dial, is_absent, is_dns_error};
@@ -12,25 +13,64 @@ use crate::net::stream::Transport;
 use crate::ops::counters::DialResult;
 use crate::ops::reason::Reason;
 use crate::proxy::deadline::Key;
+use crate::proxy::followed::UNACKNOWLEDGED;
 use crate::proxy::handle::Closing;
+use crate::proxy::memory::LEAST;
 use crate::proxy::reply;
+
+/// How long a client is waited for after our last byte though nothing moves.
+const LINGER_STILL: Duration = Duration::from_secs(5);
+
+/// How long it is waited for in all: to close after our last byte, or to take what was relayed before a reset.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// How the wait for a client's FIN goes, in ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Linger {
+    begun: u64,
+    /// When something moved last.
+    moved: u64,
+    /// Bytes in our send queue.
+    unsent: usize,
+}
+
+impl Linger {
+    fn begin(now: u64) -> Self {
+        Self { begun: now, moved: now, unsent: usize::MAX }
+    }
+}
 
 impl<D: Dial> Session<D> {
     pub(super) fn client_lost(&mut self) -> Stage {
         if self.phase() != Phase::Idle {
             self.log(Of::Client, Reason::ConnectionTerminated, &"client_gone", Ending::Close);
         }
-        self.cut_tunnel();
         Stage::Gone
     }
 
-    /// Has the origin see that its tunnel, if there is one, was cut.
-    pub(super) fn cut_tunnel(&self) {
-        if let Origin::Open { stream, .. } = &self.origin
-            && self.followed.exchange.passes_origin_end()
-        {
-            stream.reset_on_close();
-        }
+    /// Others want what this client has, for the reason given. `None`: there is nothing to give any more.
+    pub(super) fn give_way(&mut self, why: GaveWay) -> Option<Stage> {
+        let phase = self.phase();
+        let (reason, detail) = match why {
+            GaveWay::Memory if phase == Phase::Head && self.inbound.footprint() > LEAST => {
+                (Reason::MemoryLimitReached, "unfinished_head")
+            }
+            // A request on its way to us is never lost.
+            GaveWay::NoRequest | GaveWay::Idle if self.client.has_unread() => return None,
+            GaveWay::NoRequest if phase == Phase::Head => (Reason::ConnectionLimitReached, "unfinished_head"),
+            GaveWay::NoRequest | GaveWay::Idle if phase == Phase::Idle => {
+                self.worker.counters.gave_way(why).count();
+                return Some(Stage::Gone);
+            }
+            GaveWay::Ended if phase == Phase::Response && self.has_deserted() => {
+                self.worker.counters.gave_way(why).count();
+                return Some(self.client_lost());
+            }
+            GaveWay::Memory | GaveWay::NoRequest | GaveWay::Idle | GaveWay::Ended | GaveWay::Lingering => return None,
+        };
+        self.worker.counters.gave_way(why).count();
+        let ending = self.followed.exchange.give_up(Status::ServiceUnavailable);
+        Some(self.end(ending, Of::Proxy, reason, &detail))
     }
 
     pub(super) fn time_out(&mut self) -> Stage {
@@ -85,16 +125,14 @@ impl<D: Dial> Session<D> {
 
     /// Ends the client's connection in the way given.
     pub(super) fn end(&mut self, ending: Ending, of: Of, reason: Reason, detail: &dyn fmt::Display) -> Stage {
-        self.cut_tunnel();
-        self.origin = Origin::Absent;
+        self.part_from_origin();
         let memory = &self.worker.memory;
         self.inbound.clear(memory);
         let last = if let Ending::Reply(status) = ending { reply::bytes(status) } else { b"" };
         self.outbound.close_with(memory, last);
         self.log(of, reason, detail, ending);
         if ending == Ending::Reset {
-            self.client.reset_on_close();
-            return Stage::Gone;
+            return Stage::Resetting(self.worker.deadlines.now());
         }
         Stage::Flushing
     }
@@ -103,17 +141,30 @@ impl<D: Dial> Session<D> {
         self.followed.fail(&self.worker, (of, reason), detail, ending);
     }
 
+    /// Enters a stage, with the deadline that it has.
+    pub(super) fn enter(&mut self, stage: Stage, deadline: Key) {
+        let deadlines = &self.worker.deadlines;
+        match stage {
+            Stage::Flushing => deadlines.set(deadline, self.worker.config.timeouts.exchange, None),
+            // Looked at with each tick.
+            Stage::Lingering(_) => deadlines.set(deadline, Duration::ZERO, Some(GaveWay::Lingering)),
+            Stage::Resetting(_) => deadlines.set(deadline, Duration::ZERO, None),
+            Stage::Relaying | Stage::Gone => {}
+        }
+        self.stage = stage;
+    }
+
     /// Writes the last bytes. `Some`: what comes next.
     pub(super) fn flush(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
-        self.origin = Origin::Absent;
+        self.part_from_origin();
         let is_over = self.worker.closing() == Closing::Cut;
         let before = self.outbound.unwritten();
         match self.outbound.flush(context, &self.worker.memory, &mut self.client) {
             Poll::Pending if !is_over && self.outbound.unwritten() < before => {
-                self.worker.deadlines.set(deadline, self.worker.config.timeouts.exchange);
+                self.worker.deadlines.set(deadline, self.worker.config.timeouts.exchange, None);
                 None
             }
-            Poll::Pending if is_over || self.worker.deadlines.has_passed(deadline) => {
+            Poll::Pending if is_over || self.worker.deadlines.due(deadline) == Some(Due::Late) => {
                 // For a body that ends with the connection, a plain close would be a lie.
                 self.client.reset_on_close();
                 Some(Stage::Gone)
@@ -122,16 +173,116 @@ impl<D: Dial> Session<D> {
             Poll::Ready(Err(_)) => Some(Stage::Gone),
             Poll::Ready(Ok(())) if is_over || self.client_reading == Side::Ended => Some(Stage::Gone),
             Poll::Ready(Ok(())) => match self.client.shut_down_write() {
-                Ok(()) => Some(Stage::Lingering),
+                Ok(()) => Some(Stage::Lingering(Linger::begin(self.worker.deadlines.now()))),
                 Err(_) => Some(Stage::Gone),
             },
         }
     }
 
-    pub(super) fn linger(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
-        let is_over = self.worker.closing() == Closing::Cut || self.worker.deadlines.has_passed(deadline);
-        let is_gone = self.discard(context).is_err() || self.client_reading == Side::Ended;
-        (is_over || is_gone).then_some(Stage::Gone)
+    /// Waits for the client's FIN for as long as something moves: its bytes to us, or ours out of our send queue.
+    pub(super) fn linger(&mut self, context: &mut Context<'_>, deadline: Key, mut linger: Linger) -> Option<Stage> {
+        let deadlines = &self.worker.deadlines;
+        let gives_way = matches!(deadlines.due(deadline), Some(Due::GiveWay(_)));
+        let (now, begun) = (deadlines.now(), linger.begun);
+        let discarded = self.discard(context);
+        let unsent = self.client.unsent();
+        if discarded.as_ref().is_ok_and(|count| *count > 0) || unsent < linger.unsent {
+            linger.moved = now;
+        }
+        linger.unsent = unsent;
+        self.stage = Stage::Lingering(linger);
+        if gives_way {
+            self.worker.counters.gave_way(GaveWay::Lingering).count();
+        }
+        let deadlines = &self.worker.deadlines;
+        let is_over = gives_way
+            || self.worker.closing() == Closing::Cut
+            || deadlines.is_past(linger.moved, LINGER_STILL)
+            || deadlines.is_past(begun, LINGER);
+        if (is_over || discarded.is_err()) && unsent > 0 {
+            self.log(Of::Client, Reason::ConnectionTerminated, &UNACKNOWLEDGED, Ending::Close);
+        }
+        (is_over || discarded.is_err() || self.client_reading == Side::Ended).then_some(Stage::Gone)
+    }
+
+    /// Resets the client's connection once the client has what was relayed: a reset destroys what is under way.
+    pub(super) fn reset(&mut self, context: &mut Context<'_>, deadline: Key, since: u64) -> Option<Stage> {
+        self.part_from_origin();
+        // Taken note of, so that it is not told again.
+        let _ = self.worker.deadlines.due(deadline);
+        let is_over = self.worker.closing() == Closing::Cut || self.worker.deadlines.is_past(since, LINGER);
+        let is_taken = match self.outbound.flush(context, &self.worker.memory, &mut self.client) {
+            Poll::Pending => false,
+            Poll::Ready(Ok(())) => self.client.unsent() == 0,
+            Poll::Ready(Err(_)) => true,
+        };
+        if is_over || is_taken || self.discard(context).is_err() {
+            self.client.reset_on_close();
+            return Some(Stage::Gone);
+        }
+        None
+    }
+
+    /// Reads and throws away what the client sends; tells how much.
+    pub(super) fn discard(&mut self, context: &mut Context<'_>) -> io::Result<usize> {
+        let mut room = [0; 4096];
+        let mut discarded = 0;
+        while self.client_reading == Side::Open
+            && let Poll::Ready(count) = self.client.poll_read(context, &mut room)
+        {
+            let count = count?;
+            discarded += count;
+            if count == 0 {
+                self.client_reading = Side::Ended;
+            }
+        }
+        Ok(discarded)
+    }
+
+    /// Ends the origin's connection. Closed over bytes that were not read, it would be a reset, which destroys what of the request is still
+    /// under way; closed first, it would keep a port for a minute.
+    pub(super) fn part_from_origin(&mut self) {
+        let Origin::Open { stream, reading, .. } = std::mem::replace(&mut self.origin, Origin::Absent) else {
+            return;
+        };
+        let exchange = &self.followed.exchange;
+        let is_early = self.followed.was_early() || !self.inbound.is_flushed();
+        if exchange.passes_origin_end() && (exchange.is_under_way() || reading == Side::Open) {
+            // A tunnel that is cut must not look ended.
+            stream.reset_on_close();
+        } else if exchange.is_under_way() || is_early {
+            // What it says is for nobody; what it was sent must arrive.
+            if is_early || stream.unsent() > 0 {
+                self.worker.upstream.depart(stream);
+            }
+        } else if stream.is_remote() && stream.unsent() == 0 {
+            stream.reset_on_close();
+        } else if !stream.is_quiet() {
+            self.worker.upstream.depart(stream);
+        }
+    }
+
+    /// What an operator and the other side see of a session that is over.
+    pub(super) fn leave(&mut self) {
+        // Ended from outside, by who embeds this: a clean end to an undelimited body would be a lie.
+        let is_cut = match self.stage {
+            Stage::Relaying => self.followed.exchange.give_up(Status::BadGateway) == Ending::Reset,
+            Stage::Flushing => !self.outbound.is_flushed(),
+            Stage::Resetting(_) => true,
+            Stage::Lingering(_) | Stage::Gone => false,
+        };
+        if is_cut {
+            self.client.reset_on_close();
+        }
+        self.part_from_origin();
+        if let Some(deadline) = self.deadline {
+            self.worker.deadlines.leave(deadline);
+        }
+        let (client, unwritten) = (&self.client, self.outbound.unwritten());
+        self.followed.close(&self.worker, || unwritten + client.unsent());
+        self.inbound.clear(&self.worker.memory);
+        self.outbound.clear(&self.worker.memory);
+        self.worker.leave();
     }
 }
 

@@ -8,8 +8,6 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 use super::wire::{Answer, Dialler, Far, Near, Side};
 use super::{Event, reply};
 use crate::config::{Config, Timeouts};
@@ -17,21 +15,25 @@ use crate::net::address::Address;
 use crate::net::stream::Peer;
 use crate::ops::counters::Counters;
 use crate::proxy::handle::Closing;
+use crate::proxy::places::Places;
 use crate::proxy::session::Session;
-use crate::proxy::worker::Worker;
+use crate::proxy::worker::{Share, Worker};
 use crate::testing::drive::{self, Driven};
 use crate::testing::property::equal;
 use crate::testing::{End, Rules, Step};
 
-/// Each time limit. The lingering close has the same.
+/// Each time limit.
 const LIMIT: Duration = Duration::from_secs(2);
+
+/// Bytes that the session may hold: enough.
+const MEMORY: usize = 8 * 1024 * 1024;
 
 /// Ticks that are longer than any limit: a tick is an eighth of the shortest.
 const LONG: usize = 12;
 
-/// A session that was left alone passes fewer limits than this before it has ended: an exchange's, those of writing the
-/// last bytes and of lingering, and the idle one.
-const LIMITS: usize = 5;
+/// A session that was left alone passes fewer limits than this before it has ended: an exchange's, that of writing the
+/// last bytes, the idle one, and 30 s of lingering.
+const LIMITS: usize = 16;
 
 /// Whether a waker was called.
 #[derive(Default)]
@@ -87,8 +89,9 @@ impl Bench {
     /// With other rules.
     pub(in crate::testing) fn with(config: &'static Config) -> Self {
         let (near, client) = Near::pair();
-        let slots = Arc::new(Semaphore::new(0));
-        let worker = Rc::new(Worker::new(config, COUNTERS.with(|counters| *counters), slots, 0, Dialler::default()));
+        let (places, share) = (Arc::new(Places::new(0)), Share { pipes: 0, memory: MEMORY });
+        let counters = COUNTERS.with(|counters| *counters);
+        let worker = Rc::new(Worker::new(config, counters, places, share, Dialler::default()));
         let mut bench = Self {
             session: Some(Session::new(Rc::clone(&worker), near, Peer(None))),
             worker,

@@ -157,6 +157,14 @@ impl Transport for Near {
         !self.0.borrow().sent.is_empty()
     }
 
+    fn unsent(&self) -> usize {
+        0
+    }
+
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     fn shut_down_write(&self) -> io::Result<()> {
         let mut far = self.0.borrow_mut();
         if far.sending == Side::Reset {
@@ -246,5 +254,10 @@ impl Dial for Dialler {
             }
         })
         .await
+    }
+
+    /// What is said from now on is read, and thrown away.
+    fn depart(&self, near: Near) {
+        near.0.borrow_mut().sent.clear();
     }
 }

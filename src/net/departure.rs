@@ -1,0 +1,73 @@
+//! The end of a connection over which something may still be under way: FIN, then what the other side says is read and thrown away until
+//! its end. Closed at once, it would be reset by the first byte that comes, and the reset destroys what is still to be sent.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+use super::stream::Transport;
+
+/// How long the other side's end is waited for.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Connections of a worker that depart at once; more are closed at once. Each holds a descriptor.
+pub(super) const MOST: usize = 8;
+
+/// Bytes that are thrown away at once.
+const ROOM: usize = 4096;
+
+thread_local! {
+    static DEPARTING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// One of the connections that depart.
+struct Departing;
+
+impl Departing {
+    /// `None`: there are too many.
+    fn begin() -> Option<Self> {
+        let count = DEPARTING.get();
+        (count < MOST).then(|| {
+            DEPARTING.set(count + 1);
+            Self
+        })
+    }
+}
+
+impl Drop for Departing {
+    fn drop(&mut self) {
+        DEPARTING.set(DEPARTING.get() - 1);
+    }
+}
+
+/// Ends a connection. Must be called within a `LocalSet`.
+pub(super) fn depart(mut stream: impl Transport + 'static) {
+    let Some(departing) = Departing::begin() else { return };
+    if stream.shut_down_write().is_err() {
+        return;
+    }
+    drop(spawn_local(async move {
+        let _departing = departing;
+        // It ends all the same.
+        let _ = timeout(LIMIT, poll_fn(|context| poll_end(&mut stream, context))).await;
+    }));
+}
+
+/// Throws away what comes, until the end.
+fn poll_end(stream: &mut impl Transport, context: &mut Context<'_>) -> Poll<()> {
+    let mut room = [0; ROOM];
+    // Others have their turn.
+    for _ in 0..16 {
+        match stream.poll_read(context, &mut room) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(1..)) => {}
+            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+        }
+    }
+    context.waker().wake_by_ref();
+    Poll::Pending
+}

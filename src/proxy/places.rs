@@ -1,0 +1,67 @@
+//! The places for clients, of all workers together. A client without a place waits, and somebody whose place is less dear gives way.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+/// How long a client waits for somebody to give way before another is asked.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// The places that are free, and how many clients of a worker that has nobody to ask wait for one.
+#[derive(Debug)]
+pub(crate) struct Places {
+    free: Semaphore,
+    wanted: AtomicUsize,
+}
+
+impl Places {
+    pub(crate) fn new(count: usize) -> Self {
+        Self { free: Semaphore::new(count.min(Semaphore::MAX_PERMITS)), wanted: AtomicUsize::new(0) }
+    }
+
+    /// Takes a place if one is free. Whose it is gives it back.
+    pub(super) fn try_take(&self) -> bool {
+        self.free.try_acquire().map(SemaphorePermit::forget).is_ok()
+    }
+
+    /// Takes a place. While none is free, asks for one: `ask` tells whether this worker has somebody who can give way; else the other
+    /// workers are to look.
+    pub(super) async fn take(&self, ask: impl Fn() -> bool) {
+        while !self.try_take() {
+            let wanting = (!ask()).then(|| Wanting::new(&self.wanted));
+            let taken = timeout(PATIENCE, self.free.acquire()).await;
+            drop(wanting);
+            // The semaphore is never closed.
+            if let Ok(Ok(place)) = taken {
+                return place.forget();
+            }
+        }
+    }
+
+    pub(super) fn give_back(&self) {
+        self.free.add_permits(1);
+    }
+
+    /// Tells whether another worker wants a place.
+    pub(super) fn are_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// A wish for a place that others are to see, for as long as it lives.
+struct Wanting<'w>(&'w AtomicUsize);
+
+impl<'w> Wanting<'w> {
+    fn new(wanted: &'w AtomicUsize) -> Self {
+        wanted.fetch_add(1, Ordering::Relaxed);
+        Self(wanted)
+    }
+}
+
+impl Drop for Wanting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,160 @@
+//! The client's bytes, and its end.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use super::{Direction, MOST_MOVES, Of, Origin, OriginEnd, Session, Side, Stage, Turn, Writing};
+use crate::http1::Ending;
+use crate::http1::exchange::Phase;
+use crate::net::dial::Dial;
+use crate::net::stream::{Ended, Transport};
+use crate::ops::reason::Reason;
+use crate::proxy::memory::HEADROOM;
+use crate::proxy::relay::Rest;
+
+impl<D: Dial> Session<D> {
+    pub(super) fn pump_inbound(&mut self, context: &mut Context<'_>, moved: &mut bool) -> Option<Stage> {
+        // The next request waits until the client has taken the response before it, and nothing of the origin is left unread.
+        if self.followed.exchange.is_unoccupied() && (self.is_origin_unread || !self.outbound.is_flushed()) {
+            return None;
+        }
+        if self.client_reading == Side::Open && self.inbound.is_idle() && self.client.is_quiet() {
+            return None;
+        }
+        let sink = match &mut self.origin {
+            Origin::Absent => None,
+            Origin::Dialling(_) => return None,
+            // How the origin's side ends, or what it says, tells whether the request can be sent once more.
+            Origin::Open { writing: Writing::Refused(_), .. } if self.inbound.is_keeping() => return None,
+            Origin::Open { writing: Writing::Refused(_), .. } => {
+                return self.discard(context).is_err().then(|| self.client_lost());
+            }
+            Origin::Open { stream, .. } => Some(stream),
+        };
+        let mut turn = Turn {
+            direction: Direction::Inbound,
+            context,
+            worker: &self.worker,
+            followed: &mut self.followed,
+            source: (self.client_reading == Side::Open).then_some(&mut self.client),
+            sink,
+            elsewhere: self.outbound.footprint(),
+            moves: MOST_MOVES,
+            moved: false,
+            scanned: 0,
+        };
+        let rest = self.inbound.run(&mut turn);
+        *moved |= turn.moved;
+        self.settle_replay();
+        match rest {
+            // An origin that takes nothing keeps us from reading, and so from seeing that the client is gone.
+            Rest::Blocked if self.client_reading == Side::Open && !self.inbound.is_flushed() => {
+                if self.client.poll_end(context) == Poll::Ready(Ended::Reset) {
+                    return Some(self.client_lost());
+                }
+            }
+            Rest::Blocked | Rest::NoSink | Rest::Paused => {}
+            Rest::NoRoom => return self.await_room(context),
+            Rest::Waiting if self.client_reading == Side::Open => {
+                if let Some(stage) = self.watch_client(context) {
+                    return Some(stage);
+                }
+            }
+            Rest::Waiting | Rest::NoSource => self.end_request(),
+            Rest::SourceEnded => {
+                self.client_reading = Side::Ended;
+                self.end_request();
+            }
+            Rest::SourceFailed => return Some(self.client_lost()),
+            Rest::SinkFailed(_) if self.has_origin_ended() => return self.tunnel_broken(),
+            Rest::SinkFailed(kind) => {
+                if let Origin::Open { writing, .. } = &mut self.origin {
+                    // A reset that follows its FIN breaks the pipe alone.
+                    let is_after_fin = kind == io::ErrorKind::BrokenPipe;
+                    *writing = Writing::Refused(if is_after_fin { OriginEnd::Fin } else { OriginEnd::Reset });
+                }
+                if !self.inbound.is_keeping() {
+                    self.give_up_request();
+                    // Who reads nothing before all is sent must not wait for ever.
+                    return self.discard(context).is_err().then(|| self.client_lost());
+                }
+            }
+            Rest::Broken(fault) => return self.break_off(fault, Of::Client),
+        }
+        self.pass_client_end()
+    }
+
+    /// Gives up a request kept for a replay once there can be none.
+    pub(super) fn settle_replay(&mut self) {
+        if !self.inbound.is_keeping() || self.followed.exchange.may_replay() {
+            return;
+        }
+        self.inbound.forget(&self.worker.memory);
+        if matches!(self.origin, Origin::Open { writing: Writing::Refused(_), .. }) {
+            self.give_up_request();
+        }
+    }
+
+    /// The rest of the request under way has nowhere to go.
+    fn give_up_request(&mut self) {
+        self.inbound.clear(&self.worker.memory);
+        self.followed.exchange.request_refused();
+    }
+
+    /// Looks whether the client has ended behind a request that waits for its turn, or behind a part of one.
+    fn watch_client(&mut self, context: &mut Context<'_>) -> Option<Stage> {
+        match self.client.poll_end(context) {
+            Poll::Pending => return None,
+            Poll::Ready(Ended::Finished) => {}
+            Poll::Ready(Ended::Reset) => return Some(self.client_lost()),
+        }
+        // In more bytes than a head may have there is a whole one, or one that is refused.
+        let most = HEADROOM + self.worker.config.policy.max_head + 1;
+        match self.inbound.read_on(context, &self.worker.memory, most, &mut self.client) {
+            Ok(true) => {
+                self.client_reading = Side::Ended;
+                self.end_request();
+                None
+            }
+            Ok(false) => None,
+            Err(_) => Some(self.client_lost()),
+        }
+    }
+
+    /// Takes note of the client's end, all before it being judged or waiting.
+    fn end_request(&mut self) {
+        if self.followed.exchange.has_client_ended() {
+            return;
+        }
+        let phase = self.phase();
+        self.followed.exchange.request_end(self.inbound.unjudged());
+        if matches!(phase, Phase::Head | Phase::Request) {
+            self.log(Of::Client, Reason::HttpRequestError, &"request_incomplete", Ending::Close);
+        }
+        // Another deadline, and another place among those who give way.
+        self.waited = None;
+        self.settle_replay();
+    }
+
+    /// Passes the client's FIN on where the origin must see it.
+    fn pass_client_end(&mut self) -> Option<Stage> {
+        if self.client_reading == Side::Ended
+            && self.inbound.is_flushed()
+            && self.followed.exchange.passes_client_end()
+            && let Origin::Open { stream, writing: writing @ Writing::Open, .. } = &mut self.origin
+        {
+            *writing = Writing::ShutDown;
+            // An origin that is gone already needs no FIN; reading from it will tell, if that is still done.
+            if stream.shut_down_write().is_err() && self.has_origin_ended() {
+                return self.tunnel_broken();
+            }
+        }
+        None
+    }
+
+    /// The origin is gone that had ended its side of a tunnel: reading will not tell of it.
+    fn tunnel_broken(&mut self) -> Option<Stage> {
+        let fault = self.followed.exchange.response_end(OriginEnd::Reset).err()?;
+        self.break_off(fault, Of::Origin)
+    }
+}
