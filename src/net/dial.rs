@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use tokio::net::{TcpStream, UnixStream};
+use socket2::{SockAddr, Socket, Type};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::address::Address;
 use super::departure;
 use super::resolve::{Name, Unresolved};
-use super::stream::{Stream, Transport};
+use super::stream::{Peer, Stream, Transport};
 
 /// The pause before another try where no descriptor is left, or no place in the backlog of a socket file: some client is about
 /// to leave, as likely as not.
@@ -56,12 +56,12 @@ impl Dial for Upstream {
     async fn dial(&self, limit: Duration) -> io::Result<Stream> {
         loop {
             let dialled = match self {
-                Self::Number(address) => TcpStream::connect(address).await.map(Stream::tcp),
+                Self::Number(address) => connect(*address).await,
                 Self::Name(name) => match name.addresses().await {
                     Ok(addresses) => dial_in_turn(&addresses, limit).await,
                     Err(unresolved) => return Err(io::Error::other(unresolved)),
                 },
-                Self::Unix(path) => UnixStream::connect(path).await.map(Stream::unix),
+                Self::Unix(path) => connect_to(&SockAddr::unix(path)?, Peer(None)).await,
             };
             match dialled {
                 Err(error) if is_passing(&error) => sleep(PAUSE).await,
@@ -82,14 +82,33 @@ async fn dial_in_turn(addresses: &[SocketAddr], limit: Duration) -> io::Result<S
     for (tried, address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
         let share = end.saturating_duration_since(Instant::now()) / left;
-        last = match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(Stream::tcp(stream)),
+        last = match timeout(share, connect(*address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) if is_passing(&error) => return Err(error),
             Ok(Err(error)) => error,
             Err(_) => io::ErrorKind::TimedOut.into(),
         };
     }
     Err(last)
+}
+
+async fn connect(address: SocketAddr) -> io::Result<Stream> {
+    connect_to(&address.into(), Peer(Some(address))).await
+}
+
+async fn connect_to(address: &SockAddr, peer: Peer) -> io::Result<Stream> {
+    let socket = Socket::new(address.domain(), Type::STREAM.nonblocking(), None)?;
+    if peer.0.is_some() {
+        // What is relayed was already held back by its sender, if at all.
+        socket.set_tcp_nodelay(true)?;
+    }
+    match socket.connect(address) {
+        Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let stream = Stream::new(socket, peer)?;
+    stream.connected().await?;
+    Ok(stream)
 }
 
 /// Tells whether nothing listens there.
@@ -159,7 +178,7 @@ mod tests {
     }
 
     fn full_listener() -> (TcpListener, Vec<std::net::TcpStream>) {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        let socket = Socket::new(socket2::Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
         socket.listen(0).expect("it listens");
         let listener = TcpListener::from(socket);

@@ -8,22 +8,27 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::io::Errno;
+use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, SockAddr, Socket, Type};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use super::address::Address;
-use super::stream::{Peer, Stream};
+use super::stream::{Peer, Stream, forget_readiness, watch};
 
 /// Connections that the kernel completes before they are accepted. The kernel lowers it to `net.core.somaxconn`.
 pub(crate) const MOST_WAITING: i32 = 4096;
 
-/// A bound and listening socket.
+/// A socket that listens, and that a runtime watches once it accepts.
 #[derive(Debug)]
-pub(crate) enum Listener {
-    Tcp(std::net::TcpListener),
-    /// In this order: the file goes before the socket closes, so that a successor's is not taken for it.
-    Unix(Arc<SocketFile>, std::os::unix::net::UnixListener),
+pub(crate) struct Listener<S = Socket> {
+    /// It stands before the socket: the file goes before that closes, so that a successor's is not taken for it.
+    file: Option<Arc<SocketFile>>,
+    socket: S,
 }
+
+/// A listener of a runtime.
+pub(crate) type Accepting = Listener<AsyncFd<Socket>>;
 
 impl Listener {
     /// Listens by so many sockets, among which the kernel shares out the connections. Of a name with several addresses the first
@@ -31,84 +36,63 @@ impl Listener {
     pub(crate) fn bind(address: &Address, count: NonZeroUsize) -> io::Result<Vec<Self>> {
         match address {
             Address::Tcp { host, port } => {
-                let listeners = listen_on_first((&**host, *port).to_socket_addrs()?, count)?;
-                Ok(listeners.into_iter().map(Self::Tcp).collect())
+                let sockets = listen_on_first((&**host, *port).to_socket_addrs()?, count)?;
+                Ok(sockets.into_iter().map(|socket| Self { file: None, socket }).collect())
             }
             Address::Unix(path) => {
                 remove_stale(path)?;
-                let listener = std::os::unix::net::UnixListener::bind(path)?;
-                listener.set_nonblocking(true)?;
+                let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+                socket.bind(&SockAddr::unix(path)?)?;
                 let file = Arc::new(SocketFile::new(path)?);
+                socket.listen(MOST_WAITING)?;
                 // They are one socket: who is idle takes the next connection.
-                (0..count.get()).map(|_| Ok(Self::Unix(Arc::clone(&file), listener.try_clone()?))).collect()
+                let shared = |_| Ok(Self { file: Some(Arc::clone(&file)), socket: socket.try_clone()? });
+                (0..count.get()).map(shared).collect()
             }
         }
     }
 
     /// Where it listens, with the port that the kernel chose.
     pub(crate) fn address(&self) -> io::Result<Address> {
-        match self {
-            Self::Tcp(listener) => listener.local_addr().map(Address::from),
-            Self::Unix(file, _) => Ok(Address::Unix(file.path.clone())),
+        match &self.file {
+            Some(file) => Ok(Address::Unix(file.path.clone())),
+            None => self.socket.local_addr()?.as_socket().map(Address::from).ok_or(io::ErrorKind::Unsupported.into()),
         }
     }
 
     /// Begins to accept. Must be called within a runtime.
     pub(crate) fn accepting(self) -> io::Result<Accepting> {
-        match self {
-            Self::Tcp(listener) => TcpListener::from_std(listener).map(Accepting::Tcp),
-            Self::Unix(file, listener) => Ok(Accepting::Unix(file, UnixListener::from_std(listener)?)),
-        }
+        Ok(Listener { file: self.file, socket: watch(self.socket, Interest::READABLE)? })
     }
-}
-
-/// A listener of a runtime.
-#[derive(Debug)]
-pub(crate) enum Accepting {
-    Tcp(TcpListener),
-    Unix(Arc<SocketFile>, UnixListener),
 }
 
 impl Accepting {
     pub(crate) async fn accept(&self) -> io::Result<(Stream, Peer)> {
-        match self {
-            Self::Tcp(listener) => {
-                listener.accept().await.map(|(stream, address)| (Stream::accepted(stream), Peer(Some(address))))
+        loop {
+            self.ready().await?;
+            if let Some(accepted) = self.try_accept()? {
+                return Ok(accepted);
             }
-            Self::Unix(_, listener) => listener.accept().await.map(|(stream, _)| (Stream::unix(stream), Peer(None))),
         }
     }
 
-    /// The connections that wait to be accepted: the last, since with it the listener closes.
-    pub(crate) fn into_backlog(self) -> io::Result<Backlog> {
-        match self {
-            Self::Tcp(listener) => listener.into_std().map(Listener::Tcp),
-            Self::Unix(file, listener) => Ok(Listener::Unix(file, listener.into_std()?)),
-        }
-        .map(Backlog)
+    /// Waits until somebody waits to be accepted, whom another worker may yet take.
+    pub(crate) async fn ready(&self) -> io::Result<()> {
+        self.socket.readable().await.map(drop)
     }
-}
 
-/// A listener that is about to close. It asks the kernel, not the runtime: readiness may be a turn behind.
-#[derive(Debug)]
-pub(crate) struct Backlog(Listener);
-
-impl Backlog {
-    /// The next connection; `None`: no more wait. Must be called within a runtime.
-    pub(crate) fn next(&self) -> io::Result<Option<(Stream, Peer)>> {
-        let accepted = match &self.0 {
-            Listener::Tcp(listener) => listener.accept().and_then(|(stream, address)| {
-                stream.set_nonblocking(true)?;
-                TcpStream::from_std(stream).map(|stream| (Stream::accepted(stream), Peer(Some(address))))
-            }),
-            Listener::Unix(_, listener) => listener.accept().and_then(|(stream, _)| {
-                stream.set_nonblocking(true)?;
-                UnixStream::from_std(stream).map(|stream| (Stream::unix(stream), Peer(None)))
-            }),
-        };
-        match accepted {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            accepted => accepted.map(Some),
+    /// Accepts who waits; `None`: nobody does. It asks the kernel, not the reactor, which may be a turn behind.
+    pub(crate) fn try_accept(&self) -> io::Result<Option<(Stream, Peer)>> {
+        match acceptfrom_with(self.socket.get_ref(), SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+            Ok((socket, address)) => {
+                let peer = Peer(address.and_then(|address| address.try_into().ok()));
+                Stream::new(socket.into(), peer).map(|stream| Some((stream, peer)))
+            }
+            Err(Errno::AGAIN) => {
+                forget_readiness(&self.socket, Interest::READABLE);
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -146,10 +130,7 @@ fn is_not_of_this_machine(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
 }
 
-fn listen_on_first(
-    addresses: impl Iterator<Item = SocketAddr>,
-    count: NonZeroUsize,
-) -> io::Result<Vec<std::net::TcpListener>> {
+fn listen_on_first(addresses: impl Iterator<Item = SocketAddr>, count: NonZeroUsize) -> io::Result<Vec<Socket>> {
     let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
     for address in addresses {
         match listen_tcp(address, count) {
@@ -160,7 +141,7 @@ fn listen_on_first(
     Err(last)
 }
 
-fn listen_tcp(address: SocketAddr, count: NonZeroUsize) -> io::Result<Vec<std::net::TcpListener>> {
+fn listen_tcp(address: SocketAddr, count: NonZeroUsize) -> io::Result<Vec<Socket>> {
     let first = bound_tcp(address, Sharing::No)?;
     // A port of the kernel's choice is known now.
     let address = first.local_addr()?.as_socket().unwrap_or(address);
@@ -175,7 +156,7 @@ fn listen_tcp(address: SocketAddr, count: NonZeroUsize) -> io::Result<Vec<std::n
     for socket in &sockets {
         socket.listen(MOST_WAITING)?;
     }
-    Ok(sockets.into_iter().map(Socket::into).collect())
+    Ok(sockets)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -185,13 +166,12 @@ enum Sharing {
 }
 
 fn bound_tcp(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
     // Connections of a former process that are still closing must not keep us from starting.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(sharing == Sharing::Yes)?;
     // Accepted connections have it from here: what is relayed was already held back by its sender, if at all.
     socket.set_tcp_nodelay(true)?;
-    socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     Ok(socket)
 }
@@ -204,9 +184,8 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     }
-    let dialling = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // With a full backlog, somebody is behind it.
-    dialling.set_nonblocking(true)?;
+    let dialling = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+    // With a full backlog, which it does not wait for, somebody is behind it.
     let dialled = dialling.connect(&SockAddr::unix(path)?);
     let is_refused = dialled.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
     if is_refused { std::fs::remove_file(path) } else { Ok(()) }
@@ -241,8 +220,8 @@ mod tests {
         let foreign = SocketAddr::from(([192, 0, 2, 1], port));
         let [first, second] = [1, 2].map(|last| SocketAddr::from(([127, 0, 0, last], port)));
         let bound = |addresses: &[SocketAddr]| {
-            let listeners = listen_on_first(addresses.iter().copied(), NonZeroUsize::MIN)?;
-            listeners[0].local_addr()
+            let sockets = listen_on_first(addresses.iter().copied(), NonZeroUsize::MIN)?;
+            sockets[0].local_addr().map(|address| address.as_socket().expect("an IP address"))
         };
         assert_eq!(bound(&[foreign, first, second]).expect_err("it is held").kind(), io::ErrorKind::AddrInUse);
         assert_eq!(bound(&[foreign, second, first]).expect("it is free"), second);

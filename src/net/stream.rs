@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{RecvFlags, SendFlags};
-use socket2::SockRef;
+use socket2::Socket;
+use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::task::coop::has_budget_remaining;
 
 /// How the other side of a connection has ended.
@@ -44,17 +44,17 @@ pub(crate) trait Transport {
     /// Tells whether bytes have come that were not read. Asks the kernel: readiness may be a turn behind.
     fn has_unread(&self) -> bool;
 
-    /// Bytes written that the other side has not acknowledged.
-    fn unsent(&self) -> usize;
-
-    /// Tells whether the other side may be on another machine.
-    fn is_remote(&self) -> bool;
-
     /// Sends FIN. What was written before it arrives before it.
     fn shut_down_write(&self) -> io::Result<()>;
 
     /// Makes the coming close a reset, which no one takes for the end of a message.
     fn reset_on_close(&self);
+
+    /// Bytes written that the other side has not acknowledged, or, on a Unix-domain socket, not read; 0 if the kernel does not tell.
+    fn unsent(&self) -> usize;
+
+    /// Tells whether the other side is on another machine, as far as its address tells.
+    fn is_remote(&self) -> bool;
 
     /// The connection itself, if the kernel can splice it.
     fn in_kernel(&self) -> Option<&Stream>;
@@ -63,34 +63,30 @@ pub(crate) trait Transport {
 /// A connected TCP or Unix-domain stream.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    socket: Socket,
+    socket: AsyncFd<Socket>,
     /// Whether bytes may be unread of which the reactor does not know: it tells once of what has come.
     is_behind: Cell<bool>,
     /// Whether the reactor wakes the task for which a read was last pending, and need not be asked to again.
     is_watched: bool,
-}
-
-#[derive(Debug)]
-enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+    is_remote: bool,
 }
 
 impl Stream {
-    /// A TCP connection of ours that sends each write at once.
-    pub(crate) fn tcp(stream: TcpStream) -> Self {
-        // It fails for a connection that is dead already, which the first read will tell.
-        let _ = stream.set_nodelay(true);
-        Self::accepted(stream)
+    /// A stream of a socket that does not block. Must be called within a runtime.
+    pub(super) fn new(socket: Socket, peer: Peer) -> io::Result<Self> {
+        let is_remote = peer.0.is_some_and(|address| !address.ip().to_canonical().is_loopback());
+        let socket = watch(socket, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Self { socket, is_behind: Cell::new(false), is_watched: false, is_remote })
     }
 
-    /// A TCP connection that has that from its listener.
-    pub(crate) fn accepted(stream: TcpStream) -> Self {
-        Self { socket: Socket::Tcp(stream), is_behind: Cell::new(false), is_watched: false }
+    pub(super) fn socket(&self) -> &Socket {
+        self.socket.get_ref()
     }
 
-    pub(crate) fn unix(stream: UnixStream) -> Self {
-        Self { socket: Socket::Unix(stream), is_behind: Cell::new(false), is_watched: false }
+    /// Waits until a connect that is under way has succeeded, or failed.
+    pub(super) async fn connected(&self) -> io::Result<()> {
+        drop(self.socket.writable().await?);
+        self.socket().take_error()?.map_or(Ok(()), Err)
     }
 
     /// Makes a system call that would not wait, when the stream is said to be ready for it, and again when it was not.
@@ -106,7 +102,7 @@ impl Stream {
             return Poll::Ready(called);
         }
         loop {
-            let called = self.try_call(interest, &mut call);
+            let called = self.socket.try_io(interest, |_| call());
             if !called.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
                 return Poll::Ready(called);
             }
@@ -114,39 +110,19 @@ impl Stream {
         }
     }
 
-    /// Makes a system call if the stream is said to be ready for it; that it would wait is remembered.
-    fn try_call<T>(&self, interest: Interest, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        match &self.socket {
-            Socket::Tcp(stream) => stream.try_io(interest, call),
-            Socket::Unix(stream) => stream.try_io(interest, call),
-        }
-    }
-
     /// Waits until the stream is said to be ready.
     fn poll_ready(&self, context: &mut Context<'_>, interest: Interest) -> Poll<io::Result<()>> {
-        match &self.socket {
-            Socket::Tcp(stream) if interest.is_readable() => stream.poll_read_ready(context),
-            Socket::Tcp(stream) => stream.poll_write_ready(context),
-            Socket::Unix(stream) if interest.is_readable() => stream.poll_read_ready(context),
-            Socket::Unix(stream) => stream.poll_write_ready(context),
-        }
-    }
-
-    /// Takes note that the kernel has no more, or takes no more, for now.
-    fn forget_readiness(&self, interest: Interest) {
-        let _ = self.try_call(interest, || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into()));
+        let ready = if interest.is_readable() {
+            self.socket.poll_read_ready(context)
+        } else {
+            self.socket.poll_write_ready(context)
+        };
+        ready.map_ok(drop)
     }
 
     /// Tells whether bytes are there that were not read; 0 is the end.
     pub(crate) fn peek(&self) -> io::Result<usize> {
-        self.options().peek(&mut [MaybeUninit::uninit()])
-    }
-
-    fn options(&self) -> SockRef<'_> {
-        match &self.socket {
-            Socket::Tcp(stream) => SockRef::from(stream),
-            Socket::Unix(stream) => SockRef::from(stream),
-        }
+        self.socket().peek(&mut [MaybeUninit::uninit()])
     }
 
     /// Makes a call for reading without asking the reactor, while it may be behind. `None`: it is not.
@@ -163,19 +139,15 @@ impl Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.socket {
-            Socket::Tcp(stream) => Pin::new(stream).poll_read(context, room),
-            Socket::Unix(stream) => Pin::new(stream).poll_read(context, room),
-        }
+        let read = ready!(Transport::poll_read(&mut *self, context, room.initialize_unfilled()))?;
+        room.advance(read);
+        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.socket {
-            Socket::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
-            Socket::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
+        Transport::poll_write(&mut *self, context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -193,7 +165,7 @@ impl Stream {
     pub(crate) fn pair() -> (Self, std::os::unix::net::UnixStream) {
         let (near, far) = std::os::unix::net::UnixStream::pair().expect("a pair of sockets");
         near.set_nonblocking(true).expect("a socket option");
-        (Self::unix(UnixStream::from_std(near).expect("a reactor")), far)
+        (Self::new(std::os::fd::OwnedFd::from(near).into(), Peer(None)).expect("a reactor"), far)
     }
 }
 
@@ -206,7 +178,7 @@ impl Transport for Stream {
         }
         loop {
             let mut is_asked = false;
-            let read = self.try_call(Interest::READABLE, || {
+            let read = self.socket.try_io(Interest::READABLE, |_| {
                 is_asked = true;
                 receive(self, room)
             });
@@ -223,7 +195,7 @@ impl Transport for Stream {
                 read => {
                     self.is_watched = false;
                     if read.as_ref().is_ok_and(|count| (1..room.len()).contains(count)) {
-                        self.forget_readiness(Interest::READABLE);
+                        forget_readiness(&self.socket, Interest::READABLE);
                     }
                     return Poll::Ready(read);
                 }
@@ -236,7 +208,7 @@ impl Transport for Stream {
             Ok(rustix::net::send(self.as_fd(), bytes, SendFlags::NOSIGNAL)?)
         }));
         if written.as_ref().is_ok_and(|count| (1..bytes.len()).contains(count)) {
-            self.forget_readiness(Interest::WRITABLE);
+            forget_readiness(&self.socket, Interest::WRITABLE);
         }
         Poll::Ready(written)
     }
@@ -260,11 +232,21 @@ impl Transport for Stream {
     }
 
     fn is_quiet(&self) -> bool {
-        self.is_watched && !self.is_behind.get() && self.try_call(Interest::READABLE, || Ok(())).is_err()
+        self.is_watched && !self.is_behind.get() && self.socket.try_io(Interest::READABLE, |_| Ok(())).is_err()
     }
 
     fn has_unread(&self) -> bool {
         self.peek().is_ok_and(|count| count > 0)
+    }
+
+    fn shut_down_write(&self) -> io::Result<()> {
+        self.socket().shutdown(std::net::Shutdown::Write)
+    }
+
+    /// On a Unix-domain socket, which has no resets, a plain close is all there is.
+    fn reset_on_close(&self) {
+        // A socket that is already dead cannot be told; it needs no reset either.
+        let _ = self.socket().set_linger(Some(Duration::ZERO));
     }
 
     fn unsent(&self) -> usize {
@@ -272,19 +254,7 @@ impl Transport for Stream {
     }
 
     fn is_remote(&self) -> bool {
-        false
-    }
-
-    fn shut_down_write(&self) -> io::Result<()> {
-        self.options().shutdown(std::net::Shutdown::Write)
-    }
-
-    /// On a Unix-domain socket, which has no resets, a plain close is all there is.
-    fn reset_on_close(&self) {
-        if let Socket::Tcp(stream) = &self.socket {
-            // A socket that is already dead cannot be told; it needs no reset either.
-            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
-        }
+        self.is_remote
     }
 
     fn in_kernel(&self) -> Option<&Stream> {
@@ -294,11 +264,19 @@ impl Transport for Stream {
 
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.socket {
-            Socket::Tcp(stream) => stream.as_fd(),
-            Socket::Unix(stream) => stream.as_fd(),
-        }
+        self.socket().as_fd()
     }
+}
+
+/// Has the reactor watch a socket.
+#[expect(deprecated, reason = "what is deprecated is to hand over what does not own its descriptor; a socket does")]
+pub(super) fn watch(socket: Socket, interest: Interest) -> io::Result<AsyncFd<Socket>> {
+    AsyncFd::with_interest(socket, interest)
+}
+
+/// Has the reactor tell of a socket again only when something has changed.
+pub(super) fn forget_readiness(socket: &AsyncFd<Socket>, interest: Interest) {
+    let _ = socket.try_io(interest, |_| io::Result::<()>::Err(io::ErrorKind::WouldBlock.into()));
 }
 
 /// Reads what is there.

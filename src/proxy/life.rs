@@ -14,9 +14,8 @@ use super::handle::Closing;
 use super::session::Session;
 use super::worker::Worker;
 use crate::net::dial::{Dial, Upstream, is_absent};
-use crate::net::listener::{Accepting, Backlog, MOST_WAITING};
+use crate::net::listener::{Accepting, MOST_WAITING};
 use crate::net::stream::{Peer, Stream};
-use crate::ops::log;
 use crate::ops::trouble::{Fullness, Trouble};
 
 /// How often a draining worker looks whether the application is still there.
@@ -71,19 +70,17 @@ impl Life {
 
     /// Serves who waits in the backlog, closes the listener, and returns when all clients are gone.
     async fn finish(&self, listener: Accepting, closing: Closing) {
-        match listener.into_backlog() {
-            Err(error) => log::event(format_args!("cannot empty the backlog: {error}")),
-            Ok(backlog) => self.empty(&backlog, closing).await,
-        }
+        self.empty(&listener, closing).await;
+        drop(listener);
         self.worker.close(closing);
         self.worker.await_empty().await;
     }
 
-    async fn empty(&self, backlog: &Backlog, closing: Closing) {
+    async fn empty(&self, listener: &Accepting, closing: Closing) {
         let mut trouble = Trouble::default();
         // Who comes later than a full backlog came when it was to be closed.
         for _ in 0..=MOST_WAITING {
-            let next = self.waiting.take().map_or_else(|| backlog.next(), |client| Ok(Some(client)));
+            let next = self.waiting.take().map_or_else(|| listener.try_accept(), |client| Ok(Some(client)));
             match next {
                 Ok(Some(client)) => {
                     self.waiting.replace(Some(client));

@@ -157,14 +157,6 @@ impl Transport for Near {
         !self.0.borrow().sent.is_empty()
     }
 
-    fn unsent(&self) -> usize {
-        0
-    }
-
-    fn is_remote(&self) -> bool {
-        false
-    }
-
     fn shut_down_write(&self) -> io::Result<()> {
         let mut far = self.0.borrow_mut();
         if far.sending == Side::Reset {
@@ -178,6 +170,14 @@ impl Transport for Near {
 
     fn reset_on_close(&self) {
         self.0.borrow_mut().seen = Side::Reset;
+    }
+
+    fn unsent(&self) -> usize {
+        0
+    }
+
+    fn is_remote(&self) -> bool {
+        false
     }
 
     fn in_kernel(&self) -> Option<&Stream> {
