@@ -8,3 +8,4 @@ pub(crate) mod listener;
 pub(crate) mod pipe;
 mod resolve;
 pub(crate) mod stream;
+mod unsent;

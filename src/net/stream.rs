@@ -14,10 +14,12 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{RecvFlags, SendFlags};
-use socket2::Socket;
+use socket2::{SockAddr, Socket};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::task::coop::has_budget_remaining;
+
+use super::unsent::unsent;
 
 /// How the other side of a connection has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +52,8 @@ pub(crate) trait Transport {
     /// Makes the coming close a reset, which no one takes for the end of a message.
     fn reset_on_close(&self);
 
-    /// Bytes written that the other side has not acknowledged, or, on a Unix-domain socket, not read; 0 if the kernel does not tell.
-    fn unsent(&self) -> usize;
+    /// Bytes written that the other side has not acknowledged. `None`: that cannot be known, of a connection that is dead above all.
+    fn unsent(&self) -> Option<usize>;
 
     /// Tells whether the other side is on another machine, as far as its address tells.
     fn is_remote(&self) -> bool;
@@ -69,6 +71,7 @@ pub(crate) struct Stream {
     /// Whether the reactor wakes the task for which a read was last pending, and need not be asked to again.
     is_watched: bool,
     is_remote: bool,
+    is_shut: Cell<bool>,
 }
 
 impl Stream {
@@ -76,7 +79,7 @@ impl Stream {
     pub(super) fn new(socket: Socket, peer: Peer) -> io::Result<Self> {
         let is_remote = peer.0.is_some_and(|address| !address.ip().to_canonical().is_loopback());
         let socket = watch(socket, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Self { socket, is_behind: Cell::new(false), is_watched: false, is_remote })
+        Ok(Self { socket, is_behind: Cell::new(false), is_watched: false, is_remote, is_shut: Cell::new(false) })
     }
 
     pub(super) fn socket(&self) -> &Socket {
@@ -240,6 +243,7 @@ impl Transport for Stream {
     }
 
     fn shut_down_write(&self) -> io::Result<()> {
+        self.is_shut.set(true);
         self.socket().shutdown(std::net::Shutdown::Write)
     }
 
@@ -249,8 +253,15 @@ impl Transport for Stream {
         let _ = self.socket().set_linger(Some(Duration::ZERO));
     }
 
-    fn unsent(&self) -> usize {
-        0
+    fn unsent(&self) -> Option<usize> {
+        let address = |address: io::Result<SockAddr>| address.ok()?.as_socket();
+        match self.socket().local_addr().ok()?.as_socket() {
+            // The kernel counts a FIN as one byte.
+            Some(local) => unsent(local, address(self.socket().peer_addr())?)
+                .map(|count| count.saturating_sub(usize::from(self.is_shut.get()))),
+            // What a Unix-domain socket has taken is the other side's at once.
+            None => Some(0),
+        }
     }
 
     fn is_remote(&self) -> bool {

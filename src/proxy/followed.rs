@@ -249,11 +249,13 @@ impl Followed {
         worker.memory.release_record(record);
     }
 
-    /// Tells of all exchanges there are: the connection is over. So many bytes at the end have not arrived.
-    pub(super) fn close<D: Dial>(&mut self, worker: &Worker<D>, outstanding: impl FnOnce() -> usize) {
+    /// Tells of all exchanges there are: the connection is over. So many bytes at the end have not arrived, if that is known.
+    pub(super) fn close<D: Dial>(&mut self, worker: &Worker<D>, outstanding: impl FnOnce() -> Option<usize>) {
         self.put_away(worker);
-        if self.is_waiting() {
-            self.acknowledge(worker, outstanding());
+        if self.is_waiting()
+            && let Some(outstanding) = outstanding()
+        {
+            self.acknowledge(worker, outstanding);
         }
         while self.is_waiting() {
             self.log_first(worker, Some(UNACKNOWLEDGED));

@@ -200,7 +200,9 @@ impl<D: Dial> Session<D> {
         if !self.followed.is_waiting() {
             return;
         }
-        self.followed.acknowledge(&self.worker, self.outbound.unwritten() + self.client.unsent());
+        if let Some(unsent) = self.client.unsent() {
+            self.followed.acknowledge(&self.worker, self.outbound.unwritten() + unsent);
+        }
         if !self.followed.is_waiting() {
             self.worker.deadlines.watch(deadline, false);
         }

@@ -185,7 +185,7 @@ impl<D: Dial> Session<D> {
         let gives_way = matches!(deadlines.due(deadline), Some(Due::GiveWay(_)));
         let (now, begun) = (deadlines.now(), linger.begun);
         let discarded = self.discard(context);
-        let unsent = self.client.unsent();
+        let unsent = self.client.unsent().unwrap_or(linger.unsent);
         if discarded.as_ref().is_ok_and(|count| *count > 0) || unsent < linger.unsent {
             linger.moved = now;
         }
@@ -199,7 +199,7 @@ impl<D: Dial> Session<D> {
             || self.worker.closing() == Closing::Cut
             || deadlines.is_past(linger.moved, LINGER_STILL)
             || deadlines.is_past(begun, LINGER);
-        if (is_over || discarded.is_err()) && unsent > 0 {
+        if (is_over || discarded.is_err()) && (1..usize::MAX).contains(&unsent) {
             self.log(Of::Client, Reason::ConnectionTerminated, &UNACKNOWLEDGED, Ending::Close);
         }
         (is_over || discarded.is_err() || self.client_reading == Side::Ended).then_some(Stage::Gone)
@@ -213,7 +213,7 @@ impl<D: Dial> Session<D> {
         let is_over = self.worker.closing() == Closing::Cut || self.worker.deadlines.is_past(since, LINGER);
         let is_taken = match self.outbound.flush(context, &self.worker.memory, &mut self.client) {
             Poll::Pending => false,
-            Poll::Ready(Ok(())) => self.client.unsent() == 0,
+            Poll::Ready(Ok(())) => self.client.unsent() == Some(0),
             Poll::Ready(Err(_)) => true,
         };
         if is_over || is_taken || self.discard(context).is_err() {
@@ -252,10 +252,10 @@ impl<D: Dial> Session<D> {
             stream.reset_on_close();
         } else if exchange.is_under_way() || is_early {
             // What it says is for nobody; what it was sent must arrive.
-            if is_early || stream.unsent() > 0 {
+            if is_early || stream.unsent() != Some(0) {
                 self.worker.upstream.depart(stream);
             }
-        } else if stream.is_remote() && stream.unsent() == 0 {
+        } else if stream.is_remote() && stream.unsent() == Some(0) {
             stream.reset_on_close();
         } else if !stream.is_quiet() {
             self.worker.upstream.depart(stream);
@@ -279,7 +279,7 @@ impl<D: Dial> Session<D> {
             self.worker.deadlines.leave(deadline);
         }
         let (client, unwritten) = (&self.client, self.outbound.unwritten());
-        self.followed.close(&self.worker, || unwritten + client.unsent());
+        self.followed.close(&self.worker, || client.unsent().map(|unsent| unwritten + unsent));
         self.inbound.clear(&self.worker.memory);
         self.outbound.clear(&self.worker.memory);
         self.worker.leave();

@@ -172,8 +172,8 @@ impl Transport for Near {
         self.0.borrow_mut().seen = Side::Reset;
     }
 
-    fn unsent(&self) -> usize {
-        0
+    fn unsent(&self) -> Option<usize> {
+        Some(0)
     }
 
     fn is_remote(&self) -> bool {
