@@ -1,13 +1,23 @@
 //! Connects to the origin.
+//!
+//! Of a name's addresses the one that answered last is tried first. Another is begun beside those under way when none has answered
+//! for a moment, or at once when one has failed; the first connection is taken (RFC 8305, with the families in the resolver's order).
 
+use std::cell::Cell;
+use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use socket2::{SockAddr, Socket, Type};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::address::Address;
 use super::departure;
@@ -17,6 +27,9 @@ use super::stream::{Peer, Stream, Transport};
 /// The pause before another try where no descriptor is left, or no place in the backlog of a socket file: some client is about
 /// to leave, as likely as not.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long an address is tried before the next is begun beside it (RFC 8305, section 5).
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Whence a session has its connections to the origin.
 pub(crate) trait Dial: 'static {
@@ -29,22 +42,127 @@ pub(crate) trait Dial: 'static {
     fn depart(&self, stream: Self::Stream);
 }
 
-/// Where the origin is.
+/// Where the origin is, and where we are.
 #[derive(Debug)]
-pub(crate) enum Upstream {
+pub(crate) struct Upstream {
+    place: Place,
+    own: Vec<SocketAddr>,
+    own_files: Vec<PathBuf>,
+}
+
+#[derive(Debug)]
+enum Place {
     Number(SocketAddr),
-    Name(Name),
+    Name {
+        name: Name,
+        /// The address that answered last.
+        best: Cell<Option<SocketAddr>>,
+    },
     Unix(PathBuf),
 }
 
+/// What was dialled is one of our own listeners: each request would come back to us, and be dialled for again.
+#[derive(Debug)]
+struct Itself(Address);
+
 impl Upstream {
-    pub(crate) fn new(address: &Address) -> Self {
-        match address {
+    /// `own`: where this process listens.
+    pub(crate) fn new(address: &Address, own: &[Address]) -> Self {
+        let place = match address {
             Address::Tcp { host, port } => match host.parse::<IpAddr>() {
-                Ok(number) => Self::Number(SocketAddr::new(number, *port)),
-                Err(_) => Self::Name(Name::new(host, *port)),
+                Ok(number) => Place::Number(SocketAddr::new(number, *port)),
+                Err(_) => Place::Name { name: Name::new(host, *port), best: Cell::new(None) },
             },
-            Address::Unix(path) => Self::Unix(path.clone()),
+            Address::Unix(path) => Place::Unix(path.clone()),
+        };
+        let mut upstream = Self { place, own: Vec::new(), own_files: Vec::new() };
+        for address in own {
+            match address {
+                Address::Tcp { host, port } => {
+                    upstream.own.extend(host.parse().map(|host: IpAddr| SocketAddr::new(host.to_canonical(), *port)));
+                }
+                Address::Unix(path) => upstream.own_files.push(path.clone()),
+            }
+        }
+        upstream
+    }
+
+    async fn connect(&self, address: SocketAddr) -> io::Result<Stream> {
+        self.checked(connect_to(&address.into(), Peer(Some(address))).await?, address)
+    }
+
+    /// A connection, unless it is with nobody, or with ourselves.
+    fn checked(&self, stream: Stream, address: SocketAddr) -> io::Result<Stream> {
+        let local = stream.socket().local_addr()?.as_socket().unwrap_or(address);
+        // 0.0.0.0 is dialled to reach this machine.
+        let reached = if address.ip().is_unspecified() { local.ip() } else { address.ip().to_canonical() };
+        let address = SocketAddr::new(reached, address.port());
+        // To a port of the kernel's choice where nobody listens, a connection can be made with itself.
+        if SocketAddr::new(local.ip().to_canonical(), local.port()) == address {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        if self.own.iter().any(|own| is_reached(*own, address, local.ip().to_canonical())) {
+            return Err(io::Error::other(Itself(address.into())));
+        }
+        Ok(stream)
+    }
+
+    async fn connect_file(&self, path: &Path) -> io::Result<Stream> {
+        let identity = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+        if self.own_files.iter().any(|own| identity(own).is_some_and(|own| identity(path) == Some(own))) {
+            return Err(io::Error::other(Itself(Address::Unix(path.to_owned()))));
+        }
+        connect_to(&SockAddr::unix(path)?, Peer(None)).await
+    }
+
+    async fn connect_name(&self, name: &Name, best: &Cell<Option<SocketAddr>>, limit: Duration) -> io::Result<Stream> {
+        let found = |error| io::Error::other::<Unresolved>(error);
+        let addresses = name.addresses().await.map_err(found)?;
+        if !name.is_old() {
+            return self.race(&addresses, best).await;
+        }
+        // The application may have moved, and what is at its old address may say nothing at all.
+        let raced = timeout(limit / 2, self.race(&addresses, best)).await;
+        match raced.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Err(error) if !is_final(&error) => match name.renewed(&addresses).await {
+                Some(addresses) => self.race(&addresses, best).await,
+                None => Err(error),
+            },
+            raced => raced,
+        }
+    }
+
+    /// Connects to the first address that takes the connection, or tells the last error.
+    async fn race(&self, addresses: &Rc<[SocketAddr]>, best: &Cell<Option<SocketAddr>>) -> io::Result<Stream> {
+        let first = best.get().filter(|best| addresses.contains(best));
+        let others = addresses.iter().copied().filter(|address| Some(*address) != first);
+        let mut left = first.into_iter().chain(others).peekable();
+        let mut attempts = Vec::new();
+        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        loop {
+            if let Some(address) = left.next() {
+                let attempt: Attempt<'_> = Box::pin(async move { Ok((self.connect(address).await?, address)) });
+                attempts.push(attempt);
+            } else if attempts.is_empty() {
+                return Err(last);
+            }
+            let ended = poll_fn(|context| poll_any(&mut attempts, context));
+            let ended = if left.peek().is_none() {
+                ended.await
+            } else {
+                match timeout(HEAD_START, ended).await {
+                    Ok(ended) => ended,
+                    Err(_) => continue,
+                }
+            };
+            match ended {
+                Ok((stream, address)) => {
+                    best.set(Some(address));
+                    return Ok(stream);
+                }
+                Err(error) if is_final(&error) => return Err(error),
+                Err(error) => last = error,
+            }
         }
     }
 }
@@ -52,16 +170,13 @@ impl Upstream {
 impl Dial for Upstream {
     type Stream = Stream;
 
-    /// Of a name's addresses each has its share of the time limit. Must be called within a `LocalSet`.
+    /// Must be called within a `LocalSet`.
     async fn dial(&self, limit: Duration) -> io::Result<Stream> {
         loop {
-            let dialled = match self {
-                Self::Number(address) => connect(*address).await,
-                Self::Name(name) => match name.addresses().await {
-                    Ok(addresses) => dial_in_turn(&addresses, limit).await,
-                    Err(unresolved) => return Err(io::Error::other(unresolved)),
-                },
-                Self::Unix(path) => connect_to(&SockAddr::unix(path)?, Peer(None)).await,
+            let dialled = match &self.place {
+                Place::Number(address) => self.connect(*address).await,
+                Place::Name { name, best } => self.connect_name(name, best, limit).await,
+                Place::Unix(path) => self.connect_file(path).await,
             };
             match dialled {
                 Err(error) if is_passing(&error) => sleep(PAUSE).await,
@@ -75,25 +190,17 @@ impl Dial for Upstream {
     }
 }
 
-/// Connects to the first address that takes the connection.
-async fn dial_in_turn(addresses: &[SocketAddr], limit: Duration) -> io::Result<Stream> {
-    let end = Instant::now() + limit;
-    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for (tried, address) in addresses.iter().enumerate() {
-        let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-        let share = end.saturating_duration_since(Instant::now()) / left;
-        last = match timeout(share, connect(*address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) if is_passing(&error) => return Err(error),
-            Ok(Err(error)) => error,
-            Err(_) => io::ErrorKind::TimedOut.into(),
-        };
-    }
-    Err(last)
-}
+type Attempt<'a> = Pin<Box<dyn Future<Output = io::Result<(Stream, SocketAddr)>> + 'a>>;
 
-async fn connect(address: SocketAddr) -> io::Result<Stream> {
-    connect_to(&address.into(), Peer(Some(address))).await
+/// The first attempt that has ended.
+fn poll_any(attempts: &mut Vec<Attempt<'_>>, context: &mut Context<'_>) -> Poll<io::Result<(Stream, SocketAddr)>> {
+    for at in 0..attempts.len() {
+        if let Poll::Ready(ended) = attempts[at].as_mut().poll(context) {
+            drop(attempts.swap_remove(at));
+            return Poll::Ready(ended);
+        }
+    }
+    Poll::Pending
 }
 
 async fn connect_to(address: &SockAddr, peer: Peer) -> io::Result<Stream> {
@@ -111,6 +218,13 @@ async fn connect_to(address: &SockAddr, peer: Peer) -> io::Result<Stream> {
     Ok(stream)
 }
 
+/// Tells whether who is connected to this address, from that one, is connected to a listener of ours.
+fn is_reached(own: SocketAddr, peer: SocketAddr, local: IpAddr) -> bool {
+    let (listening, ip) = (own.ip(), peer.ip());
+    let listens_on_all = listening.is_unspecified() && (listening.is_ipv6() || ip.is_ipv4());
+    peer.port() == own.port() && (ip == listening || (listens_on_all && ip == local))
+}
+
 /// Tells whether nothing listens there.
 pub(crate) fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
@@ -121,18 +235,31 @@ pub(crate) fn is_dns_error(error: &io::Error) -> bool {
     error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Unresolved>)
 }
 
+/// Tells whether no other address is of use.
+fn is_final(error: &io::Error) -> bool {
+    is_passing(error) || error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Itself>)
+}
+
 /// Tells whether another try, a moment later, may do: TCP waits by itself for a place in a backlog, a socket file does not.
 fn is_passing(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::AGAIN))
 }
 
+impl fmt::Display for Itself {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the upstream {} is headsnip itself", self.0)
+    }
+}
+
+impl std::error::Error for Itself {}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
 
-    use socket2::SockRef;
     use tokio::runtime::Builder;
     use tokio::task::LocalSet;
+    use tokio::time::Instant;
 
     use super::*;
 
@@ -143,38 +270,58 @@ mod tests {
         LocalSet::new().block_on(&runtime, async { timeout(LIMIT, test).await.expect("it ends in time") })
     }
 
+    fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        (listener, address)
+    }
+
     /// An address where nothing listens.
     fn vacant() -> SocketAddr {
-        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+        listener().1
+    }
+
+    /// Dials these addresses of a name, and tells the one that answered.
+    fn race(addresses: &[SocketAddr], best: &Cell<Option<SocketAddr>>, own: &[Address]) -> io::Result<SocketAddr> {
+        let upstream = Upstream::new(&Address::Unix("nowhere".into()), own);
+        let stream = run(upstream.race(&addresses.into(), best))?;
+        Ok(stream.socket().peer_addr().expect("a peer").as_socket().expect("an address"))
     }
 
     #[test]
     fn addresses_are_tried_in_order_until_one_takes_the_connection() {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address");
-        let dialled = run(dial_in_turn(&[vacant(), vacant(), address, vacant()], LIMIT)).expect("one listens");
-        assert_eq!(SockRef::from(&dialled).peer_addr().expect("a peer").as_socket(), Some(address));
+        let (_listener, address) = listener();
+        let addresses = [vacant(), vacant(), address, vacant()];
+        assert_eq!(race(&addresses, &Cell::default(), &[]).expect("one listens"), address);
+    }
+
+    #[test]
+    fn the_address_that_answered_last_is_tried_first() {
+        let ((_one, first), (_other, second)) = (listener(), listener());
+        let best = Cell::new(Some(second));
+        assert_eq!(race(&[first, second], &best, &[]).expect("both listen"), second);
+        // One that the name has no longer is not.
+        assert_eq!(race(&[first], &best, &[]).expect("it listens"), first);
+        assert_eq!(best.get(), Some(first));
     }
 
     #[test]
     fn with_none_left_the_last_error_is_told() {
-        assert!(is_absent(&run(dial_in_turn(&[vacant(), vacant()], LIMIT)).expect_err("none listens")));
-        let none = run(dial_in_turn(&[], LIMIT)).expect_err("there is none");
+        assert!(is_absent(&race(&[vacant(), vacant()], &Cell::default(), &[]).expect_err("none listens")));
+        let none = race(&[], &Cell::default(), &[]).expect_err("there is none");
         assert_eq!(none.kind(), io::ErrorKind::AddrNotAvailable);
     }
 
     /// A listener that accepts nobody, and whose backlog is full, answers no more.
     #[test]
-    fn an_address_that_does_not_answer_has_its_share_of_the_time_alone() {
+    fn an_address_that_does_not_answer_has_a_head_start_and_no_more() {
         let (full, _waiting) = full_listener();
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let addresses = [full.local_addr().expect("an address"), listener.local_addr().expect("an address")];
+        let (_listener, address) = listener();
         let begun = Instant::now();
-        run(dial_in_turn(&addresses, Duration::from_millis(200))).expect("the second listens");
+        let addresses = [full.local_addr().expect("an address"), address];
+        assert_eq!(race(&addresses, &Cell::default(), &[]).expect("the second listens"), address);
         let taken = begun.elapsed();
-        assert!(taken >= Duration::from_millis(100) && taken < Duration::from_millis(200), "{taken:?}");
-        let silent = run(dial_in_turn(&addresses[..1], Duration::from_millis(50))).expect_err("it does not answer");
-        assert_eq!(silent.kind(), io::ErrorKind::TimedOut);
+        assert!(taken >= HEAD_START && taken < HEAD_START * 3, "{taken:?}");
     }
 
     fn full_listener() -> (TcpListener, Vec<std::net::TcpStream>) {
@@ -190,10 +337,62 @@ mod tests {
     }
 
     #[test]
+    fn what_reaches_ourselves_is_told() {
+        let ((_own, address), (_other, other)) = (listener(), listener());
+        let all: Address = format!("0.0.0.0:{}", address.port()).parse().expect("an address");
+        let mapped = format!("[::ffff:127.0.0.1]:{}", address.port()).parse().expect("an address");
+        for (dialled, own) in [(address, Address::from(address)), (address, all.clone()), (mapped, all)] {
+            let error = race(&[dialled, other], &Cell::default(), &[own]).expect_err("it is us");
+            assert_eq!(error.to_string(), format!("the upstream {address} is headsnip itself"));
+        }
+        assert_eq!(race(&[other], &Cell::default(), &[address.into()]).expect("it is another"), other);
+        let path = std::env::temp_dir().join(format!("headsnip-{}-itself", std::process::id()));
+        let _listener = std::os::unix::net::UnixListener::bind(&path).expect("a free path");
+        let place = Address::Unix(path.clone());
+        let dialled = |own| run(Upstream::new(&place, own).dial(LIMIT));
+        let (with, without) = (dialled(std::slice::from_ref(&place)), dialled(&[]));
+        std::fs::remove_file(path).expect("it was there");
+        assert_eq!(with.expect_err("it is us").to_string(), format!("the upstream {place} is headsnip itself"));
+        without.expect("it listens");
+    }
+
+    #[test]
+    fn a_listener_on_all_addresses_is_reached_by_those_of_this_machine() {
+        for (own, peer, local, reached) in [
+            ("10.0.0.5:80", "10.0.0.5:80", "10.0.0.6", true),
+            ("10.0.0.5:80", "10.0.0.5:81", "10.0.0.5", false),
+            ("0.0.0.0:80", "10.0.0.5:80", "10.0.0.5", true),
+            ("0.0.0.0:80", "10.0.0.7:80", "10.0.0.5", false),
+            ("0.0.0.0:80", "[::1]:80", "::1", false),
+            ("[::]:80", "127.0.0.1:80", "127.0.0.1", true),
+            ("[::]:80", "[::1]:80", "::1", true),
+            ("127.0.0.1:80", "127.0.0.2:80", "127.0.0.1", false),
+        ] {
+            let [own, peer] = [own, peer].map(|address| address.parse().expect("an address"));
+            assert_eq!(is_reached(own, peer, local.parse().expect("an address")), reached, "{own} {peer} {local}");
+        }
+    }
+
+    /// The kernel does that once the port of its choice is the one that is dialled; here it is chosen beforehand.
+    #[test]
+    fn a_connection_with_itself_is_refused() {
+        let socket = Socket::new(socket2::Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+        let address = socket.local_addr().expect("an address");
+        socket.connect(&address).expect("a simultaneous open");
+        let peer = Peer(address.as_socket());
+        socket.set_nonblocking(true).expect("a socket option");
+        let checked = run(async {
+            let stream = Stream::new(socket, peer).expect("a reactor");
+            Upstream::new(&Address::Unix("nowhere".into()), &[]).checked(stream, address.as_socket().expect("TCP"))
+        });
+        assert!(is_absent(&checked.expect_err("it is nobody")));
+    }
+
+    #[test]
     fn a_name_is_resolved_and_one_without_an_address_is_told() {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
-        let upstream = |host: &str| Upstream::new(&Address::Tcp { host: host.into(), port });
+        let (_listener, address) = listener();
+        let upstream = |host: &str| Upstream::new(&Address::Tcp { host: host.into(), port: address.port() }, &[]);
         run(upstream("localhost").dial(LIMIT)).expect("the name of this machine");
         let error = run(upstream("nowhere.invalid").dial(LIMIT)).expect_err("no such name (RFC 6761 §6.4)");
         assert!(is_dns_error(&error), "{error}");

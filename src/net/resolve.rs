@@ -1,9 +1,9 @@
 //! Finds the addresses of the upstream's name.
 //!
 //! The system's resolver blocks, so it is asked on a thread of its own, for which nobody waits at the end of the process. At most
-//! one question of a worker is under way, however many connections wait for its answer, and an answer serves for a while. A
-//! resolver that fails or dawdles, or a thread that cannot be had, does not take the application down: what was answered last
-//! is then used on, since a dead address costs no more than a failed dial.
+//! one question of a worker is under way, however many connections wait for its answer. Only the first question is waited for:
+//! later ones are asked behind the last answer, which serves meanwhile, so a resolver that fails or dawdles, or a thread that cannot
+//! be had, takes nobody's time. A dead address costs a failed dial, and then the resolver is waited for once.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -19,10 +19,10 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
 
-/// How long an answer serves. Short, since a name is how a container's new address is found out.
+/// How long an answer serves before another is asked for. Short, since a name is how a container's new address is found out.
 const KEPT: Duration = Duration::from_secs(5);
 
-/// How long a new answer is waited for while there is an old one.
+/// How long a new answer is waited for when the old one is of no use.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 type Question = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>;
@@ -78,17 +78,27 @@ impl Name {
         Self { host: host.into(), lookup: Box::new(lookup), known: Rc::default() }
     }
 
-    /// Its addresses, in the resolver's order. Must be called within a `LocalSet`.
+    /// Its addresses, in the resolver's order, as far as is known. Must be called within a `LocalSet`.
     pub(super) async fn addresses(&self) -> Answer {
         let known = self.known.borrow().addresses.clone();
-        let Some((old, since)) = known else {
+        let Some((addresses, _)) = known else {
             return self.ask().await;
         };
-        if since.elapsed() < KEPT {
-            return Ok(old);
+        if self.is_old() && self.known.borrow().asking.is_none() {
+            self.begin();
         }
-        let answer = timeout(PATIENCE, self.ask()).await;
-        Ok(answer.ok().and_then(Result::ok).unwrap_or(old))
+        Ok(addresses)
+    }
+
+    /// Tells whether the addresses known may be those of yesterday.
+    pub(super) fn is_old(&self) -> bool {
+        self.known.borrow().addresses.as_ref().is_some_and(|(_, since)| since.elapsed() >= KEPT)
+    }
+
+    /// Other addresses than those that did not serve, if the resolver has them within a moment.
+    pub(super) async fn renewed(&self, failed: &[SocketAddr]) -> Option<Rc<[SocketAddr]>> {
+        let answer = if self.is_old() { timeout(PATIENCE, self.ask()).await.ok()? } else { self.addresses().await };
+        answer.ok().filter(|addresses| **addresses != *failed)
     }
 
     /// Waits for the answer to the question under way, or to a new one. Who stops waiting does not stop the question.
@@ -103,6 +113,7 @@ impl Name {
         answer.unwrap_or_else(|| Err(unresolved(&self.host, &"the question was given up")))
     }
 
+    /// Begins a question, whose answer is taken when it comes.
     fn begin(&self) -> watch::Receiver<Option<Answer>> {
         let (teller, asking) = watch::channel(None);
         self.known.borrow_mut().asking = Some(asking.clone());
@@ -184,12 +195,15 @@ mod tests {
             assert_eq!(*name.addresses().await.expect("known"), [address(1)]);
             assert_eq!(asked.get(), 1);
             advance(KEPT / 50).await;
-            assert_eq!(*name.addresses().await.expect("asked anew"), [address(2)]);
+            assert_eq!(*name.addresses().await.expect("known"), [address(1)]);
+            sleep(Duration::from_millis(11)).await;
+            assert_eq!((*name.addresses().await.expect("asked behind")).first(), Some(&address(2)));
+            assert_eq!(asked.get(), 2);
         });
     }
 
     #[test]
-    fn a_resolver_that_fails_later_leaves_the_old_answer() {
+    fn a_resolver_that_fails_later_or_dawdles_keeps_nobody_waiting() {
         run(async {
             let asked = Rc::default();
             let name = name(&asked, |turn| match turn {
@@ -201,13 +215,40 @@ mod tests {
             for turn in 1..=4 {
                 let before = Instant::now();
                 assert_eq!(*name.addresses().await.expect("an answer, old or new"), [address(1), address(2)]);
+                assert_eq!(before.elapsed(), Duration::ZERO);
+                // What was asked behind is answered.
+                sleep(KEPT).await;
                 assert_eq!(asked.get(), turn);
-                assert!(before.elapsed() <= PATIENCE + Duration::from_millis(1), "{:?}", before.elapsed());
-                advance(KEPT).await;
             }
-            // The slow question goes on without those who waited, and its answer is taken when it comes.
             sleep(Duration::from_secs(60)).await;
             assert_eq!(*name.addresses().await.expect("the late answer"), [address(9)]);
+        });
+    }
+
+    #[test]
+    fn a_new_answer_is_waited_for_when_an_old_one_does_not_serve() {
+        run(async {
+            let asked = Rc::default();
+            let name = name(&asked, |turn| match turn {
+                1 | 3 => (Duration::ZERO, Ok(vec![address(1)])),
+                2 => (PATIENCE / 2, Ok(vec![address(1)])),
+                4 => (PATIENCE / 2, Ok(vec![address(4)])),
+                _ => (PATIENCE * 2, Ok(vec![address(5)])),
+            });
+            let failed = name.addresses().await.expect("an answer");
+            assert_eq!(name.renewed(&failed).await, None, "it is new");
+            assert_eq!(asked.get(), 1);
+            for turn in 2..=3 {
+                advance(KEPT).await;
+                assert_eq!(name.renewed(&failed).await, None, "it is the same");
+                assert_eq!(asked.get(), turn);
+            }
+            advance(KEPT).await;
+            assert_eq!(name.renewed(&failed).await.as_deref(), Some(&[address(4)][..]));
+            advance(KEPT).await;
+            let before = Instant::now();
+            assert_eq!(name.renewed(&[address(4)]).await, None, "it dawdles");
+            assert_eq!(before.elapsed(), PATIENCE);
         });
     }
 

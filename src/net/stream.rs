@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -77,7 +77,9 @@ pub(crate) struct Stream {
 impl Stream {
     /// A stream of a socket that does not block. Must be called within a runtime.
     pub(super) fn new(socket: Socket, peer: Peer) -> io::Result<Self> {
-        let is_remote = peer.0.is_some_and(|address| !address.ip().to_canonical().is_loopback());
+        // An upstream at 0.0.0.0 is on this machine.
+        let is_local = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
+        let is_remote = peer.0.is_some_and(|address| !is_local(address.ip().to_canonical()));
         let socket = watch(socket, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self { socket, is_behind: Cell::new(false), is_watched: false, is_remote, is_shut: Cell::new(false) })
     }
@@ -305,6 +307,30 @@ impl fmt::Display for Peer {
         match &self.0 {
             Some(address) => address.fmt(formatter),
             None => formatter.write_str("unix"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_on_another_machine_is_told_from_the_address() {
+        for (peer, is_remote) in [
+            (Some("127.8.9.1:80"), false),
+            (Some("[::1]:80"), false),
+            (Some("[::ffff:127.0.0.1]:80"), false),
+            (Some("10.0.0.1:80"), true),
+            (Some("[2001:db8::1]:80"), true),
+            (Some("[::ffff:10.0.0.1]:80"), true),
+            (None, false),
+        ] {
+            let (near, _far) = std::os::unix::net::UnixStream::pair().expect("a pair of sockets");
+            let socket = Socket::from(std::os::fd::OwnedFd::from(near));
+            let address = peer.map(|address| address.parse().expect("an address"));
+            let stream = Stream::new(socket, Peer(address)).expect("a reactor");
+            assert_eq!(stream.is_remote(), is_remote, "{peer:?}");
         }
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Sources {
     pub(crate) most_clients: usize,
     pub(crate) denylist: &'static Denylist,
     pub(crate) upstream: &'static Address,
+    /// Where this process listens.
+    pub(crate) listening: Arc<[Address]>,
     pub(crate) connect_timeout: Duration,
     pub(crate) is_draining: Box<dyn Fn() -> bool + Send>,
 }
@@ -67,8 +69,11 @@ impl Admin {
             listener.accepting()?
         };
         let serve = move || {
-            let answers =
-                Rc::new(Answers { upstream: Upstream::new(sources.upstream), sources, known: Mutex::default() });
+            let answers = Rc::new(Answers {
+                upstream: Upstream::new(sources.upstream, &sources.listening),
+                sources,
+                known: Mutex::default(),
+            });
             LocalSet::new().block_on(&runtime, async {
                 tokio::select! {
                     _ = ended => {}

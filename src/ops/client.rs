@@ -25,7 +25,7 @@ impl Connection {
     pub(super) fn open(address: &Address, limit: Duration) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let end = Instant::now() + limit;
-        let upstream = Upstream::new(address);
+        let upstream = Upstream::new(address, &[]);
         let dialled = LocalSet::new().block_on(&runtime, by(end, upstream.dial(limit)));
         Ok(Self { runtime, stream: dialled?, end })
     }

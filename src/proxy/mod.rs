@@ -150,17 +150,21 @@ impl Proxy {
     /// on this thread, within the runtime, for who must listen to signals for example: it may end at any time, which changes
     /// nothing. [`std::future::pending`] is nothing to do.
     pub fn run(self, alongside: impl Future<Output = ()> + 'static) -> io::Result<Drained> {
-        let Self { config, counts, admin, workers, most_clients, pipes, handle, .. } = self;
+        let Self { config, counts, address, admin, workers, most_clients, pipes, handle } = self;
+        let listening: Arc<[Address]> =
+            std::iter::once(address).chain(admin.as_ref().map(|(_, address)| address.clone())).collect();
         let places = Arc::new(Places::new(most_clients));
         let share = Share { pipes, memory: 64 * 1024 * 1024 / config.workers };
         // It answers until all clients are gone.
         let _admin = admin
-            .map(|(listener, _)| Admin::start(listener, sources(config, counts, most_clients, &handle)))
+            .map(|(listener, _)| {
+                Admin::start(listener, sources(config, counts, most_clients, &handle, Arc::clone(&listening)))
+            })
             .transpose()?;
         let mut workers = workers.into_iter().zip(&counts.0).map(|((runtime, listener), counters)| {
-            let (places, orders) = (Arc::clone(&places), handle.orders());
+            let (places, orders, listening) = (Arc::clone(&places), handle.orders(), Arc::clone(&listening));
             (runtime, listener, orders, move || {
-                Worker::new(config, counters, places, share, Upstream::new(&config.upstream))
+                Worker::new(config, counters, places, share, Upstream::new(&config.upstream, &listening))
             })
         });
         let own = workers.next();
@@ -204,13 +208,20 @@ fn bind_admin(address: &Address) -> io::Result<(Listener, Address)> {
 }
 
 /// What the admin listener tells.
-fn sources(config: &'static Config, counts: &'static Counts, most_clients: usize, handle: &Handle) -> Sources {
+fn sources(
+    config: &'static Config,
+    counts: &'static Counts,
+    most_clients: usize,
+    handle: &Handle,
+    listening: Arc<[Address]>,
+) -> Sources {
     let orders = handle.orders();
     Sources {
         workers: &counts.0,
         most_clients,
         denylist: &config.policy.denylist,
         upstream: &config.upstream,
+        listening,
         connect_timeout: config.timeouts.connect,
         is_draining: Box::new(move || *orders.borrow() > Closing::No),
     }
