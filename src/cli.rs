@@ -19,7 +19,7 @@ use self::value::{Environment, Size, Time, Value};
 use crate::config::{Config, Drain, Timeouts};
 use crate::http1::denylist::DenylistError;
 use crate::http1::trailers::TrailersError;
-use crate::http1::{Denylist, MAX_UPGRADES, Policy, RequestTrailers, Reuse, Upgrades};
+use crate::http1::{Denylist, MAX_HEAD_CEILING, MAX_UPGRADES, Policy, RequestTrailers, Reuse, Upgrades};
 use crate::net::address::Address;
 use crate::ops::healthcheck::{Check, Question};
 use crate::ops::log::Format;
@@ -30,6 +30,9 @@ const NAME: &str = "headsnip";
 
 /// The most `--workers`: more than the largest machines have cores, each with buffers of its own.
 const MAX_WORKERS: usize = 512;
+
+/// The smallest `--max-head` in bytes: below it, ordinary requests would be refused.
+const MAX_HEAD_FLOOR: usize = 256;
 
 /// How long `healthcheck` waits.
 const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -186,7 +189,7 @@ fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageEr
             upgrades: upgrades(&environment.many(flags.allow_upgrade, "allow-upgrade"))?,
             max_head: environment
                 .one(flags.max_head, "max-head")
-                .map_or(Ok(policy.max_head), |value| value.parse::<Size>().map(|size| size.0))?,
+                .map_or(Ok(policy.max_head), |value| max_head(&value))?,
             max_fields: environment.one(flags.max_fields, "max-fields").map_or(Ok(policy.max_fields), |value| {
                 let number = value.text.parse::<usize>();
                 number.map_err(|_| value.complain("it is not a number; right would be: 256"))
@@ -205,6 +208,10 @@ fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageEr
             head: wait(environment.one(flags.head_timeout, "head-timeout"), defaults.head)?,
             idle: wait(environment.one(flags.idle_timeout, "idle-timeout"), defaults.idle)?,
             exchange: wait(environment.one(flags.exchange_timeout, "exchange-timeout"), defaults.exchange)?,
+            tunnel: environment
+                .one(flags.tunnel_timeout, "tunnel-timeout")
+                .map(|value| wait(Some(value), defaults.exchange))
+                .transpose()?,
         },
         drain: Drain {
             delay: pause(environment.one(flags.drain_delay, "drain-delay"), drain.delay)?,
@@ -218,10 +225,20 @@ fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageEr
                 number.map_err(|_| value.complain("it is not a number of 1 or more; right would be: 1000"))
             })
             .transpose()?,
+        max_memory: environment
+            .one(flags.max_memory, "max-memory")
+            .map(|value| value.parse::<Size>().map(|size| size.0))
+            .transpose()?,
         access_log: environment.switch(flags.access_log, "access-log")?,
         ..Config::new(listen, upstream)
     };
     config.check().map(|()| config).map_err(|error| UsageError(error.to_string()))
+}
+
+fn max_head(value: &Value) -> Result<usize, UsageError> {
+    let Size(size) = value.parse()?;
+    let is_sound = (MAX_HEAD_FLOOR..=MAX_HEAD_CEILING).contains(&size);
+    is_sound.then_some(size).ok_or_else(|| value.complain("it is out of range; right would be: 256B to 1MiB"))
 }
 
 fn default_address(port: u16) -> Address {
@@ -360,7 +377,8 @@ mod tests {
         assert_eq!(config.policy.max_head, 65536);
         assert_eq!(config.policy.denylist.entries().collect::<Vec<_>>(), ["server", "x-powered-by"]);
         assert_eq!(config.timeouts, Timeouts::default());
-        assert_eq!((config.drain, config.max_connections), (Drain::default(), None));
+        assert_eq!((config.drain, config.max_connections, config.max_memory), (Drain::default(), None, None));
+        assert_eq!(config.timeouts.tunnel(), config.timeouts.exchange);
         assert_eq!(config.workers.get(), 1);
     }
 
@@ -394,6 +412,16 @@ mod tests {
         let config = parsed(&flags, &[]).expect("sound flags");
         assert_eq!(config.drain, Drain { delay: Duration::ZERO, timeout: Duration::ZERO });
         assert_eq!(config.max_connections, NonZeroUsize::new(3));
+    }
+
+    #[test]
+    fn memory_is_a_size_and_tunnels_have_a_time_of_their_own() {
+        let flags = ["--max-memory", "1GiB", "--exchange-timeout=1m", "--tunnel-timeout=1h"];
+        let config = parsed(&flags, &[]).expect("sound flags");
+        assert_eq!(config.max_memory, Some(1024 * 1024 * 1024));
+        assert_eq!((config.timeouts.exchange.as_secs(), config.timeouts.tunnel().as_secs()), (60, 3600));
+        let config = parsed(&["--exchange-timeout=1m"], &[("HEADSNIP_MAX_MEMORY", "8MiB")]).expect("a sound flag");
+        assert_eq!((config.max_memory, config.timeouts.tunnel().as_secs()), (Some(8 * 1024 * 1024), 60));
     }
 
     #[test]
@@ -440,6 +468,11 @@ mod tests {
             (vec!["--max-head", "65536"], vec!["--max-head \"65536\"", "no unit", "64KiB"]),
             (vec!["--max-head", "64KB"], vec!["--max-head \"64KB\"", "64KiB"]),
             (vec!["--max-head", "2MiB"], vec!["out of range", "1MiB"]),
+            (vec!["--max-memory", "7MiB"], vec!["--max-memory", "too few", "8MiB or more"]),
+            (vec!["--max-memory", "64"], vec!["--max-memory \"64\"", "no unit"]),
+            (vec!["--max-memory", "99999999999999GiB"], vec!["more than there can be"]),
+            (vec!["--max-memory", "MiB"], vec!["not a size"]),
+            (vec!["--tunnel-timeout", "0s"], vec!["no time at all"]),
             (vec!["--deny", "server,te"], vec!["--deny", "\"te\"", "cannot be denied"]),
             (vec!["--deny", "t*"], vec!["\"t*\" covers \"transfer-encoding\""]),
             (vec!["--deny", "@owsap"], vec!["\"@owsap\"", "@owasp"]),

@@ -10,6 +10,20 @@ use crate::net::address::Address;
 /// The default of [`Config::splice_from`].
 const SPLICE_FROM: u64 = 64 * 1024;
 
+/// The least [`Config::max_memory`], in bytes: a few pipes, and some of the largest heads.
+pub(crate) const LEAST_MEMORY: usize = 8 * MIB;
+
+/// The most memory for clients that nobody asked for, in bytes: 65,536 clients with the 4 KiB that each may have.
+const MOST_MEMORY: usize = 256 * MIB;
+
+/// The memory for clients where nobody asked for any and no limit can be seen, in bytes.
+const USUAL_MEMORY: usize = 64 * MIB;
+
+/// Which part of the cgroup's limit is for clients where nobody asked for any: the kernel counts the buffers of the sockets too.
+const MEMORY_SHARE: u64 = 4;
+
+const MIB: usize = 1024 * 1024;
+
 /// All that a proxy must be told.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -31,6 +45,8 @@ pub struct Config {
     /// Clients served at once; beyond it, they wait in the backlog. As many as the open-file limit allows if `None`, and
     /// never more.
     pub max_connections: Option<NonZeroUsize>,
+    /// Bytes held for all clients at most. A quarter of what the process's cgroup may have if `None`, within bounds.
+    pub max_memory: Option<usize>,
     /// How many bytes must be left of a body or a chunk for splice(2) to move them; less is copied, which is cheaper. All
     /// is copied if `None`. The end of a tunnel or of a body until close is taken to be far.
     pub splice_from: Option<u64>,
@@ -52,6 +68,7 @@ impl Config {
             drain,
             workers: NonZeroUsize::MIN,
             max_connections: None,
+            max_memory: None,
             splice_from: Some(SPLICE_FROM),
             access_log: false,
         }
@@ -80,7 +97,32 @@ impl Config {
         if !(1..=MAX_FIELDS_CEILING).contains(&self.policy.max_fields) {
             return Err(ConfigError::MaxFields(self.policy.max_fields));
         }
+        if let Some(memory) = self.max_memory.filter(|memory| *memory < LEAST_MEMORY) {
+            return Err(ConfigError::MaxMemory(memory));
+        }
         Ok(())
+    }
+
+    /// How many bytes may be held for all clients where the process may have so many (`None`: no limit can be seen).
+    pub(crate) fn memory_budget(&self, limit: Option<u64>) -> usize {
+        let share = |limit: u64| usize::try_from(limit / MEMORY_SHARE).unwrap_or(MOST_MEMORY);
+        let usual = || limit.map_or(USUAL_MEMORY, |limit| share(limit).clamp(LEAST_MEMORY, MOST_MEMORY));
+        self.max_memory.unwrap_or_else(usual)
+    }
+
+    /// Says how many they are, and why.
+    pub(crate) fn explained_memory(&self, limit: Option<u64>) -> String {
+        let budget = self.memory_budget(limit);
+        let of_group = limit.map(|limit| format!("the cgroup's {}", told(limit)));
+        let why = match (self.max_memory, of_group) {
+            (Some(_), None) => "by --max-memory".to_owned(),
+            (Some(_), Some(of_group)) => format!("by --max-memory, of {of_group}"),
+            (None, None) => "since no limit of a cgroup can be seen".to_owned(),
+            (None, Some(of_group)) if budget == LEAST_MEMORY => format!("the least there is, of {of_group}"),
+            (None, Some(of_group)) if budget == MOST_MEMORY => format!("the most without --max-memory, of {of_group}"),
+            (None, Some(of_group)) => format!("a quarter of {of_group}"),
+        };
+        format!("{} for clients, {why}", told(u64::try_from(budget).unwrap_or(u64::MAX)))
     }
 }
 
@@ -105,6 +147,8 @@ pub enum ConfigError {
     MaxHead(usize),
     /// [`Policy::max_fields`] is not from 1 to [`MAX_FIELDS_CEILING`].
     MaxFields(usize),
+    /// [`Config::max_memory`] is too little.
+    MaxMemory(usize),
 }
 
 impl fmt::Display for ConfigError {
@@ -132,11 +176,28 @@ impl fmt::Display for ConfigError {
                     "heads of at most {count} field lines are out of range; right would be: 1 to {MAX_FIELDS_CEILING}"
                 )
             }
+            Self::MaxMemory(size) => {
+                write!(
+                    formatter,
+                    "--max-memory: {size} bytes for all clients are too few; right would be: {}MiB or more",
+                    LEAST_MEMORY / MIB
+                )
+            }
         }
     }
 }
 
 impl std::error::Error for ConfigError {}
+
+/// A size in whole units, rounded down.
+fn told(bytes: u64) -> String {
+    let (number, unit) = match bytes {
+        0..0x400 => (bytes, "bytes"),
+        0x400..0x10_0000 => (bytes >> 10, "KiB"),
+        _ => (bytes >> 20, "MiB"),
+    };
+    format!("{number} {unit}")
+}
 
 /// How long is waited for what; each more than zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,8 +209,10 @@ pub struct Timeouts {
     pub head: Duration,
     /// For a client between requests.
     pub idle: Duration,
-    /// For a byte either way within an exchange or a tunnel.
+    /// For a byte either way within an exchange.
     pub exchange: Duration,
+    /// For a byte either way within a tunnel; as within an exchange if `None`.
+    pub tunnel: Option<Duration>,
 }
 
 impl Default for Timeouts {
@@ -159,14 +222,20 @@ impl Default for Timeouts {
             head: Duration::from_secs(30),
             idle: Duration::from_secs(75),
             exchange: Duration::from_secs(300),
+            tunnel: None,
         }
     }
 }
 
 impl Timeouts {
+    /// For a byte either way within a tunnel.
+    pub(crate) fn tunnel(&self) -> Duration {
+        self.tunnel.unwrap_or(self.exchange)
+    }
+
     /// The shortest of them.
     pub(crate) fn shortest(&self) -> Duration {
-        self.connect.min(self.head).min(self.idle).min(self.exchange)
+        self.connect.min(self.head).min(self.idle).min(self.exchange).min(self.tunnel())
     }
 }
 
@@ -198,6 +267,16 @@ mod tests {
         let mut no_time = config();
         no_time.timeouts.idle = Duration::ZERO;
         assert_eq!(no_time.check(), Err(ConfigError::NoTime));
+        let mut no_tunnel = config();
+        no_tunnel.timeouts.tunnel = Some(Duration::ZERO);
+        assert_eq!(no_tunnel.check(), Err(ConfigError::NoTime));
+        let mut memory = config();
+        for (size, checked) in
+            [(LEAST_MEMORY - 1, Err(ConfigError::MaxMemory(LEAST_MEMORY - 1))), (LEAST_MEMORY, Ok(()))]
+        {
+            memory.max_memory = Some(size);
+            assert_eq!(memory.check(), checked);
+        }
         for size in [0, MAX_HEAD_CEILING + 1] {
             let mut heads = config();
             heads.policy.max_head = size;
@@ -214,5 +293,36 @@ mod tests {
         let (listen, upstream) = (address("0.0.0.0:80"), address("127.0.0.1:80"));
         let looping = Config::new(listen.clone(), upstream.clone());
         assert_eq!(looping.check(), Err(ConfigError::RelaysToItself { listen, upstream }));
+    }
+
+    #[test]
+    fn clients_have_a_quarter_of_the_cgroups_memory_within_bounds() {
+        let address = |text: &str| text.parse::<Address>().expect("an address");
+        let config =
+            |max_memory| Config { max_memory, ..Config::new(address("127.0.0.1:8080"), address("127.0.0.1:3000")) };
+        let mib = |count: u64| count << 20;
+        for (asked, limit, budget, line) in [
+            (None, None, 64, "64 MiB for clients, since no limit of a cgroup can be seen"),
+            (None, Some(mib(128)), 32, "32 MiB for clients, a quarter of the cgroup's 128 MiB"),
+            (None, Some(mib(16)), 8, "8 MiB for clients, the least there is, of the cgroup's 16 MiB"),
+            (None, Some(1), 8, "8 MiB for clients, the least there is, of the cgroup's 1 bytes"),
+            (
+                None,
+                Some(mib(4096)),
+                256,
+                "256 MiB for clients, the most without --max-memory, of the cgroup's 4096 MiB",
+            ),
+            (
+                None,
+                Some(u64::MAX),
+                256,
+                "256 MiB for clients, the most without --max-memory, of the cgroup's 17592186044415 MiB",
+            ),
+            (Some(300 * MIB), None, 300, "300 MiB for clients, by --max-memory"),
+            (Some(8 * MIB), Some(mib(512)), 8, "8 MiB for clients, by --max-memory, of the cgroup's 512 MiB"),
+        ] {
+            let config = config(asked);
+            assert_eq!((config.memory_budget(limit), &*config.explained_memory(limit)), (budget * MIB, line));
+        }
     }
 }

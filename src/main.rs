@@ -73,9 +73,10 @@ fn run(config: Config) -> ExitCode {
     };
     let verb = if is_dry_run { "a dry run, looking for" } else { "removing" };
     let started = format!("listening on {}, upstream {upstream}, {verb} {denied}{kept}", proxy.address());
-    let (is_idle, admin) = (denied == "nothing", proxy.admin_address().cloned());
+    let (is_idle, admin, memory) = (denied == "nothing", proxy.admin_address().cloned(), proxy.memory());
     let tell_of_start = move || {
         log::event(format_args!("{started}"));
+        log::event(format_args!("memory: {memory}"));
         if is_idle {
             log::warning(format_args!("nothing is removed: --keep exempts all that is denied"));
         }

@@ -13,7 +13,7 @@ use super::NAME;
     example = "Remove more, keep one:\n  {command_name} --deny '@owasp,via,x-amz-*' --keep x-amz-request-id",
     note = "Each flag has an environment variable: --head-timeout is HEADSNIP_HEAD_TIMEOUT. A flag wins.
 An ADDR is host:port, [v6]:port or unix:/path. NAMES is a comma list of field names, prefix* or the preset
-@owasp; the flag may be repeated. A TIME is 500ms, 30s, 5m or 1h; a SIZE is 512B, 64KiB or 1MiB.
+@owasp; the flag may be repeated. A TIME is 500ms, 30s, 5m or 1h; a SIZE is 512B, 64KiB, 1MiB or 1GiB.
 The variable of a flag without a value is true or false. An empty variable is as good as none.",
     error_code(0, "drained, or did what was asked"),
     error_code(1, "could not start or run; not healthy; something is disclosed"),
@@ -45,6 +45,9 @@ pub(super) struct Flags {
     /// clients served at once; beyond it, they wait (from the open-file limit)
     #[argh(option, arg_name = "N")]
     pub(super) max_connections: Option<String>,
+    /// bytes held for all clients, 8MiB at least (a quarter of the cgroup's memory, at most 256MiB)
+    #[argh(option, arg_name = "SIZE")]
+    pub(super) max_memory: Option<String>,
     /// the longest request or response head (64KiB)
     #[argh(option, arg_name = "SIZE")]
     pub(super) max_head: Option<String>,
@@ -69,9 +72,12 @@ pub(super) struct Flags {
     /// how long a client may be silent between requests (75s)
     #[argh(option, arg_name = "TIME")]
     pub(super) idle_timeout: Option<String>,
-    /// how long nothing may move within an exchange or a tunnel (300s)
+    /// how long nothing may move within an exchange (300s)
     #[argh(option, arg_name = "TIME")]
     pub(super) exchange_timeout: Option<String>,
+    /// how long nothing may move within a tunnel, such as a WebSocket (as within an exchange)
+    #[argh(option, arg_name = "TIME")]
+    pub(super) tunnel_timeout: Option<String>,
     /// after SIGTERM, how long new connections are still taken (2s)
     #[argh(option, arg_name = "TIME")]
     pub(super) drain_delay: Option<String>,

@@ -5,13 +5,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::{UsageError, variable};
-use crate::http1::MAX_HEAD_CEILING;
 
 /// The longest time: a longer one is a typo.
 const LONGEST_TIME: Duration = Duration::from_secs(366 * 24 * 3600);
-
-/// The smallest `--max-head` in bytes: below it, ordinary requests would be refused.
-const MAX_HEAD_FLOOR: usize = 256;
 
 /// A value and where it came from.
 pub(super) struct Value {
@@ -109,7 +105,7 @@ impl FromStr for Time {
 pub(super) struct Size(pub(super) usize);
 
 impl FromStr for Size {
-    type Err = String;
+    type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (number, unit) = number_and_unit(text);
@@ -117,16 +113,15 @@ impl FromStr for Size {
             "B" => Some(1),
             "KiB" => Some(1024),
             "MiB" => Some(1024 * 1024),
+            "GiB" => Some(1024 * 1024 * 1024),
             _ => None,
         };
         let bytes = number.parse::<usize>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
-        match bytes {
-            Some(bytes) if (MAX_HEAD_FLOOR..=MAX_HEAD_CEILING).contains(&bytes) => Ok(Self(bytes)),
-            Some(_) => Err("it is out of range; right would be: 256B to 1MiB".to_owned()),
-            None if unit.is_none() && text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() => {
-                Err("there is no unit; right would be: 512B, 64KiB or 1MiB".to_owned())
-            }
-            None => Err("it is not a size; right would be: 512B, 64KiB or 1MiB".to_owned()),
-        }
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        bytes.map(Self).ok_or(match unit {
+            Some(_) if !number.is_empty() => "it is more than there can be; right would be: 512B, 64KiB or 1MiB",
+            None if is_number => "there is no unit; right would be: 512B, 64KiB or 1MiB",
+            Some(_) | None => "it is not a size; right would be: 512B, 64KiB or 1MiB",
+        })
     }
 }

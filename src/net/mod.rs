@@ -1,6 +1,7 @@
 //! The kernel's side: addresses, listeners, connections. Knows no HTTP.
 
 pub mod address;
+pub(crate) mod cgroup;
 mod departure;
 pub(crate) mod descriptors;
 pub(crate) mod dial;

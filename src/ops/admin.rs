@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout};
 
 use super::counters::Counters;
 use super::healthcheck::{Check, DRAINING, UNREACHABLE};
-use super::metrics;
+use super::metrics::{self, Limits};
 use super::trouble::Trouble;
 use crate::http1::Denylist;
 use crate::net::address::Address;
@@ -43,8 +43,7 @@ const DIAL_LIMIT: Duration = Duration::from_millis(900);
 /// What is told here.
 pub(crate) struct Sources {
     pub(crate) workers: &'static [Counters],
-    /// Clients served at once.
-    pub(crate) most_clients: usize,
+    pub(crate) limits: Limits,
     pub(crate) denylist: &'static Denylist,
     pub(crate) upstream: &'static Address,
     /// Where this process listens.
@@ -149,8 +148,8 @@ impl Answers {
                 Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
             },
             "/metrics" => {
-                let Sources { workers, most_clients, denylist, .. } = self.sources;
-                let rendered = metrics::render(workers, most_clients, denylist);
+                let Sources { workers, limits, denylist, .. } = self.sources;
+                let rendered = metrics::render(workers, limits, denylist);
                 let mut response = text(StatusCode::OK, rendered);
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::MEDIA_TYPE));
                 response

@@ -26,14 +26,7 @@ impl Counter {
     }
 }
 
-/// How bytes were moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Path {
-    Copy,
-    Splice,
-}
-
-/// A number that goes up and down, written by one thread alone.
+/// A number that rises and falls, written by one thread alone.
 #[derive(Debug, Default)]
 pub(crate) struct Gauge(AtomicU64);
 
@@ -45,6 +38,13 @@ impl Gauge {
     pub(crate) fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// How bytes were moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Path {
+    Copy,
+    Splice,
 }
 
 /// What became of a dial.
@@ -74,7 +74,7 @@ pub(crate) struct Counters {
     alone: [Counter; Mark::ALL.len()],
     failures: [[Counter; Reason::ALL.len()]; Side::ALL.len()],
     gave_way: [Counter; GaveWay::ALL.len()],
-    /// Bytes held for clients.
+    /// Bytes held for clients now.
     pub(crate) memory: Gauge,
     pub(crate) first_byte: Histogram,
 }

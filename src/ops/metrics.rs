@@ -2,8 +2,8 @@
 
 use std::fmt::{Display, Write};
 
-use super::counters::{CLASSES, Counter, Counters, DialResult, Histogram, Path};
-use super::reason::{Reason, Side};
+use super::counters::{CLASSES, Counter, Counters, DialResult, Gauge, Histogram, Path};
+use super::reason::{GaveWay, Reason, Side};
 use crate::http1::{Denylist, Direction, Mark, Mended};
 
 /// The media type of the text.
@@ -13,8 +13,17 @@ pub(super) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const DIAL_FAILURES: [Reason; 4] =
     [Reason::ConnectionRefused, Reason::ConnectionTimeout, Reason::DestinationUnavailable, Reason::DnsError];
 
+/// What clients may have together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Clients served at once.
+    pub(crate) clients: usize,
+    /// Bytes held for them.
+    pub(crate) memory: usize,
+}
+
 /// All metrics of all workers.
-pub(super) fn render(workers: &[Counters], most_clients: usize, denylist: &Denylist) -> String {
+pub(super) fn render(workers: &[Counters], limits: Limits, denylist: &Denylist) -> String {
     let mut text = Text { text: String::new(), workers };
     text.head("headsnip_build_info", "gauge", "Always 1; the label tells the version.");
     text.sample("headsnip_build_info", &[("version", &env!("CARGO_PKG_VERSION"))], 1);
@@ -25,7 +34,13 @@ pub(super) fn render(workers: &[Counters], most_clients: usize, denylist: &Denyl
     let open = text.sum(|worker| &worker.connections_opened).saturating_sub(closed);
     text.sample("headsnip_connections", &[], open);
     text.head("headsnip_connections_limit", "gauge", "Client connections that are served at once; more wait.");
-    text.sample("headsnip_connections_limit", &[], u64::try_from(most_clients).unwrap_or(u64::MAX));
+    text.sample("headsnip_connections_limit", &[], limits.clients);
+    text.gave_way();
+    text.head("headsnip_memory_bytes", "gauge", "Memory held for clients, pipes too.");
+    let held: u64 = workers.iter().map(|worker| Gauge::value(&worker.memory)).sum();
+    text.sample("headsnip_memory_bytes", &[], held);
+    text.head("headsnip_memory_limit_bytes", "gauge", "Memory that may be held for clients.");
+    text.sample("headsnip_memory_limit_bytes", &[], limits.memory);
     text.counter("headsnip_requests_total", "Requests with a sound head, which are for the origin.", |worker| {
         &worker.requests
     });
@@ -97,6 +112,19 @@ impl Text<'_> {
         for reason in DIAL_FAILURES {
             let count = self.sum(|worker| worker.dials(DialResult::Failed(reason)));
             self.sample(name, &[("result", &reason)], count);
+        }
+    }
+
+    fn gave_way(&mut self) {
+        let name = "headsnip_gave_way_total";
+        self.head(
+            name,
+            "counter",
+            "Clients closed so that others have their place or their memory, by why it was they.",
+        );
+        for why in GaveWay::ALL.iter().copied() {
+            let count = self.sum(|worker| worker.gave_way(why));
+            self.sample(name, &[("why", &why.name())], count);
         }
     }
 

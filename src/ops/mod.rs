@@ -7,7 +7,7 @@ pub(crate) mod counters;
 #[doc(hidden)]
 pub mod healthcheck;
 pub mod log;
-mod metrics;
+pub(crate) mod metrics;
 #[doc(hidden)]
 pub mod probe;
 pub(crate) mod reason;

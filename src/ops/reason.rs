@@ -1,6 +1,6 @@
 //! Why an exchange or a connection ended badly, in one word: the same in the log, the access log and the metrics.
 //!
-//! The words are proxy error types of RFC 9209 §2.3; which of our rules was broken is a detail beside them.
+//! The words are proxy error types of RFC 9209 §2.3, where it has one; which of our rules was broken is a detail beside them.
 
 use std::fmt;
 
@@ -52,7 +52,7 @@ pub(crate) enum GaveWay {
     NoRequest,
     /// It was idle.
     Idle,
-    /// It held the largest unfinished head when all memory for clients was taken.
+    /// It held the largest unfinished head when all memory for clients was taken. Only here a request is refused.
     Memory,
 }
 

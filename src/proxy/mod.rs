@@ -30,12 +30,13 @@ use self::worker::{Share, Worker};
 use crate::config::{Config, ConfigError};
 use crate::http1::Direction;
 use crate::net::address::Address;
-use crate::net::descriptors;
 use crate::net::dial::Upstream;
 use crate::net::listener::{Accepting, Listener};
+use crate::net::{cgroup, descriptors};
 use crate::ops::admin::{Admin, Sources};
 use crate::ops::counters::{Counters, Path};
 use crate::ops::log;
+use crate::ops::metrics::Limits;
 
 /// A proxy that listens.
 #[derive(Debug)]
@@ -45,8 +46,9 @@ pub struct Proxy {
     address: Address,
     admin: Option<(Listener, Address)>,
     workers: Vec<(Runtime, Accepting)>,
-    /// Clients served at once.
-    most_clients: usize,
+    limits: Limits,
+    /// What the process may have, as far as it can be seen.
+    memory_limit: Option<u64>,
     /// Of each worker.
     pipes: usize,
     handle: Handle,
@@ -109,6 +111,8 @@ impl Proxy {
         let workers: io::Result<Vec<_>> = listeners.into_iter().map(begin).collect();
         let has_admin = if config.admin.is_some() { descriptors::Admin::On } else { descriptors::Admin::Off };
         let share = descriptors::share(descriptors::raise_open_file_limit(), config.workers, has_admin);
+        let memory_limit = cgroup::memory_limit();
+        let clients = most_clients(config, share.clients);
         let counts = Counts((0..config.workers.get()).map(|_| Counters::new(&config.policy.denylist)).collect());
         Ok(Self {
             config,
@@ -116,7 +120,8 @@ impl Proxy {
             address,
             admin: admin.transpose()?,
             workers: workers.map_err(StartError::Runtime)?,
-            most_clients: most_clients(config, share.clients),
+            limits: Limits { clients, memory: config.memory_budget(memory_limit) },
+            memory_limit,
             pipes: share.pipes,
             handle: Handle::new(),
         })
@@ -132,6 +137,12 @@ impl Proxy {
     #[must_use]
     pub fn admin_address(&self) -> Option<&Address> {
         self.admin.as_ref().map(|(_, address)| address)
+    }
+
+    /// How much memory it may hold for clients, and why so much.
+    #[must_use]
+    pub fn memory(&self) -> String {
+        self.config.explained_memory(self.memory_limit)
     }
 
     /// What tells it to end.
@@ -150,15 +161,15 @@ impl Proxy {
     /// on this thread, within the runtime, for who must listen to signals for example: it may end at any time, which changes
     /// nothing. [`std::future::pending`] is nothing to do.
     pub fn run(self, alongside: impl Future<Output = ()> + 'static) -> io::Result<Drained> {
-        let Self { config, counts, address, admin, workers, most_clients, pipes, handle } = self;
+        let Self { config, counts, address, admin, workers, limits, pipes, handle, .. } = self;
         let listening: Arc<[Address]> =
             std::iter::once(address).chain(admin.as_ref().map(|(_, address)| address.clone())).collect();
-        let places = Arc::new(Places::new(most_clients));
-        let share = Share { pipes, memory: 64 * 1024 * 1024 / config.workers };
+        let places = Arc::new(Places::new(limits.clients));
+        let share = Share { pipes, memory: limits.memory / config.workers };
         // It answers until all clients are gone.
         let _admin = admin
             .map(|(listener, _)| {
-                Admin::start(listener, sources(config, counts, most_clients, &handle, Arc::clone(&listening)))
+                Admin::start(listener, sources(config, counts, limits, &handle, Arc::clone(&listening)))
             })
             .transpose()?;
         let mut workers = workers.into_iter().zip(&counts.0).map(|((runtime, listener), counters)| {
@@ -211,14 +222,14 @@ fn bind_admin(address: &Address) -> io::Result<(Listener, Address)> {
 fn sources(
     config: &'static Config,
     counts: &'static Counts,
-    most_clients: usize,
+    limits: Limits,
     handle: &Handle,
     listening: Arc<[Address]>,
 ) -> Sources {
     let orders = handle.orders();
     Sources {
         workers: &counts.0,
-        most_clients,
+        limits,
         denylist: &config.policy.denylist,
         upstream: &config.upstream,
         listening,

@@ -256,6 +256,7 @@ impl<D: Dial> Session<D> {
             (Origin::Dialling(_), _) => timeouts.connect,
             (_, Phase::Idle) => timeouts.idle,
             (_, Phase::Head) => timeouts.head,
+            (_, Phase::Response) if self.followed.exchange.passes_origin_end() => timeouts.tunnel(),
             (_, Phase::Request | Phase::Response) => timeouts.exchange,
         };
         self.worker.deadlines.set(deadline, wait, standing);

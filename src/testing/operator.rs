@@ -105,7 +105,7 @@ fn parse(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Option<Config
 
 fn is_sound(config: &Config) -> Result<(), String> {
     let Config { timeouts, policy, workers, .. } = config;
-    let waits = [timeouts.connect, timeouts.head, timeouts.idle, timeouts.exchange];
+    let waits = [timeouts.connect, timeouts.head, timeouts.idle, timeouts.exchange, timeouts.tunnel()];
     equal("a wait without time", &waits.contains(&Duration::ZERO), &false)?;
     equal("whether a head's limit is sound", &(256..=1024 * 1024).contains(&policy.max_head), &true)?;
     equal("whether there are not too many workers", &(workers.get() <= 512), &true)?;
@@ -120,6 +120,7 @@ fn written(config: &Config) -> Vec<String> {
         ("head-timeout", timeouts.head),
         ("idle-timeout", timeouts.idle),
         ("exchange-timeout", timeouts.exchange),
+        ("tunnel-timeout", timeouts.tunnel()),
         ("drain-delay", drain.delay),
         ("drain-timeout", drain.timeout),
     ];
@@ -138,6 +139,7 @@ fn written(config: &Config) -> Vec<String> {
     flags.push(format!("--reuse-origin={:?}", config.policy.reuse).to_lowercase());
     flags.push(format!("--workers={}", config.workers));
     flags.extend(config.max_connections.map(|number| format!("--max-connections={number}")));
+    flags.extend(config.max_memory.map(|size| format!("--max-memory={size}B")));
     flags
 }
 
@@ -145,13 +147,15 @@ fn is_read_again(config: &Config, arguments: &[&str], variables: &[(&str, &str)]
     let written = written(config);
     let again = parse(&written.iter().map(String::as_str).collect::<Vec<_>>(), &[])?.ok_or("it prints something")?;
     let settings = |config: &Config| {
-        let Config { listen, upstream, admin, timeouts, drain, workers, max_connections, .. } = config.clone();
+        let Config { listen, upstream, admin, mut timeouts, drain, workers, max_connections, max_memory, .. } =
+            config.clone();
+        timeouts.tunnel = Some(timeouts.tunnel());
         let (access_log, dry_run) = (config.access_log, config.policy.dry_run);
         let addresses = (listen, upstream, admin);
         format!(
             "{:?}",
             (
-                (addresses, timeouts, drain, workers, max_connections, access_log, dry_run),
+                (addresses, timeouts, drain, workers, max_connections, max_memory, access_log, dry_run),
                 (config.policy.max_head, config.policy.max_fields, config.policy.allow_bare_lf, config.policy.reuse),
             )
         )

@@ -99,6 +99,43 @@ fn who_stops_reading_is_cut_off_and_named() {
     await_descriptors(&proxy, idle);
 }
 
+/// "`--tunnel-timeout`: as exchange": a WebSocket may be silent for longer than a request may, or for less long.
+#[test]
+fn a_tunnel_has_a_time_of_its_own() {
+    let listener = Origin::new();
+    let upgrade = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let switched = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let open = |proxy: &Headsnip| {
+        let mut client = proxy.dial();
+        client.send(upgrade);
+        let mut origin = listener.accept();
+        origin.expect(upgrade);
+        origin.send(switched);
+        client.expect(switched);
+        (client, origin)
+    };
+    let patient = Headsnip::start(&listener.address(), &["--exchange-timeout", "200ms", "--tunnel-timeout", "1h"]);
+    let (mut client, mut origin) = open(&patient);
+    // An exchange that is waited for to the end of its time says that the tunnel has outlived it.
+    let mut other = patient.dial();
+    other.send(GET);
+    let mut silent = listener.accept();
+    silent.expect(GET);
+    other.expect_end("HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", Ended::Fin);
+    origin.send("late");
+    client.expect("late");
+    client.send("late too");
+    origin.expect("late too");
+
+    let hasty = Headsnip::start(&listener.address(), &["--exchange-timeout", "1h", "--tunnel-timeout", "200ms"]);
+    let (mut client, _origin) = open(&hasty);
+    client.expect_end("", Ended::Reset);
+    hasty.await_line("origin http_response_timeout: tunnel_timeout (reset)");
+    let usual = Headsnip::start(&listener.address(), &["--exchange-timeout", "200ms"]);
+    let (mut client, _origin) = open(&usual);
+    client.expect_end("", Ended::Reset);
+}
+
 /// "A staged close: shut down writing, read and discard for a moment, close."
 #[test]
 fn a_client_that_does_not_let_go_is_let_go() {

@@ -15,7 +15,10 @@ fn value(metrics: &str, sample: &str) -> Option<f64> {
 #[test]
 fn the_metrics_of_the_contract_count_what_happened() {
     let origin = Origin::new();
-    let (proxy, admin) = with_admin(&origin, &["--deny", "x-amz-*", "--workers", "2", "--max-connections", "50"]);
+    let (proxy, admin) = with_admin(
+        &origin,
+        &["--deny", "x-amz-*", "--workers", "2", "--max-connections", "50", "--max-memory", "9MiB"],
+    );
     let answer = "HTTP/1.1 200 OK\r\nX-Amz-Id: 1\r\nserver: a\r\nX-AMZ-2: b\r\nContent-Length: 2\r\n\r\nok";
     assert_eq!(exchange(&proxy, &origin, GET, LEAKY), STRIPPED);
     assert_eq!(exchange(&proxy, &origin, GET, answer), STRIPPED);
@@ -27,6 +30,7 @@ fn the_metrics_of_the_contract_count_what_happened() {
     assert!(reply.starts_with(b"HTTP/1.1 400 "), "{}", text(&reply));
     exchange(&proxy, &origin, GET, "HTTP/1.1 101 Switching Protocols\r\n\r\n");
     let idle = proxy.dial();
+    proxy.await_line("headsnip: memory: 9 MiB for clients, by --max-memory");
     proxy.await_line("no_host");
     let metrics = super::support::headsnip::until(super::support::LIMIT, "the last connection to be counted", || {
         let metrics = ask(&admin, "GET", "/metrics").1;
@@ -38,6 +42,13 @@ fn the_metrics_of_the_contract_count_what_happened() {
         ("headsnip_connections_total", 6.0),
         ("headsnip_connections", 1.0),
         ("headsnip_connections_limit", 50.0),
+        ("headsnip_memory_bytes", 0.0),
+        ("headsnip_memory_limit_bytes", 9.0 * 1024.0 * 1024.0),
+        ("headsnip_gave_way_total{why=\"memory\"}", 0.0),
+        ("headsnip_gave_way_total{why=\"lingering\"}", 0.0),
+        ("headsnip_gave_way_total{why=\"ended\"}", 0.0),
+        ("headsnip_gave_way_total{why=\"no_request\"}", 0.0),
+        ("headsnip_gave_way_total{why=\"idle\"}", 0.0),
         ("headsnip_requests_total", 4.0),
         ("headsnip_responses_total{class=\"1xx\"}", 1.0),
         ("headsnip_responses_total{class=\"2xx\"}", 2.0),

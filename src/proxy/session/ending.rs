@@ -75,6 +75,8 @@ impl<D: Dial> Session<D> {
 
     pub(super) fn time_out(&mut self) -> Stage {
         let stalled = (Status::GatewayTimeout, Reason::ConnectionWriteTimeout);
+        let is_tunnel = self.followed.exchange.passes_origin_end();
+        let limit = if is_tunnel { "tunnel_timeout" } else { "exchange_timeout" };
         let (of, (status, reason), detail) = match (&self.origin, self.waited) {
             (_, None | Some(Phase::Idle)) => return Stage::Gone,
             (Origin::Dialling(_), _) => {
@@ -84,19 +86,13 @@ impl<D: Dial> Session<D> {
             (_, Some(Phase::Head)) => (Of::Client, (Status::RequestTimeout, Reason::HttpRequestError), "head_timeout"),
             (_, Some(Phase::Request | Phase::Response)) if !self.outbound.is_flushed() => {
                 // It would not read a last word either.
-                self.log(Of::Client, Reason::ConnectionWriteTimeout, &"exchange_timeout", Ending::Reset);
+                self.log(Of::Client, Reason::ConnectionWriteTimeout, &limit, Ending::Reset);
                 self.client.reset_on_close();
                 return Stage::Gone;
             }
-            (_, Some(Phase::Request | Phase::Response)) if !self.inbound.is_flushed() => {
-                (Of::Origin, stalled, "exchange_timeout")
-            }
-            (_, Some(Phase::Request)) => {
-                (Of::Client, (Status::RequestTimeout, Reason::HttpRequestError), "exchange_timeout")
-            }
-            (_, Some(Phase::Response)) => {
-                (Of::Origin, (Status::GatewayTimeout, Reason::HttpResponseTimeout), "exchange_timeout")
-            }
+            (_, Some(Phase::Request | Phase::Response)) if !self.inbound.is_flushed() => (Of::Origin, stalled, limit),
+            (_, Some(Phase::Request)) => (Of::Client, (Status::RequestTimeout, Reason::HttpRequestError), limit),
+            (_, Some(Phase::Response)) => (Of::Origin, (Status::GatewayTimeout, Reason::HttpResponseTimeout), limit),
         };
         self.end(self.followed.exchange.give_up(status), of, reason, &detail)
     }

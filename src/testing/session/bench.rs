@@ -62,7 +62,7 @@ pub(in crate::testing) fn config(rules: &Rules) -> Config {
     let nowhere = || Address::Unix("nowhere".into());
     let mut config = Config::new(nowhere(), nowhere());
     config.policy = drive::policy(rules).expect("the core takes the rules");
-    config.timeouts = Timeouts { connect: LIMIT, head: LIMIT, idle: LIMIT, exchange: LIMIT };
+    config.timeouts = Timeouts { connect: LIMIT, head: LIMIT, idle: LIMIT, exchange: LIMIT, tunnel: None };
     config
 }
 
