@@ -1,6 +1,8 @@
 //! headsnip: flags, then a proxy or a question, then an exit code.
 
 use std::cell::Cell;
+use std::convert::Infallible;
+use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -8,8 +10,8 @@ use std::rc::Rc;
 use headsnip::cli::{self, Command};
 use headsnip::config::{Config, Drain};
 use headsnip::ops::log;
+use headsnip::ops::signals::{Asked, Ending, Survived};
 use headsnip::proxy::{Drained, Handle, Proxy};
-use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -61,23 +63,21 @@ fn obey() -> ExitCode {
 }
 
 fn run(config: Config) -> ExitCode {
+    let survived = match Survived::begin() {
+        Ok(survived) => survived,
+        Err(error) => return complain(FAILED, format_args!("cannot listen to signals: {error}")),
+    };
     warn_of_unknown_variables();
-    let (upstream, drain, is_dry_run) = (config.upstream.clone(), config.drain, config.policy.dry_run);
-    let denied = config.policy.denylist.entries().collect::<Vec<_>>().join(", ");
-    let kept = config.policy.denylist.exceptions().collect::<Vec<_>>().join(", ");
-    let denied = if denied.is_empty() { "nothing" } else { &denied };
-    let kept = if kept.is_empty() { kept } else { format!(", but keeping {kept}") };
+    let (drain, told) = (config.drain, Told::new(&config));
     let proxy = match Proxy::bind(config) {
         Ok(proxy) => proxy,
         Err(error) => return complain(FAILED, error),
     };
-    let verb = if is_dry_run { "a dry run, looking for" } else { "removing" };
-    let started = format!("listening on {}, upstream {upstream}, {verb} {denied}{kept}", proxy.address());
-    let (is_idle, admin, memory) = (denied == "nothing", proxy.admin_address().cloned(), proxy.memory());
+    let (address, admin, memory) = (proxy.address().clone(), proxy.admin_address().cloned(), proxy.memory());
     let tell_of_start = move || {
-        log::event(format_args!("{started}"));
+        log::event(format_args!("listening on {address}, {told}"));
         log::event(format_args!("memory: {memory}"));
-        if is_idle {
+        if told.denied.is_empty() {
             log::warning(format_args!("nothing is removed: --keep exempts all that is denied"));
         }
         if let Some(admin) = admin {
@@ -85,14 +85,14 @@ fn run(config: Config) -> ExitCode {
         }
     };
     let failed = Rc::new(Cell::new(false));
-    let (listening, has_failed) = (listen_to_signals(proxy.handle(), drain, tell_of_start), Rc::clone(&failed));
+    let (listening, has_failed) =
+        (listen_to_signals(survived, proxy.handle(), drain, tell_of_start), Rc::clone(&failed));
     let handle = proxy.handle();
     let drained = proxy.run(async move {
-        if let Err(error) = listening.await {
-            log::event(format_args!("cannot listen to signals: {error}"));
-            has_failed.set(true);
-            handle.cut();
-        }
+        let Err(error) = listening.await;
+        log::event(format_args!("cannot listen to signals: {error}"));
+        has_failed.set(true);
+        handle.cut();
     });
     let Drained { finished, cut, .. } = match drained {
         Ok(drained) if !failed.get() => drained,
@@ -105,31 +105,69 @@ fn run(config: Config) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Has the proxy end as signals say, for ever.
-async fn listen_to_signals(handle: Handle, drain: Drain, tell_of_start: impl FnOnce()) -> io::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    // Who has read that it listens may send a signal.
-    tell_of_start();
-    let Drain { delay, timeout, .. } = drain;
-    tokio::select! {
-        _ = interrupt.recv() => {
-            log::event(format_args!("SIGINT: draining; idle clients are closed, the others have {timeout:?} to end"));
-            handle.dismiss();
-        }
-        _ = terminate.recv() => {
-            let taken = if delay.is_zero() { String::new() } else { format!("clients are taken for {delay:?} more, then ") };
-            log::event(format_args!("SIGTERM: draining; {taken}all have {timeout:?} to end"));
-            handle.drain();
+/// What is told at the start of what it does.
+struct Told {
+    upstream: String,
+    denied: Vec<String>,
+    kept: Vec<String>,
+    is_dry_run: bool,
+}
+
+impl Told {
+    fn new(config: &Config) -> Self {
+        let Config { upstream, policy, .. } = config;
+        Self {
+            upstream: upstream.to_string(),
+            denied: policy.denylist.entries().collect(),
+            kept: policy.denylist.exceptions().collect(),
+            is_dry_run: policy.dry_run,
         }
     }
-    let name = tokio::select! {
-        _ = interrupt.recv() => "SIGINT",
-        _ = terminate.recv() => "SIGTERM",
-    };
-    log::event(format_args!("a second signal, {name}: ending now"));
-    handle.cut();
-    Ok(())
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if self.is_dry_run { "a dry run, looking for" } else { "removing" };
+        let denied = if self.denied.is_empty() { "nothing" } else { &self.denied.join(", ") };
+        write!(formatter, "upstream {}, {verb} {denied}", self.upstream)?;
+        if self.kept.is_empty() { Ok(()) } else { write!(formatter, ", but keeping {}", self.kept.join(", ")) }
+    }
+}
+
+/// Has the proxy end as signals say.
+async fn listen_to_signals(
+    survived: Survived,
+    handle: Handle,
+    Drain { delay, timeout, .. }: Drain,
+    tell_of_start: impl FnOnce(),
+) -> io::Result<Infallible> {
+    let mut signals = survived.listen()?;
+    // Who has read that it listens may send a signal.
+    tell_of_start();
+    loop {
+        match signals.next().await {
+            Asked::Nothing => log::event(format_args!("SIGHUP: nothing is reloaded; all goes on as before")),
+            Asked::End(Ending::Interrupt) => {
+                log::event(format_args!(
+                    "SIGINT: draining; idle clients are closed, the others have {timeout:?} to end"
+                ));
+                handle.dismiss();
+            }
+            Asked::End(Ending::Terminate) => {
+                let taken = if delay.is_zero() {
+                    String::new()
+                } else {
+                    format!("clients are taken for {delay:?} more, then ")
+                };
+                log::event(format_args!("SIGTERM: draining; {taken}all have {timeout:?} to end"));
+                handle.drain();
+            }
+            Asked::Now(signal) => {
+                log::event(format_args!("a second signal, {signal}: ending now"));
+                handle.cut();
+            }
+        }
+    }
 }
 
 /// A misspelt variable would leave a name in place that was meant to be removed. Those that Kubernetes makes for a
@@ -150,7 +188,7 @@ fn print(text: &str, code: ExitCode) -> ExitCode {
     code
 }
 
-fn complain(code: u8, problem: impl std::fmt::Display) -> ExitCode {
+fn complain(code: u8, problem: impl fmt::Display) -> ExitCode {
     // With no standard error there is nobody to tell.
     let _ = writeln!(io::stderr(), "headsnip: {problem}");
     ExitCode::from(code)

@@ -11,4 +11,6 @@ pub(crate) mod metrics;
 #[doc(hidden)]
 pub mod probe;
 pub(crate) mod reason;
+#[doc(hidden)]
+pub mod signals;
 pub(crate) mod trouble;

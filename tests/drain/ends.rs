@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::support::headsnip::Headsnip;
 use super::support::{Ended, LIMIT, Origin, Peer};
-use super::{ANSWER, GET, LAST, asked, await_refusal, connect, dial, drained, signal};
+use super::{ANSWER, GET, LAST, OK, asked, await_refusal, connect, dial, drained, exchange, signal};
 
 const SHORT: [&str; 4] = ["--drain-delay", "0s", "--drain-timeout", "1s"];
 
@@ -122,7 +122,49 @@ fn sigint_closes_idle_clients_at_once() {
     assert!(drained.finished >= 3 && drained.cut == 0, "{drained:?}");
 }
 
-/// "A second signal: now", of either kind, in the delay or after it.
+/// "SIGHUP changes nothing and says so"; SIGUSR1 and SIGUSR2 change nothing.
+#[test]
+fn a_hang_up_changes_nothing() {
+    let listener = Origin::new();
+    let proxy = Headsnip::start(&listener.address(), &["--workers", "2"]);
+    let (mut idle, mut idle_origin) = connect(&proxy, &listener);
+    let (mut busy, mut busy_origin) = connect(&proxy, &listener);
+    busy.send(GET);
+    busy_origin.expect(GET);
+    for name in ["USR1", "USR2", "HUP"] {
+        proxy.signal(name);
+    }
+    proxy.await_line("headsnip: SIGHUP: nothing is reloaded; all goes on as before");
+    busy_origin.send(ANSWER);
+    busy.expect(OK);
+    exchange(&mut idle, &mut idle_origin, OK);
+    let (mut new, mut new_origin) = connect(&proxy, &listener);
+    signal(&proxy, "TERM");
+    proxy.signal("HUP");
+    exchange(&mut new, &mut new_origin, OK);
+}
+
+/// "A second signal, a second later or more": a supervisor that sends to the group and to the process sends one.
+#[test]
+fn a_repeat_of_a_signal_is_no_second_one() {
+    for name in ["TERM", "INT"] {
+        let listener = Origin::new();
+        let proxy = Headsnip::start(&listener.address(), &["--drain-delay", "0s"]);
+        let (mut busy, mut busy_origin) = connect(&proxy, &listener);
+        busy.send(GET);
+        busy_origin.expect(GET);
+        let at = signal(&proxy, name);
+        for again in [name, "TERM", "INT"] {
+            proxy.signal(again);
+        }
+        assert!(at.elapsed() < Duration::from_secs(1), "too slow to tell");
+        busy_origin.send(ANSWER);
+        busy.expect_end(LAST, Ended::Fin);
+        assert_eq!(drained(proxy).cut, 0, "{name}");
+    }
+}
+
+/// "A second signal, a second later or more: now", of either kind, in the delay or after it.
 #[test]
 fn a_second_signal_ends_it_now() {
     for (first, second, delay) in
@@ -139,6 +181,8 @@ fn a_second_signal_ends_it_now() {
         busy.expect(half);
         signal(&proxy, first);
         assert!(busy.is_silent(), "{first} cut an exchange");
+        // Sooner, it would be the first once more.
+        std::thread::sleep(Duration::from_secs(1));
         proxy.signal(second);
         busy.expect_end("", Ended::Reset);
         // The end of an idle connection is no loss, whichever way.

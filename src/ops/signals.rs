@@ -1,0 +1,131 @@
+//! What signals ask for. The first SIGTERM or SIGINT ends the proxy in its way, and the next one at once, whichever it is: but one that comes
+//! within a second is the first once more, since supervisors send to the group and to the process. SIGHUP, SIGUSR1 and SIGUSR2 ask for nothing,
+//! and would kill a process that does not listen to them.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
+
+/// How long a signal is the first one once more.
+const REPEAT: Duration = Duration::from_secs(1);
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// SIGHUP: nothing, which is to be told.
+    Nothing,
+    /// The first is this: to end in its way.
+    End(Ending),
+    /// Another one: to end now.
+    Now(Ending),
+}
+
+/// A signal that ends the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+pub enum Ending {
+    /// From who supervises.
+    #[strum(to_string = "SIGTERM")]
+    Terminate,
+    /// From a terminal.
+    #[strum(to_string = "SIGINT")]
+    Interrupt,
+}
+
+/// Signals that do not kill the process any more.
+#[derive(Debug)]
+pub struct Survived {
+    hung_up: Arc<AtomicBool>,
+}
+
+impl Survived {
+    /// Has the process live on after them; needs no runtime, and so comes before all else.
+    pub fn begin() -> io::Result<Self> {
+        let hung_up = Arc::default();
+        signal_hook::flag::register(SIGHUP, Arc::clone(&hung_up))?;
+        signal_hook::flag::register(SIGUSR1, Arc::default())?;
+        signal_hook::flag::register(SIGUSR2, Arc::default())?;
+        Ok(Self { hung_up })
+    }
+
+    /// Listens to all. Must be called within a runtime.
+    pub fn listen(self) -> io::Result<Signals> {
+        Ok(Signals {
+            hang_up: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            has_hung_up: self.hung_up.load(Ordering::Relaxed),
+            endings: Endings::default(),
+        })
+    }
+}
+
+/// Signals that are listened to.
+#[derive(Debug)]
+pub struct Signals {
+    hang_up: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+    /// Before it was listened to.
+    has_hung_up: bool,
+    endings: Endings,
+}
+
+impl Signals {
+    /// Waits for the next that asks for something.
+    pub async fn next(&mut self) -> Asked {
+        if std::mem::take(&mut self.has_hung_up) {
+            return Asked::Nothing;
+        }
+        loop {
+            let ending = tokio::select! {
+                _ = self.hang_up.recv() => return Asked::Nothing,
+                _ = self.terminate.recv() => Ending::Terminate,
+                _ = self.interrupt.recv() => Ending::Interrupt,
+            };
+            if let Some(asked) = self.endings.next(ending, Instant::now()) {
+                return asked;
+            }
+        }
+    }
+}
+
+/// When the first came of those that end the proxy.
+#[derive(Debug, Default)]
+struct Endings(Option<Instant>);
+
+impl Endings {
+    /// What one asks for; `None`: it is the first once more.
+    fn next(&mut self, ending: Ending, now: Instant) -> Option<Asked> {
+        match self.0 {
+            None => {
+                self.0 = Some(now);
+                Some(Asked::End(ending))
+            }
+            Some(first) if now.duration_since(first) < REPEAT => None,
+            Some(_) => Some(Asked::Now(ending)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeat_within_a_second_is_the_same_signal() {
+        let (mut endings, begun) = (Endings::default(), Instant::now());
+        let mut after = |milliseconds, ending| endings.next(ending, begun + Duration::from_millis(milliseconds));
+        assert_eq!(after(0, Ending::Terminate), Some(Asked::End(Ending::Terminate)));
+        assert_eq!(after(1, Ending::Terminate), None);
+        assert_eq!(after(999, Ending::Interrupt), None);
+        // Of the first, not of the last.
+        assert_eq!(after(1000, Ending::Interrupt), Some(Asked::Now(Ending::Interrupt)));
+        assert_eq!(after(1001, Ending::Terminate), Some(Asked::Now(Ending::Terminate)));
+        assert_eq!([Ending::Terminate, Ending::Interrupt].map(|ending| ending.to_string()), ["SIGTERM", "SIGINT"]);
+    }
+}
