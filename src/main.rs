@@ -43,8 +43,12 @@ fn obey() -> ExitCode {
     }
     match cli::parse(&arguments, |name| std::env::var(name).ok()) {
         Ok(Command::Run(config, format)) => {
-            log::set_format(format);
-            run(*config)
+            let is_logged = log::start(format);
+            let is_logged = if config.access_log { is_logged.and_then(|()| log::start_exchanges()) } else { is_logged };
+            match is_logged {
+                Ok(()) => run(*config),
+                Err(error) => complain(FAILED, format_args!("cannot start a thread for the log: {error}")),
+            }
         }
         Ok(Command::Print(text)) => print(&text, ExitCode::SUCCESS),
         Ok(Command::Healthcheck(question)) => match question.ask() {

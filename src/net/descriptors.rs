@@ -1,6 +1,8 @@
 //! How many descriptors this process may hold, and so how many clients and pipes.
 
+use std::io;
 use std::num::NonZeroUsize;
+use std::os::unix::net::UnixStream;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -18,6 +20,12 @@ pub(crate) const MOST_ADMIN: usize = 16;
 /// Descriptors of the admin listener, if there is one: its connections, and six for the listener, its runtime and a look at the
 /// origin.
 const RESERVED_BY_ADMIN: u64 = 22;
+
+/// Of those reserved, what is open at the start: the standard streams.
+const OPEN: u64 = 3;
+
+/// Descriptors of a client: its own, and its origin connection's.
+const FOR_CLIENT: u64 = 2;
 
 /// Raises the limit of open files as far as an unprivileged process may, and tells it; `None`: there is none.
 pub(crate) fn raise_open_file_limit() -> Option<u64> {
@@ -58,12 +66,29 @@ pub(crate) fn share(limit: Option<u64>, workers: NonZeroUsize, admin: Admin) -> 
     let workers = u64::try_from(workers.get()).unwrap_or(u64::MAX);
     let limit = limit.unwrap_or(u64::MAX);
     let pipes = (limit / FOR_PIPES / 2).min(MOST_PIPES) / workers;
-    let of_worker = RESERVED_BY_WORKER.saturating_add(pipes * 2);
-    let of_admin = if admin == Admin::On { RESERVED_BY_ADMIN } else { 0 };
-    let reserved = (RESERVED + of_admin).saturating_add(of_worker.saturating_mul(workers));
-    let clients = if limit == u64::MAX { limit } else { limit.saturating_sub(reserved) / 2 };
+    let reserved = reserved(workers, admin).saturating_add(pipes.saturating_mul(workers).saturating_mul(2));
+    let clients = if limit == u64::MAX { limit } else { limit.saturating_sub(reserved) / FOR_CLIENT };
     let fit = |count| usize::try_from(count).unwrap_or(usize::MAX);
     Share { clients: fit(clients.max(1)), pipes: fit(pipes) }
+}
+
+/// Descriptors that are no client's and no pipe's.
+fn reserved(workers: u64, admin: Admin) -> u64 {
+    let of_admin = if admin == Admin::On { RESERVED_BY_ADMIN } else { 0 };
+    (RESERVED + of_admin).saturating_add(RESERVED_BY_WORKER.saturating_mul(workers))
+}
+
+/// Tells whether a client could be served, by opening as many descriptors as that takes: the limit alone does not tell what was inherited, and the
+/// runtime panics where it is short of some. The error names how many there must be.
+pub(crate) fn suffice(workers: NonZeroUsize, admin: Admin) -> Result<(), (u64, io::Error)> {
+    let needed = reserved(u64::try_from(workers.get()).unwrap_or(u64::MAX), admin).saturating_add(FOR_CLIENT);
+    let opened = || {
+        let (one, other) = UnixStream::pair()?;
+        let others = (OPEN + 2..needed).map(|_| other.try_clone()).collect::<io::Result<Vec<_>>>()?;
+        drop((one, others));
+        Ok(())
+    };
+    opened().map_err(|error| (needed, error))
 }
 
 #[cfg(test)]
@@ -86,5 +111,11 @@ mod tests {
             assert_eq!(share(limit, workers, Admin::Off), Share { clients, pipes }, "{limit:?}, {workers}");
         }
         assert_eq!(share(Some(64), NonZeroUsize::MIN, Admin::On), Share { clients: 9, pipes: 0 });
+        // With so many, there is one client for sure; more workers than there could ever be ask for more than that.
+        for admin in [Admin::Off, Admin::On] {
+            assert!(suffice(NonZeroUsize::MIN, admin).is_ok());
+            let least = reserved(1, admin) + FOR_CLIENT;
+            assert_eq!(share(Some(least), NonZeroUsize::MIN, admin).clients, 1);
+        }
     }
 }

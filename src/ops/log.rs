@@ -9,6 +9,7 @@ mod line;
 mod writer;
 
 use std::fmt::{Arguments, Display};
+use std::io;
 use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -45,9 +46,15 @@ static EVENTS: LazyLock<Writer> =
     LazyLock::new(|| Writer::start(Output::Error, MOST_EVENTS, Duration::ZERO, Some(left_out)));
 static EXCHANGES: OnceLock<Writer> = OnceLock::new();
 
-/// Has all further lines look so. The first call counts.
-pub fn set_format(format: Format) {
+/// Has all further lines look so, the first call counting, and tells whether they can be written.
+pub fn start(format: Format) -> Result<(), &'static io::Error> {
     FORMAT.get_or_init(|| format);
+    EVENTS.check()
+}
+
+/// Tells whether lines about exchanges can be written.
+pub fn start_exchanges() -> Result<(), &'static io::Error> {
+    exchanges().check()
 }
 
 /// Writes one line.
@@ -94,9 +101,8 @@ pub(crate) fn would_remove(line: &[u8], entry: &str) {
 
 /// Tells of an exchange.
 pub(crate) fn access(client: &dyn Display, record: &Record) {
-    let writer = EXCHANGES.get_or_init(|| Writer::start(Output::Standard, MOST_EXCHANGES, GATHERING, None));
     let client = printable(client);
-    writer.push(|text| write_fields(text, format(), &record.fields(&client)));
+    exchanges().push(|text| write_fields(text, format(), &record.fields(&client)));
 }
 
 /// The value of a field, bounded, with what cannot be printed escaped.
@@ -114,6 +120,10 @@ pub fn flush() {
 
 fn write(level: Level, message: &dyn Display, longest: usize, fields: &[(&str, Value<'_>)]) {
     EVENTS.push(|text| write_event(text, format(), level, &bounded(message, longest), fields));
+}
+
+fn exchanges() -> &'static Writer {
+    EXCHANGES.get_or_init(|| Writer::start(Output::Standard, MOST_EXCHANGES, GATHERING, None))
 }
 
 fn format() -> Format {

@@ -89,6 +89,8 @@ pub struct Drained {
 pub enum StartError {
     /// The configuration cannot be served.
     Config(ConfigError),
+    /// So many descriptors cannot be opened.
+    Descriptors(u64, io::Error),
     /// The runtime or its reactor could not be made.
     Runtime(io::Error),
     /// The address could not be listened on.
@@ -102,15 +104,19 @@ impl Proxy {
     /// process does.
     pub fn bind(config: Config) -> Result<Self, StartError> {
         config.check().map_err(StartError::Config)?;
+        let has_admin = if config.admin.is_some() { descriptors::Admin::On } else { descriptors::Admin::Off };
+        let open_files = descriptors::raise_open_file_limit();
+        descriptors::suffice(config.workers, has_admin).map_err(|(needed, e)| StartError::Descriptors(needed, e))?;
         let config: &'static Config = Box::leak(Box::new(config));
         let listen_error = |error| StartError::Listen(config.listen.clone(), error);
         let listeners = Listener::bind(&config.listen, config.workers).map_err(listen_error)?;
         let address = listeners.first().map_or(Ok(config.listen.clone()), Listener::address).map_err(listen_error)?;
         let admin =
             config.admin.as_ref().map(|address| bind_admin(address).map_err(|e| StartError::Admin(address.clone(), e)));
+        let admin = admin.transpose()?;
         let workers: io::Result<Vec<_>> = listeners.into_iter().map(begin).collect();
-        let has_admin = if config.admin.is_some() { descriptors::Admin::On } else { descriptors::Admin::Off };
-        let share = descriptors::share(descriptors::raise_open_file_limit(), config.workers, has_admin);
+        let workers = workers.map_err(StartError::Runtime)?;
+        let share = descriptors::share(open_files, config.workers, has_admin);
         let memory_limit = cgroup::memory_limit();
         let clients = most_clients(config, share.clients);
         let counts = Counts((0..config.workers.get()).map(|_| Counters::new(&config.policy.denylist)).collect());
@@ -118,8 +124,8 @@ impl Proxy {
             config,
             counts: Box::leak(Box::new(counts)),
             address,
-            admin: admin.transpose()?,
-            workers: workers.map_err(StartError::Runtime)?,
+            admin,
+            workers,
             limits: Limits { clients, memory: config.memory_budget(memory_limit) },
             memory_limit,
             pipes: share.pipes,
@@ -266,6 +272,10 @@ impl fmt::Display for StartError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(formatter),
+            Self::Descriptors(needed, error) => write!(
+                formatter,
+                "cannot open the {needed} files that it takes to serve one client: {error}; raise the limit by ulimit -n, LimitNOFILE= or the like"
+            ),
             Self::Runtime(error) => write!(formatter, "cannot start: {error}"),
             Self::Listen(address, error) => explain(formatter, "--listen", address, error),
             Self::Admin(address, error) => explain(formatter, "--admin", address, error),
@@ -297,7 +307,9 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Config(_) => None,
-            Self::Runtime(error) | Self::Listen(_, error) | Self::Admin(_, error) => Some(error),
+            Self::Descriptors(_, error) | Self::Runtime(error) | Self::Listen(_, error) | Self::Admin(_, error) => {
+                Some(error)
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ mod drip;
 mod logs;
 mod resets;
 mod stalls;
+mod starts;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

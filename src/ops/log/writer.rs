@@ -1,7 +1,7 @@
 //! A thread that writes lines: a reader that has stopped reading must not stop the proxy.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,7 +28,11 @@ pub(super) enum Output {
 /// What is due by time: adds lines, at the end of the process all there are.
 pub(super) type Due = fn(&mut String, bool);
 
-pub(super) struct Writer(Arc<Shared>);
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    /// Why no thread writes, if so: there is no log then.
+    failure: Option<io::Error>,
+}
 
 struct Shared {
     output: Output,
@@ -53,30 +57,37 @@ impl Writer {
         let queue = Mutex::new(Queue { text: String::new(), most, lost: 0, is_flushing: false });
         let shared = Arc::new(Shared { output, queue, came: Condvar::new(), taken: Condvar::new(), gathering, due });
         let writing = Arc::clone(&shared);
-        // Without a thread (a limit on processes) there is no log, which is no reason not to serve.
-        drop(thread::Builder::new().name("log".into()).spawn(move || writing.run()));
-        Self(shared)
+        let started = thread::Builder::new().name("log".into()).spawn(move || writing.run());
+        Self { shared, failure: started.err() }
+    }
+
+    /// Tells whether lines are written.
+    pub(super) fn check(&self) -> Result<(), &io::Error> {
+        self.failure.as_ref().map_or(Ok(()), Err)
     }
 
     /// Has a line written.
     pub(super) fn push(&self, line: impl FnOnce(&mut String)) {
-        let mut queue = self.0.queue();
+        let mut queue = self.shared.queue();
         let before = queue.text.len();
         queue.push(line);
         let is_due = before == 0 || (before < GATHERED && queue.text.len() >= GATHERED);
         drop(queue);
         if is_due {
-            self.0.came.notify_one();
+            self.shared.came.notify_one();
         }
     }
 
     /// Has all lines written, as far as they are taken in time.
     pub(super) fn flush(&self) {
-        let mut queue = self.0.queue();
+        if self.failure.is_some() {
+            return;
+        }
+        let mut queue = self.shared.queue();
         queue.is_flushing = true;
-        self.0.came.notify_one();
+        self.shared.came.notify_one();
         // What is not taken in time is lost.
-        drop(self.0.taken.wait_timeout_while(queue, PATIENCE, |queue| queue.is_flushing));
+        drop(self.shared.taken.wait_timeout_while(queue, PATIENCE, |queue| queue.is_flushing));
     }
 }
 
@@ -103,8 +114,8 @@ impl Shared {
             }
             // A log that cannot be written is no reason to stop serving.
             let written = match self.output {
-                Output::Standard => std::io::stdout().write_all(text.as_bytes()),
-                Output::Error => std::io::stderr().write_all(text.as_bytes()),
+                Output::Standard => io::stdout().write_all(text.as_bytes()),
+                Output::Error => io::stderr().write_all(text.as_bytes()),
             };
             if let Err(error) = written {
                 losses.add(u64::try_from(text.lines().count()).unwrap_or(u64::MAX), &error);
