@@ -1,10 +1,11 @@
 //! What an orchestrator and a metrics server ask: `/livez`, `/readyz`, `/metrics`. A thread and a listener of its own: what is
-//! asked here costs no client anything, and clients cannot reach it.
+//! asked here costs no client anything, and clients cannot reach it. Who is silent or does not read gives way to who asks.
+
+mod places;
 
 use std::convert::Infallible;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,25 +15,28 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::runtime::Builder;
-use tokio::sync::{Mutex, Semaphore, oneshot};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::sync::{Mutex, oneshot};
+use tokio::task::LocalSet;
 use tokio::time::{Instant, timeout};
 
+use self::places::{Place, Places, Stage};
 use super::counters::Counters;
 use super::healthcheck::{Check, DRAINING, UNREACHABLE};
 use super::metrics::{self, Limits};
 use super::trouble::Trouble;
 use crate::http1::Denylist;
 use crate::net::address::Address;
-use crate::net::descriptors::MOST_ADMIN;
 use crate::net::dial::{Dial, Upstream};
 use crate::net::listener::{Accepting, Listener};
 use crate::net::stream::Stream;
 
-/// For a whole connection, which is for one question: who asks slowly, or does not read, keeps nobody else waiting for longer.
+/// For a whole connection, which is for one question.
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// For the head of the question.
+const HEAD_LIMIT: Duration = Duration::from_secs(1);
 
 /// How long an answer about the origin is given again.
 const KEPT: Duration = Duration::from_secs(1);
@@ -96,19 +100,17 @@ impl Drop for Admin {
 }
 
 async fn accept(accepting: &Accepting, answers: &Rc<Answers>) -> Infallible {
-    let places = Arc::new(Semaphore::new(MOST_ADMIN));
+    let places = Rc::<Places>::default();
     let mut trouble = Trouble::default();
     loop {
-        // The semaphore is never closed.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { continue };
         match accepting.accept().await {
             Ok((stream, _)) => {
                 trouble.is_over();
+                places.free().await;
                 let answers = Rc::clone(answers);
-                spawn_local(async move {
+                places.serve(|place| async move {
                     // Who is too slow is told nothing.
-                    let _ = timeout(LIMIT, serve(stream, &answers)).await;
-                    drop(place);
+                    let _ = timeout(LIMIT, serve(stream, &place, &answers)).await;
                 });
             }
             Err(error) => trouble.pause(&error).await,
@@ -116,13 +118,15 @@ async fn accept(accepting: &Accepting, answers: &Rc<Answers>) -> Infallible {
     }
 }
 
-async fn serve(stream: Stream, answers: &Rc<Answers>) {
-    let service = service_fn(|request: Request<Incoming>| {
-        let answers = Rc::clone(answers);
-        async move { Ok::<_, Infallible>(answers.answer(&request).await) }
+async fn serve(stream: Stream, place: &Place, answers: &Answers) {
+    let service = service_fn(|request: Request<Incoming>| async move {
+        place.reach(Stage::Awaiting);
+        let answer = answers.answer(&request).await;
+        place.reach(Stage::Answered);
+        Ok::<_, Infallible>(answer)
     });
     let mut server = http1::Builder::new();
-    server.keep_alive(false).auto_date_header(false);
+    server.keep_alive(false).auto_date_header(false).timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
     // Who asked badly, or is gone, was told or cannot be.
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }

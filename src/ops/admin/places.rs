@@ -1,0 +1,163 @@
+//! Who is answered by the admin listener at once, and who gives way when one more waits: the oldest that has sent no whole head, or else the
+//! oldest that does not read its answer. Who waits for an answer does not: making one takes a second at most.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::{AbortHandle, spawn_local};
+use tokio::time::{Instant, sleep};
+
+use crate::net::descriptors::MOST_ADMIN;
+
+/// Connections that are served; one more is accepted and waits for a place.
+const MOST_SERVED: usize = MOST_ADMIN - 1;
+
+/// Who has just come does not give way: its head comes with it, but is not read yet.
+const GRACE: Duration = Duration::from_millis(5);
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Its head is not whole.
+    Asking,
+    /// Its answer is being made.
+    Awaiting,
+    /// It is to read its answer.
+    Answered,
+}
+
+/// A connection that is served.
+#[derive(Debug)]
+pub(super) struct Place {
+    since: Instant,
+    stage: Cell<Stage>,
+    places: Rc<Places>,
+}
+
+impl Place {
+    pub(super) fn reach(&self, stage: Stage) {
+        self.stage.set(stage);
+        self.places.changed.notify_one();
+    }
+}
+
+/// The connections that are served, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    taken: RefCell<Vec<(Rc<Place>, AbortHandle)>>,
+    changed: Notify,
+}
+
+impl Places {
+    /// Serves one more. Must be called within a `LocalSet`.
+    pub(super) fn serve<F: Future<Output = ()> + 'static>(self: &Rc<Self>, serve: impl FnOnce(Rc<Place>) -> F) {
+        let (since, stage) = (Instant::now(), Cell::new(Stage::Asking));
+        let place = Rc::new(Place { since, stage, places: Rc::clone(self) });
+        let (served, leaving) = (serve(Rc::clone(&place)), Leaving(Rc::clone(&place)));
+        let task = spawn_local(async move {
+            served.await;
+            drop(leaving);
+        });
+        self.taken.borrow_mut().push((place, task.abort_handle()));
+    }
+
+    /// Returns when there is a place, having another give way for it.
+    pub(super) async fn free(&self) {
+        while self.taken.borrow().len() >= MOST_SERVED {
+            let is_due = self.last_served().map(|(since, task)| match GRACE.checked_sub(since.elapsed()) {
+                Some(wait) if !wait.is_zero() => wait,
+                Some(_) | None => {
+                    task.abort();
+                    // It is gone as soon as its task has been dropped, which is told.
+                    Duration::MAX
+                }
+            });
+            tokio::select! {
+                () = self.changed.notified() => {}
+                () = sleep(is_due.unwrap_or(Duration::MAX)) => {}
+            }
+        }
+    }
+
+    /// Who is to give way.
+    fn last_served(&self) -> Option<(Instant, AbortHandle)> {
+        let taken = self.taken.borrow();
+        let oldest = |stage| taken.iter().find(|(place, _)| place.stage.get() == stage);
+        let found = oldest(Stage::Asking).or_else(|| oldest(Stage::Answered));
+        found.map(|(place, task)| (place.since, task.clone()))
+    }
+}
+
+/// Gives the place back, however its task ends.
+struct Leaving(Rc<Place>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.places.taken.borrow_mut().retain(|(place, _)| !Rc::ptr_eq(place, &self.0));
+        self.0.places.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::LocalSet;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Those who are served for ever, at these stages.
+    fn served(stages: impl Iterator<Item = Stage>) -> Rc<Places> {
+        let places = Rc::<Places>::default();
+        for stage in stages {
+            places.serve(|place| {
+                place.reach(stage);
+                std::future::pending()
+            });
+        }
+        places
+    }
+
+    /// Those who could give way.
+    fn stages(places: &Places) -> Vec<Stage> {
+        let stages = places.taken.borrow().iter().map(|(place, _)| place.stage.get()).collect::<Vec<_>>();
+        stages.into_iter().filter(|stage| *stage != Stage::Awaiting).collect()
+    }
+
+    async fn is_freed(places: &Places) -> bool {
+        timeout(Duration::from_secs(3600), places.free()).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_asked_nothing_gives_way_then_who_does_not_read_and_nobody_else() {
+        let test = async {
+            let others = std::iter::repeat_n(Stage::Awaiting, MOST_SERVED - 3);
+            let places = served(others.chain([Stage::Answered, Stage::Asking, Stage::Asking]));
+            let begun = Instant::now();
+            for left in [vec![Stage::Answered, Stage::Asking], vec![Stage::Answered], vec![]] {
+                assert!(is_freed(&places).await);
+                assert_eq!(stages(&places), left);
+                assert!(is_freed(&places).await, "there is one already");
+                places.serve(|place| {
+                    place.reach(Stage::Awaiting);
+                    std::future::pending()
+                });
+            }
+            assert!(begun.elapsed() <= GRACE * 2, "the first alone was as new");
+            assert!(!is_freed(&places).await);
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_just_come_has_a_moment() {
+        let test = async {
+            let places = served(std::iter::repeat_n(Stage::Asking, MOST_SERVED));
+            assert!(timeout(GRACE / 2, places.free()).await.is_err());
+            assert!(timeout(GRACE, places.free()).await.is_ok());
+            assert_eq!(stages(&places).len(), MOST_SERVED - 1);
+        };
+        LocalSet::new().run_until(test).await;
+    }
+}
