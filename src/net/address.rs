@@ -19,6 +19,9 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+/// Bytes of a socket's path: `sockaddr_un` has 108, the last of which is 0.
+const LONGEST_PATH: usize = 107;
+
 /// What is wrong with an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -33,6 +36,8 @@ pub enum AddressError {
     BadHost,
     /// Nothing, or a path that is not absolute, follows `unix:`.
     BadPath,
+    /// The path is longer than the kernel takes.
+    LongPath,
     /// It looks like a URL.
     Url,
 }
@@ -42,7 +47,11 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         if let Some(path) = text.strip_prefix("unix:") {
-            return if path.starts_with('/') { Ok(Self::Unix(path.into())) } else { Err(AddressError::BadPath) };
+            return match path {
+                _ if !path.starts_with('/') => Err(AddressError::BadPath),
+                _ if path.len() > LONGEST_PATH => Err(AddressError::LongPath),
+                _ => Ok(Self::Unix(path.into())),
+            };
         }
         if text.contains("//") {
             return Err(AddressError::Url);
@@ -112,6 +121,7 @@ impl fmt::Display for AddressError {
             Self::NoHost => "there is no host before the port",
             Self::BadHost => "the host is neither a name nor an IP address (an IPv6 address stands in brackets)",
             Self::BadPath => "no absolute path follows \"unix:\"",
+            Self::LongPath => return write!(formatter, "the path of a socket has {LONGEST_PATH} bytes at most"),
             Self::Url => "it is a URL, where an address is wanted",
         })?;
         formatter.write_str("; right would be: 127.0.0.1:8080, [::1]:8080, localhost:8080 or unix:/run/app.sock")
@@ -157,6 +167,16 @@ mod tests {
         ] {
             assert!(!is_reached(address, listening), "{address} {listening}");
         }
+    }
+
+    #[test]
+    fn a_path_is_as_long_as_the_kernel_takes() {
+        let address = |length| format!("unix:/{}", "a".repeat(length - 1)).parse::<Address>();
+        let Ok(Address::Unix(longest)) = address(LONGEST_PATH) else { panic!("it is not too long") };
+        socket2::SockAddr::unix(longest).expect("the kernel takes it");
+        let error = address(LONGEST_PATH + 1).expect_err("it is too long");
+        assert_eq!(error.to_string(), "the path of a socket has 107 bytes at most");
+        socket2::SockAddr::unix(format!("/{}", "a".repeat(LONGEST_PATH))).expect_err("the kernel does not take it");
     }
 
     #[test]

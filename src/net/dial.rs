@@ -8,7 +8,6 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -22,6 +21,7 @@ use tokio::time::{sleep, timeout};
 use super::address::Address;
 use super::departure;
 use super::resolve::{Name, Unresolved};
+use super::socket_file::identity;
 use super::stream::{Peer, Stream, Transport};
 
 /// The pause before another try where no descriptor is left, or no place in the backlog of a socket file: some client is about
@@ -108,7 +108,6 @@ impl Upstream {
     }
 
     async fn connect_file(&self, path: &Path) -> io::Result<Stream> {
-        let identity = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
         if self.own_files.iter().any(|own| identity(own).is_some_and(|own| identity(path) == Some(own))) {
             return Err(io::Error::other(Itself(Address::Unix(path.to_owned()))));
         }

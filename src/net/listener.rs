@@ -1,19 +1,18 @@
 //! Listens on an address.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::address::Address;
+use super::socket_file::SocketFile;
 use super::stream::{Peer, Stream, forget_readiness, watch};
 
 /// Connections that the kernel completes before they are accepted. The kernel lowers it to `net.core.somaxconn`.
@@ -40,11 +39,8 @@ impl Listener {
                 Ok(sockets.into_iter().map(|socket| Self { file: None, socket }).collect())
             }
             Address::Unix(path) => {
-                remove_stale(path)?;
                 let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
-                socket.bind(&SockAddr::unix(path)?)?;
-                let file = Arc::new(SocketFile::new(path)?);
-                socket.listen(MOST_WAITING)?;
+                let file = Arc::new(SocketFile::listen(&socket, path, MOST_WAITING)?);
                 // They are one socket: who is idle takes the next connection.
                 let shared = |_| Ok(Self { file: Some(Arc::clone(&file)), socket: socket.try_clone()? });
                 (0..count.get()).map(shared).collect()
@@ -81,6 +77,15 @@ impl Accepting {
         self.socket.readable().await.map(drop)
     }
 
+    /// Has nobody come any more but who waits, as far as that can be: to TCP somebody may come until the listener is closed.
+    pub(crate) fn turn_away(&self) {
+        if let Some(file) = &self.file {
+            file.remove();
+            // The kernel refuses even those who had found the file before. It fails for no socket that listens.
+            let _ = self.socket.get_ref().shutdown(Shutdown::Read);
+        }
+    }
+
     /// Accepts who waits; `None`: nobody does. It asks the kernel, not the reactor, which may be a turn behind.
     pub(crate) fn try_accept(&self) -> io::Result<Option<(Stream, Peer)>> {
         match acceptfrom_with(self.socket.get_ref(), SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
@@ -88,41 +93,14 @@ impl Accepting {
                 let peer = Peer(address.and_then(|address| address.try_into().ok()));
                 Stream::new(socket.into(), peer).map(|stream| Some((stream, peer)))
             }
-            Err(Errno::AGAIN) => {
+            // The latter is said of a socket file once nobody comes any more.
+            Err(Errno::AGAIN | Errno::INVAL) => {
                 forget_readiness(&self.socket, Interest::READABLE);
                 Ok(None)
             }
             Err(error) => Err(error.into()),
         }
     }
-}
-
-/// A socket file of ours, removed when we stop listening, unless another has taken its place.
-#[derive(Debug)]
-pub(crate) struct SocketFile {
-    path: PathBuf,
-    /// Device and inode.
-    identity: (u64, u64),
-}
-
-impl SocketFile {
-    fn new(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), identity: identity(path)? })
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
-            // If it is gone already, all is well.
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let metadata = std::fs::symlink_metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Tells whether no interface has the address, or the kernel does not know its kind.
@@ -176,40 +154,15 @@ fn bound_tcp(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Removes a socket file that no process listens on: it was left behind by one that was killed.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    match std::fs::symlink_metadata(path) {
-        Ok(metadata) if !metadata.file_type().is_socket() => return Err(io::ErrorKind::AlreadyExists.into()),
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    }
-    let dialling = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
-    // With a full backlog, which it does not wait for, somebody is behind it.
-    let dialled = dialling.connect(&SockAddr::unix(path)?);
-    let is_refused = dialled.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
-    if is_refused { std::fs::remove_file(path) } else { Ok(()) }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::net::UnixListener as StdUnixListener;
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
 
     use socket2::SockRef;
+    use tokio::runtime::Builder;
 
     use super::*;
-
-    /// A path for a socket file, and its address.
-    fn place(name: &str) -> (PathBuf, Address) {
-        let path = std::env::temp_dir().join(format!("headsnip-{}-{name}", std::process::id()));
-        let _ = fs::remove_file(&path);
-        (path.clone(), Address::Unix(path))
-    }
-
-    fn bind(address: &Address) -> io::Result<Vec<Listener>> {
-        Listener::bind(address, NonZeroUsize::MIN)
-    }
 
     /// Or else clients that ask the other address of the name would be another process's.
     #[test]
@@ -229,45 +182,55 @@ mod tests {
     }
 
     #[test]
-    fn only_a_stale_socket_file_is_removed() {
-        let (path, address) = place("stale");
-        drop(StdUnixListener::bind(&path).expect("a free path"));
-        assert!(path.exists(), "it is left behind");
-        let listeners = bind(&address).expect("nobody listens there");
-        assert_eq!(bind(&address).expect_err("we do").kind(), io::ErrorKind::AddrInUse);
-        drop(listeners);
-        assert!(!path.exists());
-        fs::write(&path, "a text").expect("a file");
-        assert_eq!(bind(&address).expect_err("a file is there").kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(fs::read_to_string(&path).expect("it is still there"), "a text");
-        fs::remove_file(path).expect("it was there");
+    fn who_comes_to_a_socket_file_while_its_backlog_is_emptied_is_refused() {
+        let path = std::env::temp_dir().join(format!("headsnip-{}-turned-away", std::process::id()));
+        let runtime = Builder::new_current_thread().enable_io().build().expect("a runtime");
+        runtime.block_on(async {
+            let two = NonZeroUsize::new(2).expect("two");
+            let listeners = Listener::bind(&Address::Unix(path.clone()), two).expect("a free path");
+            let accepting: Vec<_> = listeners.into_iter().map(|one| one.accepting().expect("it is new")).collect();
+            // Who has found the file before it goes may come after.
+            let other_path = path.with_extension("other");
+            std::fs::hard_link(&path, &other_path).expect("a link");
+            let _waiting = UnixStream::connect(&path).expect("it listens");
+            accepting[0].turn_away();
+            assert!(!path.exists());
+            let refused = UnixStream::connect(&other_path).expect_err("nobody comes any more");
+            std::fs::remove_file(other_path).expect("it was there");
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+            assert!(accepting[1].try_accept().expect("no error").is_some(), "who waited is taken");
+            for listener in &accepting {
+                assert!(listener.try_accept().expect("no error").is_none());
+            }
+        });
     }
 
     #[test]
-    fn a_listener_whose_backlog_is_full_is_there() {
-        let (path, address) = place("full");
-        let owner = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
-        owner.bind(&SockAddr::unix(&path).expect("a path")).expect("a free path");
-        owner.listen(0).expect("it listens");
-        let _waiting = std::os::unix::net::UnixStream::connect(&path).expect("there is one place");
-        assert_eq!(bind(&address).expect_err("it is held").kind(), io::ErrorKind::AddrInUse);
-        fs::remove_file(path).expect("it was there");
-    }
-
-    #[test]
-    fn a_file_that_took_the_place_of_ours_stays() {
-        let (path, address) = place("successor");
-        let listeners = bind(&address).expect("a free path");
-        fs::remove_file(&path).expect("it is ours");
-        let _successor = StdUnixListener::bind(&path).expect("a free path");
-        drop(listeners);
-        assert!(path.exists());
-        fs::remove_file(path).expect("it was there");
+    fn who_waits_is_told_of_and_not_taken() {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let address = "127.0.0.1:0".parse().expect("an address");
+            let listener = Listener::bind(&address, NonZeroUsize::MIN).expect("a free port").pop().expect("one");
+            let address = listener.address().expect("a bound listener has an address").to_string();
+            let accepting = listener.accepting().expect("it is new");
+            assert!(accepting.try_accept().expect("no error").is_none());
+            let client = std::net::TcpStream::connect(&address).expect("it listens");
+            for _ in 0..2 {
+                let ready = tokio::time::timeout(Duration::from_secs(10), accepting.ready()).await;
+                ready.expect("one waits").expect("no error");
+            }
+            let (_, Peer(peer)) = accepting.try_accept().expect("no error").expect("one waits");
+            assert_eq!(peer, client.local_addr().ok());
+            assert!(accepting.try_accept().expect("no error").is_none());
+            // The reactor has not told of this one yet.
+            let _client = std::net::TcpStream::connect(&address).expect("it listens");
+            assert!(accepting.try_accept().expect("no error").is_some());
+        });
     }
 
     #[test]
     fn accepted_connections_send_each_write_at_once() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+        let runtime = Builder::new_current_thread().enable_io().build().expect("a runtime");
         let accepted = runtime.block_on(async {
             let address = "127.0.0.1:0".parse().expect("an address");
             let listener = Listener::bind(&address, NonZeroUsize::MIN).expect("a free port").pop().expect("one");

@@ -8,5 +8,6 @@ pub(crate) mod dial;
 pub(crate) mod listener;
 pub(crate) mod pipe;
 mod resolve;
+mod socket_file;
 pub(crate) mod stream;
 mod unsent;

@@ -4,9 +4,11 @@
 //! is empty or that the pipe is full. And splice goes past no urgent mark (TCP's out-of-band data): there it tells the end, or
 //! "would block" for ever, though bytes wait behind. So neither is believed before the socket was read.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use rustix::io::{Errno, read};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
@@ -21,6 +23,14 @@ pub(crate) const SIZE: usize = 256 * 1024;
 /// The most that is moved into a pipe at once. A slot can hold more than 4 KiB, but its slots are full before that.
 const MOST: u32 = 1024 * 1024;
 
+/// How long no pipe is asked for when one was refused.
+const PAUSE: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// When this worker was last refused a pipe, unless it was given one since.
+    static REFUSED: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
 /// A pipe, and how many bytes it holds.
 #[derive(Debug)]
 pub(crate) struct Pipe {
@@ -30,11 +40,22 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
+    /// An empty pipe. One that the kernel would not make large is of no use: a user who has many pipes already gets some of two
+    /// pages, which cost more than to copy. After that the kernel is not asked for a while.
     pub(crate) fn open() -> io::Result<Self> {
-        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        // A user who has too many pipes already gets no larger ones.
-        let _ = fcntl_setpipe_size(&writer, SIZE);
-        Ok(Self { reader, writer, held: 0 })
+        Self::of_size(SIZE)
+    }
+
+    fn of_size(size: usize) -> io::Result<Self> {
+        if REFUSED.get().is_some_and(|refused| refused.elapsed() < PAUSE) {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
+        let opened = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).and_then(|(reader, writer)| {
+            fcntl_setpipe_size(&writer, size)?;
+            Ok(Self { reader, writer, held: 0 })
+        });
+        REFUSED.set(opened.is_err().then(Instant::now));
+        Ok(opened?)
     }
 
     /// Bytes moved in and not yet out.
@@ -147,6 +168,17 @@ mod tests {
         let reading = std::thread::spawn(move || reader.read_exact(&mut vec![0; sent]));
         poll_fn(|context| pipe.poll_drain(context, &sink)).await.expect("a sink");
         assert!(reading.join().is_ok_and(|read| read.is_ok()));
+    }
+
+    #[test]
+    fn a_pipe_that_cannot_be_large_is_not_used_and_not_asked_for_again_at_once() {
+        drop(Pipe::open().expect("a pipe"));
+        // Larger than any.
+        drop(Pipe::of_size(usize::MAX).expect_err("too large"));
+        assert_eq!(Pipe::open().expect_err("it is not asked for").kind(), io::ErrorKind::QuotaExceeded);
+        REFUSED.set(Instant::now().checked_sub(PAUSE));
+        drop(Pipe::open().expect("a pipe"));
+        drop(Pipe::open().expect("a pipe"));
     }
 
     #[test]

@@ -70,6 +70,7 @@ impl Life {
 
     /// Serves who waits in the backlog, closes the listener, and returns when all clients are gone.
     async fn finish(&self, listener: Accepting, closing: Closing) {
+        listener.turn_away();
         self.empty(&listener, closing).await;
         drop(listener);
         self.worker.close(closing);
