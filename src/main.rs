@@ -79,8 +79,7 @@ fn run(config: Config) -> ExitCode {
     };
     let (address, admin, memory) = (proxy.address().clone(), proxy.admin_address().cloned(), proxy.memory());
     let tell_of_start = move || {
-        log::event(format_args!("listening on {address}, {told}"));
-        log::event(format_args!("memory: {memory}"));
+        log::event(format_args!("listening on {address}, {told}; memory: {memory}"));
         if told.denied.is_empty() {
             log::warning(format_args!("nothing is removed: --keep exempts all that is denied"));
         }

@@ -34,7 +34,7 @@ pub enum AddressError {
     NoHost,
     /// More than one colon and no brackets, or brackets around something else than an IPv6 address.
     BadHost,
-    /// Nothing, or a path that is not absolute, follows `unix:`.
+    /// What follows `unix:` is nothing, or a name without a slash, as of a host.
     BadPath,
     /// The path is longer than the kernel takes.
     LongPath,
@@ -48,7 +48,7 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, AddressError> {
         if let Some(path) = text.strip_prefix("unix:") {
             return match path {
-                _ if !path.starts_with('/') => Err(AddressError::BadPath),
+                _ if !path.contains('/') => Err(AddressError::BadPath),
                 _ if path.len() > LONGEST_PATH => Err(AddressError::LongPath),
                 _ => Ok(Self::Unix(path.into())),
             };
@@ -120,7 +120,7 @@ impl fmt::Display for AddressError {
             Self::BadPort => "the port is not a number from 0 to 65535",
             Self::NoHost => "there is no host before the port",
             Self::BadHost => "the host is neither a name nor an IP address (an IPv6 address stands in brackets)",
-            Self::BadPath => "no absolute path follows \"unix:\"",
+            Self::BadPath => "no path with a slash follows \"unix:\"",
             Self::LongPath => return write!(formatter, "the path of a socket has {LONGEST_PATH} bytes at most"),
             Self::Url => "it is a URL, where an address is wanted",
         })?;

@@ -105,7 +105,12 @@ impl Accepting {
 
 /// Tells whether no interface has the address, or the kernel does not know its kind.
 fn is_not_of_this_machine(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
+    Errno::from_io_error(error) == Some(Errno::ADDRNOTAVAIL) || is_family_unknown(error)
+}
+
+/// Tells whether the kernel does not know this kind of address.
+pub(crate) fn is_family_unknown(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::AFNOSUPPORT)
 }
 
 fn listen_on_first(addresses: impl Iterator<Item = SocketAddr>, count: NonZeroUsize) -> io::Result<Vec<Socket>> {

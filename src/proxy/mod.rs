@@ -31,7 +31,7 @@ use crate::config::{Config, ConfigError};
 use crate::http1::Direction;
 use crate::net::address::Address;
 use crate::net::dial::Upstream;
-use crate::net::listener::{Accepting, Listener};
+use crate::net::listener::{Accepting, Listener, is_family_unknown};
 use crate::net::{cgroup, descriptors};
 use crate::ops::admin::{Admin, Sources};
 use crate::ops::counters::{Counters, Path};
@@ -109,7 +109,7 @@ impl Proxy {
         descriptors::suffice(config.workers, has_admin).map_err(|(needed, e)| StartError::Descriptors(needed, e))?;
         let config: &'static Config = Box::leak(Box::new(config));
         let listen_error = |error| StartError::Listen(config.listen.clone(), error);
-        let listeners = Listener::bind(&config.listen, config.workers).map_err(listen_error)?;
+        let listeners = bind(&config.listen, config.workers).map_err(listen_error)?;
         let address = listeners.first().map_or(Ok(config.listen.clone()), Listener::address).map_err(listen_error)?;
         let admin =
             config.admin.as_ref().map(|address| bind_admin(address).map_err(|e| StartError::Admin(address.clone(), e)));
@@ -217,8 +217,21 @@ impl AddAssign for Drained {
     }
 }
 
+/// Listens. A kernel without IPv6 has no `[::]`, which is meant as all addresses: there are those of IPv4.
+fn bind(address: &Address, count: NonZeroUsize) -> io::Result<Vec<Listener>> {
+    let bound = Listener::bind(address, count);
+    match (&bound, address) {
+        (Err(error), Address::Tcp { host, port }) if is_family_unknown(error) && **host == *"::" => {
+            let all = Address::Tcp { host: "0.0.0.0".into(), port: *port };
+            log::warning(format_args!("this kernel has no IPv6: listening on {all} instead of {address}"));
+            Listener::bind(&all, count)
+        }
+        _ => bound,
+    }
+}
+
 fn bind_admin(address: &Address) -> io::Result<(Listener, Address)> {
-    let mut listeners = Listener::bind(address, NonZeroUsize::MIN)?;
+    let mut listeners = bind(address, NonZeroUsize::MIN)?;
     let listener = listeners.pop().ok_or(io::ErrorKind::AddrNotAvailable)?;
     let address = listener.address()?;
     Ok((listener, address))

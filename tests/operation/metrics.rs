@@ -30,7 +30,7 @@ fn the_metrics_of_the_contract_count_what_happened() {
     assert!(reply.starts_with(b"HTTP/1.1 400 "), "{}", text(&reply));
     exchange(&proxy, &origin, GET, "HTTP/1.1 101 Switching Protocols\r\n\r\n");
     let idle = proxy.dial();
-    proxy.await_line("headsnip: memory: 9 MiB for clients, by --max-memory");
+    proxy.await_line("; memory: 9 MiB for clients, by --max-memory");
     proxy.await_line("no_host");
     let metrics = super::support::headsnip::until(super::support::LIMIT, "the last connection to be counted", || {
         let metrics = ask(&admin, "GET", "/metrics").1;
