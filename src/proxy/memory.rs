@@ -315,7 +315,9 @@ mod tests {
         memory.wait(&mut since, Waker::noop());
         memory.wait(&mut since, Waker::noop());
         assert_eq!(memory.waiting.borrow().len(), 1);
-        all.into_iter().for_each(|buffer| memory.release(buffer));
+        for buffer in all {
+            memory.release(buffer);
+        }
         assert!(memory.waiting.borrow().is_empty() && !memory.is_short());
     }
 }
