@@ -15,7 +15,7 @@ use crate::net::descriptors::MOST_ADMIN;
 const MOST_SERVED: usize = MOST_ADMIN - 1;
 
 /// Who has just come does not give way: its head comes with it, but is not read yet.
-const GRACE: Duration = Duration::from_millis(5);
+const GRACE: Duration = Duration::from_millis(2);
 
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
