@@ -151,10 +151,10 @@ async fn listen_to_signals(
         match signals.next().await {
             Asked::Nothing => log::event(format_args!("SIGHUP: nothing is reloaded; all goes on as before")),
             Asked::End(Ending::Interrupt) => {
+                handle.dismiss();
                 log::event(format_args!(
                     "SIGINT: draining; idle clients are closed, the others have {timeout:?} to end"
                 ));
-                handle.dismiss();
             }
             Asked::End(Ending::Terminate) => {
                 let taken = if delay.is_zero() {
@@ -162,12 +162,13 @@ async fn listen_to_signals(
                 } else {
                     format!("clients are taken for {delay:?} more, then ")
                 };
-                log::event(format_args!("SIGTERM: draining; {taken}all have {timeout:?} to end"));
+                // Done when it is told.
                 handle.drain();
+                log::event(format_args!("SIGTERM: draining; {taken}all have {timeout:?} to end"));
             }
             Asked::Now(signal) => {
-                log::event(format_args!("a second signal, {signal}: ending now"));
                 handle.cut();
+                log::event(format_args!("a second signal, {signal}: ending now"));
             }
         }
     }

@@ -134,8 +134,12 @@ impl<D: Dial> Session<D> {
             if let Some(stage) = self.pump_inbound(context, &mut moved) {
                 return Some(stage);
             }
-            if self.is_finished() || self.is_dismissed() {
+            if self.is_finished() {
                 return Some(Stage::Flushing);
+            }
+            if self.is_dismissed() {
+                // It has all that it was sent, and waits for nothing.
+                return Some(Stage::Gone);
             }
             let has_let_go = self.let_go_of_spent();
             match self.origin {
