@@ -213,6 +213,12 @@ impl Followed {
         is_over && self.is_waiting()
     }
 
+    /// Puts away the exchange there is: its last byte is written. Tells whether the end of one is waited for.
+    pub(super) fn finish<D: Dial>(&mut self, worker: &Worker<D>) -> bool {
+        self.put_away(worker);
+        self.is_waiting()
+    }
+
     /// The exchange there is has nothing more to come.
     fn put_away<D: Dial>(&mut self, worker: &Worker<D>) {
         let Some(mut record) = self.told.record.take() else { return };

@@ -61,7 +61,8 @@ pub(super) struct Memory {
     unopened: Cell<usize>,
     /// Whether they are of use here.
     has_pipes: Cell<bool>,
-    /// Bytes that may be held, and that are: pooled ones too, but for idle pipes, in which the kernel keeps nothing.
+    /// Bytes that may be held, but for those that are spared, and that are: pooled ones too, but for idle pipes, in which the kernel
+    /// keeps nothing.
     budget: usize,
     held: Cell<usize>,
     gauge: &'static Gauge,
@@ -80,7 +81,7 @@ impl Memory {
             records: RefCell::default(),
             unopened: Cell::new(pipes),
             has_pipes: Cell::new(true),
-            budget,
+            budget: budget - budget / SPARED,
             held: Cell::new(0),
             gauge,
             waiting: RefCell::default(),
@@ -95,25 +96,26 @@ impl Memory {
 
     /// How many bytes may be read for a client that holds so many.
     pub(super) fn room(&self, own: usize) -> usize {
-        let left = self.left();
-        if left < 2 * SCRATCH {
-            // What waits in the pool is of more use elsewhere.
-            self.trim();
-        }
-        let left = self.left();
+        if self.left() >= 2 * SCRATCH { SCRATCH } else { self.scarce_room(own) }
+    }
+
+    #[cold]
+    fn scarce_room(&self, own: usize) -> usize {
+        // What waits in the pool is of more use elsewhere.
+        self.trim();
         // A buffer grows by as much again, as a rule, and the free bytes before what it holds count too.
-        (left / 2).max((HEADROOM + LEAST).saturating_sub(own.max(HEADROOM))).min(SCRATCH)
+        (self.left() / 2).max((HEADROOM + LEAST).saturating_sub(own.max(HEADROOM))).min(SCRATCH)
     }
 
     /// Bytes of the budget that anyone may take.
     fn left(&self) -> usize {
-        (self.budget - self.budget / SPARED).saturating_sub(self.held.get())
+        self.budget.saturating_sub(self.held.get())
     }
 
     /// Tells whether somebody must give way.
     pub(super) fn is_short(&self) -> bool {
         let left = self.left();
-        left == 0 || (left < self.budget / WORTH_WAKING && !self.waiting.borrow().is_empty())
+        left < self.budget / WORTH_WAKING && (left == 0 || !self.waiting.borrow().is_empty())
     }
 
     /// Wakes this task when there is room again; the round in which it began to wait is remembered.
@@ -133,14 +135,17 @@ impl Memory {
         }
     }
 
+    /// Tells the operator how much is held.
+    pub(super) fn report(&self) {
+        self.gauge.set(self.held.get());
+    }
+
     fn charge(&self, bytes: usize) {
         self.held.set(self.held.get() + bytes);
-        self.gauge.set(self.held.get());
     }
 
     fn discharge(&self, bytes: usize) {
         self.held.set(self.held.get().saturating_sub(bytes));
-        self.gauge.set(self.held.get());
         if !self.waiting.borrow().is_empty() && !self.is_short() {
             self.wake_all();
         }
@@ -293,6 +298,7 @@ mod tests {
         let pipe = memory.pipe().expect("a pipe");
         let record = memory.record();
         let held = one.capacity() + two.capacity() + pipe::SIZE + size_of::<Record>();
+        memory.report();
         assert_eq!((memory.held.get(), memory.gauge.value()), (held, u64::try_from(held).expect("few")));
         memory.release_pipe(pipe);
         memory.release(one);

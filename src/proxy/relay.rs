@@ -74,8 +74,8 @@ pub(super) struct Turn<'t, 'c, D: Dial> {
     pub(super) moves: u8,
     /// Set when a byte is read or written.
     pub(super) moved: bool,
-    /// Bytes of framing that were looked at.
-    pub(super) scanned: usize,
+    /// How many verdicts more the core may give.
+    pub(super) verdicts: u8,
 }
 
 /// How often a direction moves bytes in a turn, before the reactor is asked again, and the other direction and the other clients have
@@ -83,9 +83,8 @@ pub(super) struct Turn<'t, 'c, D: Dial> {
 /// with one 1.6 (direct 1.3), at the same processor time a byte.
 pub(super) const MOST_MOVES: u8 = 8;
 
-/// Bytes read at once where most of them are looked at one by one, as in a stream of small chunks: a quarter of what is else read takes
-/// as long as a move of a whole pipe.
-const DENSE: usize = 16 * 1024;
+/// Verdicts of a turn: a stream of small chunks takes many, each for as many chunks as the core looks at at once.
+pub(super) const MOST_VERDICTS: u8 = 8;
 
 impl<D: Dial> Turn<'_, '_, D> {
     /// `Some`: the turn is over.
@@ -93,8 +92,7 @@ impl<D: Dial> Turn<'_, '_, D> {
         if self.moves > 0 {
             return None;
         }
-        // Not at once: the runtime wakes the task when it has asked the reactor.
-        let _ = pin!(yield_now()).poll(self.context);
+        yield_turn(self.context);
         Some(Rest::Paused)
     }
 
@@ -114,6 +112,11 @@ impl<D: Dial> Turn<'_, '_, D> {
     }
 }
 
+/// Has the task woken for another turn: not at once, but when the runtime has asked the reactor.
+pub(super) fn yield_turn(context: &mut Context<'_>) {
+    let _ = pin!(yield_now()).poll(context);
+}
+
 /// The bytes of one direction that are not done with. Those in the pipe, if there is one, go before those held.
 #[derive(Debug, Default)]
 pub(super) struct Relay {
@@ -122,8 +125,6 @@ pub(super) struct Relay {
     window: Window,
     /// Whether so much came at once that a pipe is worth it.
     is_bulky: bool,
-    /// Whether much of what came last was framing.
-    is_dense: bool,
     /// Never empty: an empty one is the pool's.
     pipe: Option<Pipe>,
 }
@@ -197,8 +198,7 @@ impl Relay {
             let Some(source) = &mut turn.source else {
                 return Rest::NoSource;
             };
-            let most = if self.is_dense { DENSE } else { usize::MAX };
-            let room = memory.room(turn.elsewhere + self.held.capacity()).min(most);
+            let room = memory.room(turn.elsewhere + self.held.capacity());
             if room == 0 {
                 return Rest::NoRoom;
             }
@@ -211,7 +211,6 @@ impl Relay {
             };
             turn.move_on(count, room);
             self.is_bulky = count >= is_bulk;
-            turn.scanned = 0;
             if !self.held.is_empty() {
                 self.extend(memory, &scratch[HEADROOM..HEADROOM + count]);
                 continue;
@@ -219,7 +218,6 @@ impl Relay {
             self.window = Window::at(HEADROOM);
             let bytes = &mut scratch[..HEADROOM + count];
             let disposed = dispose(turn, bytes, &mut self.window, edits);
-            self.is_dense = turn.scanned > count / 4;
             let low = self.window.low();
             if low < bytes.len() {
                 let free = low.saturating_sub(HEADROOM);
@@ -367,6 +365,11 @@ fn dispose<D: Dial>(turn: &mut Turn<'_, '_, D>, bytes: &mut [u8], window: &mut W
         if left == 0 {
             break Disposed::Fully;
         }
+        if turn.verdicts == 0 {
+            yield_turn(turn.context);
+            break Disposed::Stopped(Rest::Paused);
+        }
+        turn.verdicts -= 1;
         // With a connection at hand and nothing under way, that connection has served before.
         let may_keep =
             turn.direction == Direction::Inbound && turn.sink.is_some() && turn.followed.exchange.is_unoccupied();
@@ -381,11 +384,7 @@ fn dispose<D: Dial>(turn: &mut Turn<'_, '_, D>, bytes: &mut [u8], window: &mut W
                     window.kept = Some(window.start);
                 }
             }
-            Ok(Verdict::Keep(count)) => {
-                let count = count.get().min(left);
-                window.judged += narrow(count);
-                turn.scanned += count;
-            }
+            Ok(Verdict::Keep(count)) => window.judged += narrow(count.get().min(left)),
             Ok(Verdict::Withhold(count)) => {
                 let count = count.get().min(left);
                 bytes.copy_within(window.start()..judged, window.start() + count);

@@ -21,7 +21,7 @@ use self::ending::{Linger, dial_failure};
 use super::deadline::{Due, Key};
 use super::followed::Followed;
 use super::handle::Closing;
-use super::relay::{MOST_MOVES, Relay, Turn};
+use super::relay::{MOST_MOVES, MOST_VERDICTS, Relay, Turn};
 use super::worker::Worker;
 use crate::http1::exchange::Phase;
 use crate::http1::{Direction, Exchange, OriginEnd};

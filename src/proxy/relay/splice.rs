@@ -117,7 +117,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::super::MOST_MOVES;
+    use super::super::{MOST_MOVES, MOST_VERDICTS};
     use super::*;
     use crate::http1::{Direction, Exchange};
     use crate::net::address::Address;
@@ -165,7 +165,7 @@ mod tests {
                     elsewhere: 0,
                     moves: MOST_MOVES,
                     moved: false,
-                    scanned: 0,
+                    verdicts: MOST_VERDICTS,
                 };
                 let rest = relay.splice(&mut turn, &mut Edits::default());
                 Poll::Ready((rest, turn.moved))

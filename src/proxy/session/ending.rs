@@ -16,6 +16,7 @@ use crate::proxy::deadline::Key;
 use crate::proxy::followed::UNACKNOWLEDGED;
 use crate::proxy::handle::Closing;
 use crate::proxy::memory::LEAST;
+use crate::proxy::relay::{MOST_MOVES, yield_turn};
 use crate::proxy::reply;
 
 /// How long a client is waited for after our last byte though nothing moves.
@@ -167,7 +168,10 @@ impl<D: Dial> Session<D> {
             }
             Poll::Pending => None,
             Poll::Ready(Err(_)) => Some(Stage::Gone),
-            Poll::Ready(Ok(())) if is_over || self.client_reading == Side::Ended => Some(Stage::Gone),
+            Poll::Ready(Ok(())) if is_over => Some(Stage::Gone),
+            Poll::Ready(Ok(())) if self.client_reading == Side::Ended && !self.followed.finish(&self.worker) => {
+                Some(Stage::Gone)
+            }
             Poll::Ready(Ok(())) => match self.client.shut_down_write() {
                 Ok(()) => Some(Stage::Lingering(Linger::begin(self.worker.deadlines.now()))),
                 Err(_) => Some(Stage::Gone),
@@ -175,13 +179,17 @@ impl<D: Dial> Session<D> {
         }
     }
 
-    /// Waits for the client's FIN for as long as something moves: its bytes to us, or ours out of our send queue.
+    /// Waits for the client's FIN for as long as something moves: its bytes to us, or ours out of our send queue. For the access log,
+    /// waits until those have arrived.
     pub(super) fn linger(&mut self, context: &mut Context<'_>, deadline: Key, mut linger: Linger) -> Option<Stage> {
         let deadlines = &self.worker.deadlines;
         let gives_way = matches!(deadlines.due(deadline), Some(Due::GiveWay(_)));
         let (now, begun) = (deadlines.now(), linger.begun);
         let discarded = self.discard(context);
-        let unsent = self.client.unsent().unwrap_or(linger.unsent);
+        // Of a connection that both have ended in order, the kernel tells nothing more.
+        let of_ended = if self.client_reading == Side::Ended { 0 } else { linger.unsent };
+        let unsent = self.client.unsent().unwrap_or(of_ended);
+        self.followed.acknowledge(&self.worker, unsent);
         if discarded.as_ref().is_ok_and(|count| *count > 0) || unsent < linger.unsent {
             linger.moved = now;
         }
@@ -198,7 +206,8 @@ impl<D: Dial> Session<D> {
         if (is_over || discarded.is_err()) && (1..usize::MAX).contains(&unsent) {
             self.log(Of::Client, Reason::ConnectionTerminated, &UNACKNOWLEDGED, Ending::Close);
         }
-        (is_over || discarded.is_err() || self.client_reading == Side::Ended).then_some(Stage::Gone)
+        let has_ended = self.client_reading == Side::Ended && !self.followed.is_waiting();
+        (is_over || discarded.is_err() || has_ended).then_some(Stage::Gone)
     }
 
     /// Resets the client's connection once the client has what was relayed: a reset destroys what is under way.
@@ -223,15 +232,17 @@ impl<D: Dial> Session<D> {
     pub(super) fn discard(&mut self, context: &mut Context<'_>) -> io::Result<usize> {
         let mut room = [0; 4096];
         let mut discarded = 0;
-        while self.client_reading == Side::Open
-            && let Poll::Ready(count) = self.client.poll_read(context, &mut room)
-        {
-            let count = count?;
-            discarded += count;
-            if count == 0 {
-                self.client_reading = Side::Ended;
+        for _ in 0..MOST_MOVES {
+            if self.client_reading == Side::Ended {
+                return Ok(discarded);
+            }
+            let Poll::Ready(count) = self.client.poll_read(context, &mut room) else { return Ok(discarded) };
+            match count? {
+                0 => self.client_reading = Side::Ended,
+                count => discarded += count,
             }
         }
+        yield_turn(context);
         Ok(discarded)
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use super::{Direction, MOST_MOVES, Of, Origin, OriginEnd, Session, Side, Stage, Turn, Writing};
+use super::{Direction, MOST_MOVES, MOST_VERDICTS, Of, Origin, OriginEnd, Session, Side, Stage, Turn, Writing};
 use crate::http1::Ending;
 use crate::http1::exchange::Phase;
 use crate::net::dial::Dial;
@@ -41,7 +41,7 @@ impl<D: Dial> Session<D> {
             elsewhere: self.outbound.footprint(),
             moves: MOST_MOVES,
             moved: false,
-            scanned: 0,
+            verdicts: MOST_VERDICTS,
         };
         let rest = self.inbound.run(&mut turn);
         *moved |= turn.moved;

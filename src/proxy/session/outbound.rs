@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use super::{Direction, MOST_MOVES, Of, Origin, OriginEnd, Session, Side, Stage, Turn, Writing};
+use super::{Direction, MOST_MOVES, MOST_VERDICTS, Of, Origin, OriginEnd, Session, Side, Stage, Turn, Writing};
 use crate::net::dial::Dial;
 use crate::net::stream::Transport;
 use crate::proxy::relay::Rest;
@@ -27,7 +27,7 @@ impl<D: Dial> Session<D> {
             elsewhere: self.inbound.footprint(),
             moves: MOST_MOVES,
             moved: false,
-            scanned: 0,
+            verdicts: MOST_VERDICTS,
         };
         let rest = self.outbound.run(&mut turn);
         *moved |= turn.moved;
