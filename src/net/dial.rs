@@ -258,8 +258,9 @@ mod tests {
 
     use tokio::runtime::Builder;
     use tokio::task::LocalSet;
-    use tokio::time::Instant;
+    use tokio::time::{Instant, advance, pause, resume};
 
+    use super::super::resolve::KEPT;
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(10);
@@ -386,6 +387,34 @@ mod tests {
             Upstream::new(&Address::Unix("nowhere".into()), &[]).checked(stream, address.as_socket().expect("TCP"))
         });
         assert!(is_absent(&checked.expect_err("it is nobody")));
+    }
+
+    #[test]
+    fn an_application_that_has_moved_is_found_at_once() {
+        let ((before, old), (_after, new)) = (listener(), listener());
+        let asked = Rc::new(Cell::new(0));
+        let asking = Rc::clone(&asked);
+        let name = Name::with_lookup("app", move || {
+            asking.set(asking.get() + 1);
+            let answer = if asking.get() == 1 { old } else { new };
+            Box::pin(async move { Ok(vec![answer]) })
+        });
+        let place = Place::Name { name, best: Cell::default() };
+        let upstream = Upstream { place, own: Vec::new(), own_files: Vec::new() };
+        run(async {
+            let reached = async || {
+                let stream = upstream.dial(LIMIT).await?;
+                Ok::<_, io::Error>(stream.socket().peer_addr()?.as_socket())
+            };
+            assert_eq!(reached().await.expect("it listens"), Some(old));
+            drop(before);
+            assert!(is_absent(&reached().await.expect_err("the answer is new")));
+            pause();
+            advance(KEPT).await;
+            resume();
+            assert_eq!(reached().await.expect("it has moved"), Some(new));
+            assert_eq!(asked.get(), 2);
+        });
     }
 
     #[test]

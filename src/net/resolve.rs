@@ -20,7 +20,7 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
 
 /// How long an answer serves before another is asked for. Short, since a name is how a container's new address is found out.
-const KEPT: Duration = Duration::from_secs(5);
+pub(super) const KEPT: Duration = Duration::from_secs(5);
 
 /// How long a new answer is waited for when the old one is of no use.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -74,7 +74,7 @@ impl Name {
         })
     }
 
-    fn with_lookup(host: &str, lookup: impl Fn() -> Question + 'static) -> Self {
+    pub(super) fn with_lookup(host: &str, lookup: impl Fn() -> Question + 'static) -> Self {
         Self { host: host.into(), lookup: Box::new(lookup), known: Rc::default() }
     }
 

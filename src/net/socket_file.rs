@@ -15,7 +15,7 @@ use rustix::fs::{FlockOperation, flock};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 /// How long the lock is waited for. It is held for some system calls.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The same while clients are served.
 const SHORT_PATIENCE: Duration = Duration::from_millis(100);
