@@ -72,9 +72,12 @@ impl Accepting {
         }
     }
 
-    /// Waits until somebody waits to be accepted, whom another worker may yet take.
+    /// Waits until somebody waits to be accepted, whom another worker may yet take. For ever, once nobody comes any more: the
+    /// worker that has seen to that takes who is left.
     pub(crate) async fn ready(&self) -> io::Result<()> {
-        self.socket.readable().await.map(drop)
+        let told = self.socket.readable().await?;
+        // The reactor does not forget that.
+        if told.ready().is_read_closed() { std::future::pending().await } else { Ok(()) }
     }
 
     /// Has nobody come any more but who waits, as far as that can be: to TCP somebody may come until the listener is closed.
@@ -166,6 +169,7 @@ mod tests {
 
     use socket2::SockRef;
     use tokio::runtime::Builder;
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -189,7 +193,7 @@ mod tests {
     #[test]
     fn who_comes_to_a_socket_file_while_its_backlog_is_emptied_is_refused() {
         let path = std::env::temp_dir().join(format!("headsnip-{}-turned-away", std::process::id()));
-        let runtime = Builder::new_current_thread().enable_io().build().expect("a runtime");
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let two = NonZeroUsize::new(2).expect("two");
             let listeners = Listener::bind(&Address::Unix(path.clone()), two).expect("a free path");
@@ -206,6 +210,7 @@ mod tests {
             assert!(accepting[1].try_accept().expect("no error").is_some(), "who waited is taken");
             for listener in &accepting {
                 assert!(listener.try_accept().expect("no error").is_none());
+                timeout(Duration::from_millis(50), listener.ready()).await.expect_err("nobody comes");
             }
         });
     }
@@ -221,7 +226,7 @@ mod tests {
             assert!(accepting.try_accept().expect("no error").is_none());
             let client = std::net::TcpStream::connect(&address).expect("it listens");
             for _ in 0..2 {
-                let ready = tokio::time::timeout(Duration::from_secs(10), accepting.ready()).await;
+                let ready = timeout(Duration::from_secs(10), accepting.ready()).await;
                 ready.expect("one waits").expect("no error");
             }
             let (_, Peer(peer)) = accepting.try_accept().expect("no error").expect("one waits");
