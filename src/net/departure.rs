@@ -15,7 +15,7 @@ use super::stream::Transport;
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Connections of a worker that depart at once; more are closed at once. Each holds a descriptor.
-pub(super) const MOST: usize = 8;
+const MOST: usize = 3;
 
 /// Bytes that are thrown away at once.
 const ROOM: usize = 4096;

@@ -11,7 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const RESERVED: u64 = 14;
 
 /// Descriptors of each worker that are no client's and no origin connection's: the listener, those of the runtime, a look
-/// at the origin, a client that waits for its slot, and some to spare.
+/// at the origin, a client that waits for its place, the line to the kernel, and those connections that depart.
 const RESERVED_BY_WORKER: u64 = 10;
 
 /// Connections of the admin listener; beyond it, they wait. Orchestrators and metrics servers are few.

@@ -31,9 +31,15 @@ const LEFT_ALONE: Duration = Duration::from_secs(1);
 pub(crate) struct Deadlines {
     tick: Duration,
     now: Cell<u64>,
+    /// Rises with each tick and each call: who has seen it has nothing to look for.
+    epoch: Cell<u64>,
     table: RefCell<Slab<Slot>>,
     first_came: Notify,
 }
+
+/// A wait in whole ticks, which are computed once for all requests.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ticks(u64);
 
 #[derive(Debug)]
 struct Slot {
@@ -85,6 +91,7 @@ impl Deadlines {
         Self {
             tick: (shortest / 8).clamp(SHORTEST_TICK, LONGEST_TICK),
             now: Cell::new(0),
+            epoch: Cell::new(0),
             table: RefCell::default(),
             first_came: Notify::new(),
         }
@@ -106,10 +113,10 @@ impl Deadlines {
     }
 
     /// Sets a deadline that much from now, and what is waited for.
-    pub(super) fn set(&self, key: Key, wait: Duration, standing: Option<GaveWay>) {
+    pub(super) fn set(&self, key: Key, wait: Ticks, standing: Option<GaveWay>) {
         if let Some(slot) = self.table.borrow_mut().get_mut(key.index()) {
             // The tick under way may be nearly over, so it does not count.
-            slot.at = self.now.get().saturating_add(self.ticks(wait)).saturating_add(1);
+            slot.at = self.now.get().saturating_add(wait.0).saturating_add(1);
             slot.stand(standing, self.now.get());
         }
     }
@@ -128,9 +135,9 @@ impl Deadlines {
         }
     }
 
-    /// In whole ticks.
-    fn ticks(&self, wait: Duration) -> u64 {
-        nanoseconds(wait).div_ceil(nanoseconds(self.tick))
+    /// A wait in whole ticks.
+    pub(super) fn ticks(&self, wait: Duration) -> Ticks {
+        Ticks(nanoseconds(wait).div_ceil(nanoseconds(self.tick)))
     }
 
     /// The tick under way.
@@ -140,11 +147,14 @@ impl Deadlines {
 
     /// Tells whether so much time has passed since that tick, at the least.
     pub(super) fn is_past(&self, since: u64, wait: Duration) -> bool {
-        self.now.get() > since.saturating_add(self.ticks(wait))
+        self.now.get() > since.saturating_add(self.ticks(wait).0)
     }
 
-    /// What a session must do now, if anything.
-    pub(super) fn due(&self, key: Key) -> Option<Due> {
+    /// What a session must do now, if anything, that has looked last in that epoch.
+    pub(super) fn due(&self, key: Key, seen: &mut u64) -> Option<Due> {
+        if std::mem::replace(seen, self.epoch.get()) == self.epoch.get() {
+            return None;
+        }
         let mut table = self.table.borrow_mut();
         let slot = table.get_mut(key.index())?;
         let late = (slot.at <= self.now.get()).then_some(Due::Late);
@@ -154,12 +164,13 @@ impl Deadlines {
     /// Asks the session whose place is the least dear to give it up. Tells whether there was one.
     pub(super) fn ask_for_a_place(&self) -> bool {
         let now = self.now.get();
-        let left_alone = self.ticks(LEFT_ALONE);
+        let left_alone = self.ticks(LEFT_ALONE).0;
         let mut table = self.table.borrow_mut();
         let standing = |slot: &Slot| {
             let standing = slot.standing.filter(|_| slot.call.is_none())?;
             (standing != GaveWay::Idle || now > slot.since + left_alone).then_some((standing, slot.since))
         };
+        self.epoch.set(self.epoch.get() + 1);
         let next = table.iter_mut().filter_map(|(_, slot)| Some((standing(slot)?, slot))).min_by_key(|(key, _)| *key);
         next.map(|((standing, _), slot)| slot.call(standing)).is_some()
     }
@@ -167,6 +178,7 @@ impl Deadlines {
     /// Asks the session that holds the largest unfinished head to give it up, of several the oldest. Tells whether there was one.
     pub(super) fn ask_for_memory(&self) -> bool {
         let mut table = self.table.borrow_mut();
+        self.epoch.set(self.epoch.get() + 1);
         let large = table.iter_mut().filter(|(_, slot)| slot.head > LEAST && slot.call.is_none());
         let largest = large.max_by_key(|(_, slot)| (slot.head, Reverse(slot.since)));
         largest.map(|(_, slot)| slot.call(GaveWay::Memory)).is_some()
@@ -193,6 +205,7 @@ impl Deadlines {
     pub(crate) fn tick(&self) {
         let now = self.now.get() + 1;
         self.now.set(now);
+        self.epoch.set(self.epoch.get() + 1);
         for (_, slot) in self.table.borrow().iter() {
             if slot.at <= now || slot.is_watched {
                 slot.waker.wake_by_ref();
@@ -251,10 +264,11 @@ mod tests {
         let deadlines = Deadlines::new(Duration::from_millis(80));
         assert_eq!(deadlines.tick, Duration::from_millis(10));
         let ((late, late_count), (_, never_count)) = (place(&deadlines), place(&deadlines));
-        deadlines.set(late, Duration::from_millis(21), None);
+        deadlines.set(late, deadlines.ticks(Duration::from_millis(21)), None);
+        let mut seen = 0;
         for passed in [false, false, false, true, true] {
             deadlines.tick();
-            assert_eq!(deadlines.due(late).is_some(), passed);
+            assert_eq!(deadlines.due(late, &mut seen).is_some(), passed);
         }
         assert_eq!((late_count.is(), never_count.is()), (2, 0));
         deadlines.wake_all();
@@ -263,7 +277,7 @@ mod tests {
         deadlines.tick();
         deadlines.wake_all();
         assert_eq!((late_count.is(), never_count.is()), (3, 2));
-        assert_eq!(deadlines.due(late), None);
+        assert_eq!(deadlines.due(late, &mut seen), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -272,7 +286,7 @@ mod tests {
         let sweeping = async {
             advance(Duration::from_secs(1)).await;
             let (key, count) = place(&deadlines);
-            deadlines.set(key, Duration::from_millis(10), None);
+            deadlines.set(key, deadlines.ticks(Duration::from_millis(10)), None);
             tokio::time::sleep(Duration::from_millis(15)).await;
             assert_eq!(count.is(), 0, "it is woken no sooner");
             tokio::time::sleep(Duration::from_millis(10)).await;

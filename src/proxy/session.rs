@@ -48,6 +48,8 @@ pub(crate) struct Session<D: Dial> {
     waited: Option<Phase>,
     /// The round of waiting for room in which it takes part.
     round: u32,
+    /// The epoch of the deadlines in which it has looked last.
+    seen: u64,
     stage: Stage,
 }
 
@@ -100,13 +102,14 @@ impl<D: Dial> Session<D> {
             deadline: None,
             waited: None,
             round: 0,
+            seen: 0,
             stage: Stage::Relaying,
         }
     }
 
     /// Relays both ways until nothing moves. `Some`: what comes next.
     fn relay(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
-        match self.worker.deadlines.due(deadline) {
+        match self.worker.deadlines.due(deadline, &mut self.seen) {
             None => {}
             Some(Due::Late) => return Some(self.time_out()),
             Some(Due::GiveWay(why)) => {
@@ -138,8 +141,7 @@ impl<D: Dial> Session<D> {
                 return Some(Stage::Flushing);
             }
             if self.is_dismissed() {
-                // It has all that it was sent, and waits for nothing.
-                return Some(Stage::Gone);
+                return Some(self.close_idle());
             }
             let has_let_go = self.let_go_of_spent();
             match self.origin {
@@ -249,7 +251,7 @@ impl<D: Dial> Session<D> {
         }
         self.waited = Some(phase);
         self.has_asked |= phase == Phase::Response;
-        let timeouts = &self.worker.config.timeouts;
+        let waits = &self.worker.waits;
         let standing = match phase {
             Phase::Idle | Phase::Head if !self.has_asked => Some(GaveWay::NoRequest),
             Phase::Idle => Some(GaveWay::Idle),
@@ -257,11 +259,11 @@ impl<D: Dial> Session<D> {
             Phase::Head | Phase::Request | Phase::Response => None,
         };
         let wait = match (&self.origin, phase) {
-            (Origin::Dialling(_), _) => timeouts.connect,
-            (_, Phase::Idle) => timeouts.idle,
-            (_, Phase::Head) => timeouts.head,
-            (_, Phase::Response) if self.followed.exchange.passes_origin_end() => timeouts.tunnel(),
-            (_, Phase::Request | Phase::Response) => timeouts.exchange,
+            (Origin::Dialling(_), _) => waits.connect,
+            (_, Phase::Idle) => waits.idle,
+            (_, Phase::Head) => waits.head,
+            (_, Phase::Response) if self.followed.exchange.passes_origin_end() => waits.tunnel,
+            (_, Phase::Request | Phase::Response) => waits.exchange,
         };
         self.worker.deadlines.set(deadline, wait, standing);
     }

@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::deadline::Deadlines;
+use super::deadline::{Deadlines, Ticks};
 use super::handle::Closing;
 use super::memory::Memory;
 use super::places::Places;
@@ -22,12 +23,25 @@ pub(crate) struct Share {
     pub(crate) memory: usize,
 }
 
+/// How long is waited for what, in ticks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    pub(super) connect: Ticks,
+    pub(super) head: Ticks,
+    pub(super) idle: Ticks,
+    pub(super) exchange: Ticks,
+    pub(super) tunnel: Ticks,
+    /// Until the next tick.
+    pub(super) none: Ticks,
+}
+
 /// What the sessions of a worker share.
 #[derive(Debug)]
 pub(crate) struct Worker<D> {
     pub(super) config: &'static Config,
     pub(super) counters: &'static Counters,
     pub(crate) deadlines: Deadlines,
+    pub(super) waits: Waits,
     pub(super) memory: Memory,
     pub(crate) upstream: D,
     closing: Cell<Closing>,
@@ -51,10 +65,21 @@ impl<D: Dial> Worker<D> {
         share: Share,
         upstream: D,
     ) -> Self {
+        let deadlines = Deadlines::new(config.timeouts.shortest());
+        let timeouts = &config.timeouts;
+        let waits = Waits {
+            connect: deadlines.ticks(timeouts.connect),
+            head: deadlines.ticks(timeouts.head),
+            idle: deadlines.ticks(timeouts.idle),
+            exchange: deadlines.ticks(timeouts.exchange),
+            tunnel: deadlines.ticks(timeouts.tunnel()),
+            none: deadlines.ticks(Duration::ZERO),
+        };
         Self {
             config,
             counters,
-            deadlines: Deadlines::new(config.timeouts.shortest()),
+            deadlines,
+            waits,
             memory: Memory::new(share.pipes, share.memory, &counters.memory),
             upstream,
             closing: Cell::default(),

@@ -49,6 +49,11 @@ impl<D: Dial> Session<D> {
         Stage::Gone
     }
 
+    /// Closes the connection of a client of which nothing is awaited, and which may not have the whole of its last response yet.
+    pub(super) fn close_idle(&self) -> Stage {
+        if self.client.unsent() == Some(0) { Stage::Gone } else { Stage::Flushing }
+    }
+
     /// Others want what this client has, for the reason given. `None`: there is nothing to give any more.
     pub(super) fn give_way(&mut self, why: GaveWay) -> Option<Stage> {
         let phase = self.phase();
@@ -61,7 +66,7 @@ impl<D: Dial> Session<D> {
             GaveWay::NoRequest if phase == Phase::Head => (Reason::ConnectionLimitReached, "unfinished_head"),
             GaveWay::NoRequest | GaveWay::Idle if phase == Phase::Idle => {
                 self.worker.counters.gave_way(why).count();
-                return Some(Stage::Gone);
+                return Some(self.close_idle());
             }
             GaveWay::Ended if phase == Phase::Response && self.has_deserted() => {
                 self.worker.counters.gave_way(why).count();
@@ -79,7 +84,7 @@ impl<D: Dial> Session<D> {
         let is_tunnel = self.followed.exchange.passes_origin_end();
         let limit = if is_tunnel { "tunnel_timeout" } else { "exchange_timeout" };
         let (of, (status, reason), detail) = match (&self.origin, self.waited) {
-            (_, None | Some(Phase::Idle)) => return Stage::Gone,
+            (_, None | Some(Phase::Idle)) => return self.close_idle(),
             (Origin::Dialling(_), _) => {
                 self.worker.counters.dials(DialResult::Failed(Reason::ConnectionTimeout)).count();
                 (Of::Origin, (Status::GatewayTimeout, Reason::ConnectionTimeout), "connect_timeout")
@@ -142,10 +147,10 @@ impl<D: Dial> Session<D> {
     pub(super) fn enter(&mut self, stage: Stage, deadline: Key) {
         let deadlines = &self.worker.deadlines;
         match stage {
-            Stage::Flushing => deadlines.set(deadline, self.worker.config.timeouts.exchange, None),
+            Stage::Flushing => deadlines.set(deadline, self.worker.waits.exchange, None),
             // Looked at with each tick.
-            Stage::Lingering(_) => deadlines.set(deadline, Duration::ZERO, Some(GaveWay::Lingering)),
-            Stage::Resetting(_) => deadlines.set(deadline, Duration::ZERO, None),
+            Stage::Lingering(_) => deadlines.set(deadline, self.worker.waits.none, Some(GaveWay::Lingering)),
+            Stage::Resetting(_) => deadlines.set(deadline, self.worker.waits.none, None),
             Stage::Relaying | Stage::Gone => {}
         }
         self.stage = stage;
@@ -158,10 +163,10 @@ impl<D: Dial> Session<D> {
         let before = self.outbound.unwritten();
         match self.outbound.flush(context, &self.worker.memory, &mut self.client) {
             Poll::Pending if !is_over && self.outbound.unwritten() < before => {
-                self.worker.deadlines.set(deadline, self.worker.config.timeouts.exchange, None);
+                self.worker.deadlines.set(deadline, self.worker.waits.exchange, None);
                 None
             }
-            Poll::Pending if is_over || self.worker.deadlines.due(deadline) == Some(Due::Late) => {
+            Poll::Pending if is_over || self.worker.deadlines.due(deadline, &mut self.seen) == Some(Due::Late) => {
                 // For a body that ends with the connection, a plain close would be a lie.
                 self.client.reset_on_close();
                 Some(Stage::Gone)
@@ -183,7 +188,7 @@ impl<D: Dial> Session<D> {
     /// waits until those have arrived.
     pub(super) fn linger(&mut self, context: &mut Context<'_>, deadline: Key, mut linger: Linger) -> Option<Stage> {
         let deadlines = &self.worker.deadlines;
-        let gives_way = matches!(deadlines.due(deadline), Some(Due::GiveWay(_)));
+        let gives_way = matches!(deadlines.due(deadline, &mut self.seen), Some(Due::GiveWay(_)));
         let (now, begun) = (deadlines.now(), linger.begun);
         let discarded = self.discard(context);
         // Of a connection that both have ended in order, the kernel tells nothing more.
@@ -214,7 +219,7 @@ impl<D: Dial> Session<D> {
     pub(super) fn reset(&mut self, context: &mut Context<'_>, deadline: Key, since: u64) -> Option<Stage> {
         self.part_from_origin();
         // Taken note of, so that it is not told again.
-        let _ = self.worker.deadlines.due(deadline);
+        let _ = self.worker.deadlines.due(deadline, &mut self.seen);
         let is_over = self.worker.closing() == Closing::Cut || self.worker.deadlines.is_past(since, LINGER);
         let is_taken = match self.outbound.flush(context, &self.worker.memory, &mut self.client) {
             Poll::Pending => false,
