@@ -3,7 +3,9 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 #![allow(clippy::panic, reason = "a helper fails the test that called it")]
 
+pub mod answering;
 pub mod headsnip;
+pub mod watched;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
