@@ -55,9 +55,10 @@ impl Answering {
 
 fn answer_all(mut stream: TcpStream, (released, changed): &(Mutex<usize>, Condvar)) {
     let mut head = Vec::new();
-    let mut byte = [0];
-    while stream.read(&mut byte).is_ok_and(|count| count > 0) {
-        head.push(byte[0]);
+    let mut room = [0; 4096];
+    while let Ok(count @ 1..) = stream.read(&mut room) {
+        // The proxy sends one request at a time.
+        head.extend_from_slice(&room[..count]);
         if !head.ends_with(b"\r\n\r\n") {
             continue;
         }

@@ -76,10 +76,10 @@ impl Watched {
         })
     }
 
-    /// What it takes of memory, in bytes.
-    pub fn resident(&self) -> usize {
+    /// The most that it took of memory, in bytes.
+    pub fn peak_resident(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("procfs");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line of resident memory");
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a line of the peak");
         let kilobytes = line.split_whitespace().nth(1).and_then(|number| number.parse::<usize>().ok());
         kilobytes.expect("a number") * 1024
     }
