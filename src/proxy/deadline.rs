@@ -162,7 +162,7 @@ impl Deadlines {
     }
 
     /// Asks the session whose place is the least dear to give it up. Tells whether there was one.
-    pub(super) fn ask_for_a_place(&self) -> bool {
+    pub(crate) fn ask_for_a_place(&self) -> bool {
         let now = self.now.get();
         let left_alone = self.ticks(LEFT_ALONE).0;
         let mut table = self.table.borrow_mut();
@@ -176,7 +176,7 @@ impl Deadlines {
     }
 
     /// Asks the session that holds the largest unfinished head to give it up, of several the oldest. Tells whether there was one.
-    pub(super) fn ask_for_memory(&self) -> bool {
+    pub(crate) fn ask_for_memory(&self) -> bool {
         let mut table = self.table.borrow_mut();
         self.epoch.set(self.epoch.get() + 1);
         let large = table.iter_mut().filter(|(_, slot)| slot.head > LEAST && slot.call.is_none());

@@ -151,6 +151,12 @@ impl Memory {
         }
     }
 
+    /// Bytes that are held, with what is pooled given back.
+    pub(super) fn account(&self) -> usize {
+        self.trim();
+        self.held.get()
+    }
+
     /// Gives what is pooled back to the allocator.
     fn trim(&self) {
         let buffers = self.buffers.take();
@@ -304,8 +310,7 @@ mod tests {
         memory.release(one);
         memory.release(two);
         memory.release_record(record);
-        memory.trim();
-        assert_eq!(memory.held.get(), 0);
+        assert_eq!(memory.account(), 0);
     }
 
     /// With the budget used up, reading waits, pipes are not lent, and each client has its least.

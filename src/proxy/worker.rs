@@ -92,6 +92,11 @@ impl<D: Dial> Worker<D> {
         }
     }
 
+    /// Bytes held for clients, with what only waits in pools given back.
+    pub(crate) fn account(&self) -> usize {
+        self.memory.account()
+    }
+
     /// How far it is told to end, as far as that concerns its sessions.
     pub(super) fn closing(&self) -> Closing {
         self.closing.get()
@@ -142,7 +147,7 @@ impl<D: Dial> Worker<D> {
     }
 
     /// A tick of the sweep is over.
-    pub(super) fn tick(&self) {
+    pub(crate) fn tick(&self) {
         self.memory.wake_all();
         self.memory.report();
         if self.places.are_wanted() {

@@ -28,8 +28,8 @@ pub use self::misreading::Misreading;
 pub use self::reader::{Asked, Broken};
 pub use self::seeds::input;
 pub use self::server::{Connection, Server};
-use super::session::bench::{Bench, config};
-use super::session::wire::{Far, Side};
+use super::session::bench::{Bench, MEMORY, config};
+use super::session::wire::{Far, Hold, Side};
 use crate::config::Config;
 use crate::http1::Reuse;
 
@@ -63,7 +63,7 @@ fn configured(case: &Case) -> &'static Config {
 /// What the client of a case is sent by the real session, over connections that are only memory.
 #[must_use]
 pub fn relayed(case: &Case) -> Vec<u8> {
-    let mut run = Run { bench: Bench::with(configured(case)), server: case.server.clone(), heard: Vec::new() };
+    let mut run = Run { bench: Bench::with(configured(case), MEMORY), server: case.server.clone(), heard: Vec::new() };
     run.bench.change(|far| (far.most, far.stutters) = (case.at_most, case.stutters));
     for piece in &case.pieces {
         match piece {
@@ -106,7 +106,7 @@ impl Run {
             }
             for action in connection.act() {
                 has_moved = true;
-                let is_mute = far.borrow().sending != Side::Open || far.borrow().is_closed;
+                let is_mute = far.borrow().sending != Side::Open || far.borrow().hold == Hold::Closed;
                 let size = if let Action::Say(bytes) = &action { bytes.len() } else { 0 };
                 self.bench.happen(size, |_| match action {
                     Action::Turn | Action::More => {}

@@ -6,69 +6,30 @@
 //! nothing, and take again; `X`: the client is reset; `F`: the origin is gone for who writes to it; `f`, `p` and `P`: dials
 //! fail, hang, and work again; `T`: time passes, more than any limit; `I` and `K`: the proxy is told to end, idle clients
 //! at once, and everything at once.
+//!
+//! More letters are about what is under way: `q`, and a number: send queues hold so many bytes; `t` and `y`, and a number: the client, the
+//! origin takes so many bytes and no more; `a` and `A`: nothing more is acknowledged, and all is; `u` and `U`: the kernel does not tell what
+//! is unsent, and tells; `r`: the origin is on another machine; `m`: it says more on a connection that the session has left; `s`, and a
+//! number: so many ticks pass, of which 8 are a limit and 120 half a minute. And about others: `M`, and a number: the sessions may hold so
+//! many bytes; `j`, and a number: what happens to the client happens to that one from now on; `k` and `x`, and a number: the client, the
+//! origin says so many bytes; `g`: somebody is to give way for another, while the client says what stands there; `G`: somebody is to give
+//! way for memory.
 
 pub(super) mod bench;
+mod dialler;
+mod ends;
+mod event;
 #[cfg(test)]
 mod tests;
 pub(super) mod wire;
 
 use std::collections::BTreeSet;
 
-use self::bench::{Bench, CONFIG, COUNTERS, rules};
+use self::bench::{Bench, CONFIG, COUNTERS, MEMORY, ROOMY, roomy, rules};
+use self::event::{Event, events};
 use self::wire::{Far, Side};
-use super::property;
 use super::{End, Rules, Step, drive, model};
 use crate::http1::Reuse;
-use crate::proxy::handle::Closing;
-
-/// What happens to a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Event {
-    Step(Step),
-    AtMost(usize),
-    Stutter,
-    Hold,
-    ClientFull(bool),
-    OriginFull(bool),
-    ClientReset,
-    OriginRefuses,
-    DialsFail,
-    DialsHang,
-    DialsWork,
-    TimePasses,
-    Close(Closing),
-}
-
-fn events(input: &[u8]) -> Vec<Event> {
-    let mut events = Vec::new();
-    let mut has_ended = false;
-    for (letter, bytes) in property::parts(input) {
-        let event = match letter {
-            b'n' => {
-                Event::AtMost(std::str::from_utf8(bytes).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1))
-            }
-            b'b' => Event::Stutter,
-            b'h' => Event::Hold,
-            b'w' | b'W' => Event::ClientFull(letter == b'w'),
-            b'v' | b'V' => Event::OriginFull(letter == b'v'),
-            b'X' => Event::ClientReset,
-            b'F' => Event::OriginRefuses,
-            b'f' => Event::DialsFail,
-            b'p' => Event::DialsHang,
-            b'P' => Event::DialsWork,
-            b'T' => Event::TimePasses,
-            b'I' => Event::Close(Closing::Dismiss),
-            b'K' => Event::Close(Closing::Cut),
-            _ => Event::Step(property::step(letter, bytes)),
-        };
-        if has_ended && matches!(event, Event::Step(Step::Client(_) | Step::ClientEnd)) {
-            continue;
-        }
-        has_ended |= matches!(event, Event::ClientReset | Event::Step(Step::ClientEnd));
-        events.push(event);
-    }
-    events
-}
 
 /// Our own reply, by the contract.
 fn reply(status: u16) -> Vec<u8> {
@@ -95,10 +56,10 @@ const REPLIES: [u16; 8] = [400, 408, 431, 501, 502, 503, 504, 505];
 ///
 /// If that is broken.
 pub fn session(input: &[u8]) {
-    let events = events(input);
+    let (events, budget) = events(input);
     let is_plain = |event: &Event| matches!(event, Event::Step(_) | Event::AtMost(_) | Event::Stutter | Event::Hold);
-    let compared = if events.iter().all(is_plain) { as_the_core(&events) } else { Ok(()) };
-    let broken = compared.and_then(|()| in_trouble(&events)).err();
+    let compared = if budget.is_none() && events.iter().all(is_plain) { as_the_core(&events) } else { Ok(()) };
+    let broken = compared.and_then(|()| in_trouble(&events, budget)).err();
     assert!(broken.is_none(), "{}", broken.unwrap_or_default());
 }
 
@@ -131,43 +92,61 @@ fn as_the_core(events: &[Event]) -> Result<(), String> {
     Ok(())
 }
 
-fn in_trouble(events: &[Event]) -> Result<(), String> {
+fn in_trouble(events: &[Event], budget: Option<usize>) -> Result<(), String> {
     let before = COUNTERS.with(|counters| counters.replays.value());
-    let mut bench = Bench::new();
+    // With a budget, heads may be long enough to matter.
+    let (mut bench, rules) = match budget {
+        None => (Bench::new(), rules()),
+        Some(budget) => (Bench::with(&ROOMY, budget.min(MEMORY)), roomy()),
+    };
     for event in events {
         bench.run(event);
     }
     bench.finish();
     let replays = COUNTERS.with(|counters| counters.replays.value()) - before;
-    let origins = bench.worker.upstream.origins.borrow();
-    let received: Vec<_> = origins.iter().map(|far| far.borrow().received.clone()).collect();
-    // Whether an offer was taken up may be hidden: the client takes nothing.
-    let with_tunnel = relayed(&bench, &received, replays, true);
-    with_tunnel.or_else(|_| relayed(&bench, &received, replays, false))
+    for (owner, (client, from_client)) in bench.clients().enumerate() {
+        let origins = bench.worker.upstream.of(owner);
+        let received: Vec<_> = origins.iter().map(|far| far.borrow().went()).collect();
+        let has_finished = origins.last().is_some_and(|far| far.borrow().has_finished_and_was_read());
+        let seen = Seen { rules: &rules, from_client, client: &client.borrow(), received: &received, has_finished };
+        // Whether an offer was taken up may be hidden: the client takes nothing.
+        let with_tunnel = relayed(&seen, replays, true);
+        with_tunnel.or_else(|_| relayed(&seen, replays, false))?;
+    }
+    ends::nothing_is_destroyed(&bench)?;
+    ends::only_who_owes_nothing_is_reset(&bench, &rules)
+}
+
+/// What there is to be seen of a session from outside.
+struct Seen<'s> {
+    rules: &'s Rules,
+    from_client: &'s [u8],
+    client: &'s Far,
+    /// What went to each origin connection.
+    received: &'s [Vec<u8>],
+    /// Whether the last origin connection ended by FIN.
+    has_finished: bool,
 }
 
 /// The origin received what the client has sent, and the client what it was answered; where a tunnel was offered, one began.
-fn relayed(bench: &Bench, received: &[Vec<u8>], replays: u64, has_tunnel: bool) -> Result<(), String> {
-    let requests = requests(&bench.from_client, has_tunnel);
+fn relayed(seen: &Seen<'_>, replays: u64, has_tunnel: bool) -> Result<(), String> {
+    let requests = requests(seen.rules, seen.from_client, has_tunnel);
     let goes_inbound = requests.concat();
-    let mut inbound = inbound(&requests, received, replays);
+    let mut inbound = inbound(&requests, seen.received, replays);
     if inbound.is_empty() {
-        return Err(format!("the origin's bytes are not the client's: {received:?}"));
+        return Err(format!("the origin's bytes are not the client's: {:?}", seen.received));
     }
     // What the origin says may answer requests that have not reached it yet.
     let windows = goes_inbound.windows(4).enumerate();
     inbound.extend(windows.filter(|(_, bytes)| *bytes == b"\r\n\r\n").map(|(at, _)| at + 4));
-    let client = bench.client.borrow();
-    let origins = bench.worker.upstream.origins.borrow();
-    let has_finished = origins.last().is_some_and(|far| far.borrow().has_finished_and_was_read());
-    let mut held = inbound.iter().map(|end| outbound(&goes_inbound[..*end], &client, has_finished));
+    let mut held = inbound.iter().map(|end| outbound(seen, &goes_inbound[..*end]));
     held.clone().find(Result::is_ok).or_else(|| held.next()).unwrap_or(Ok(()))
 }
 
 /// What goes on of each request of a client, were each answered; the last perhaps in part. With a tunnel, one begins where it is offered
 /// first.
-fn requests(from_client: &[u8], has_tunnel: bool) -> Vec<Vec<u8>> {
-    let rules = Rules { reuse_origin: Reuse::Never, ..rules() };
+fn requests(rules: &Rules, from_client: &[u8], has_tunnel: bool) -> Vec<Vec<u8>> {
+    let rules = Rules { reuse_origin: Reuse::Never, ..rules.clone() };
     let mut steps = vec![Step::Client(from_client.to_vec())];
     loop {
         let gone = model::outcome(&rules, &steps).to_origin;
@@ -214,9 +193,10 @@ fn inbound(requests: &[Vec<u8>], received: &[Vec<u8>], replays: u64) -> BTreeSet
 }
 
 /// What the client was sent is what an origin that leaks nothing would have sent, and its end is no lie.
-fn outbound(inbound: &[u8], client: &Far, origin_has_finished: bool) -> Result<(), String> {
+fn outbound(seen: &Seen<'_>, inbound: &[u8]) -> Result<(), String> {
+    let client = seen.client;
     // A line of ours may have made a head longer than the limit.
-    let rules = Rules { max_head: rules().max_head + 64, ..rules() };
+    let rules = Rules { max_head: seen.rules.max_head + 64, ..seen.rules.clone() };
     // Byte by byte, so that each request goes before the answer to it comes.
     let answers = client.received.iter().map(|byte| Step::Origin(vec![*byte]));
     let mut steps: Vec<Step> = std::iter::once(Step::Client(inbound.to_vec())).chain(answers).collect();
@@ -246,10 +226,7 @@ fn outbound(inbound: &[u8], client: &Far, origin_has_finished: bool) -> Result<(
         && rest.is_empty()
         && ends_by(Step::OriginEnd) == End::Closed
         && ends_by(Step::OriginReset) == End::Reset;
-    if ends_with_the_connection
-        && client.seen == Side::Finished
-        && client.sending != Side::Reset
-        && !origin_has_finished
+    if ends_with_the_connection && client.seen == Side::Finished && client.sending != Side::Reset && !seen.has_finished
     {
         return Err("a message that ends with the connection was cut, and ended cleanly".to_owned());
     }

@@ -1,4 +1,4 @@
-//! A session between far ends that a test holds, and a clock that a test moves.
+//! Sessions of a worker between far ends that a test holds, and a clock that a test moves.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -8,12 +8,15 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use super::wire::{Answer, Dialler, Far, Near, Side};
-use super::{Event, reply};
+use super::dialler::{Answer, Dialler};
+use super::event::Event;
+use super::reply;
+use super::wire::{Far, Hold, Near, Side};
 use crate::config::{Config, Timeouts};
 use crate::net::address::Address;
 use crate::net::stream::Peer;
 use crate::ops::counters::Counters;
+use crate::ops::reason::GaveWay;
 use crate::proxy::handle::Closing;
 use crate::proxy::places::Places;
 use crate::proxy::session::Session;
@@ -25,8 +28,8 @@ use crate::testing::{End, Rules, Step};
 /// Each time limit.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// Bytes that the session may hold: enough.
-const MEMORY: usize = 8 * 1024 * 1024;
+/// Bytes that the sessions may hold: enough.
+pub(in crate::testing) const MEMORY: usize = 8 * 1024 * 1024;
 
 /// Ticks that are longer than any limit: a tick is an eighth of the shortest.
 const LONG: usize = 12;
@@ -34,6 +37,9 @@ const LONG: usize = 12;
 /// A session that was left alone passes fewer limits than this before it has ended: an exchange's, that of writing the
 /// last bytes, the idle one, and 30 s of lingering.
 const LIMITS: usize = 16;
+
+/// Reads of a direction in one poll: two turns of eight, as one may follow a dial.
+const MOST_READS: usize = 16;
 
 /// Whether a waker was called.
 #[derive(Default)]
@@ -55,6 +61,13 @@ pub(super) fn rules() -> Rules {
     Rules { max_head: 512, ..Rules::default() }
 }
 
+/// The rules of sessions that share little memory: heads are long enough to give way.
+pub(super) fn roomy() -> Rules {
+    Rules { max_head: 16 * 1024, ..Rules::default() }
+}
+
+pub(super) static ROOMY: LazyLock<Config> = LazyLock::new(|| config(&roomy()));
+
 pub(super) static CONFIG: LazyLock<Config> = LazyLock::new(|| config(&rules()));
 
 /// What a session is told of the rules.
@@ -66,44 +79,80 @@ pub(in crate::testing) fn config(rules: &Rules) -> Config {
     config
 }
 
-/// A session and the far ends of its connections.
-pub(in crate::testing) struct Bench {
-    pub(in crate::testing) worker: Rc<Worker<Dialler>>,
+/// A client and its session.
+struct Seat {
     /// `None`: it is over.
     session: Option<Session<Dialler>>,
-    pub(in crate::testing) client: Rc<RefCell<Far>>,
+    client: Rc<RefCell<Far>>,
     woken: Arc<Woken>,
-    holds: bool,
     /// All that the client has sent.
-    pub(super) from_client: Vec<u8>,
-    /// How often the session was polled, and how often it may be.
+    from_client: Vec<u8>,
+}
+
+impl Seat {
+    fn new(worker: &Rc<Worker<Dialler>>, pattern: &Far) -> Self {
+        let (near, client) = Near::pair();
+        client.borrow_mut().like(pattern);
+        let woken = Arc::<Woken>::default();
+        woken.0.store(true, Ordering::Relaxed);
+        let session = Some(Session::new(Rc::clone(worker), near, Peer(None)));
+        Self { session, client, woken, from_client: Vec::new() }
+    }
+}
+
+/// Sessions and the far ends of their connections.
+pub(in crate::testing) struct Bench {
+    pub(in crate::testing) worker: Rc<Worker<Dialler>>,
+    seats: Vec<Seat>,
+    /// Whose turn it is.
+    at: usize,
+    /// Its far end.
+    pub(in crate::testing) client: Rc<RefCell<Far>>,
+    holds: bool,
+    /// Whether somebody was to give way, and whether all was to end at once.
+    pub(super) has_wanted: bool,
+    pub(super) is_cut: bool,
+    /// How often the sessions were polled, and how often they may be.
     polls: usize,
     most_polls: usize,
 }
 
 impl Bench {
     pub(super) fn new() -> Self {
-        Self::with(&CONFIG)
+        Self::with(&CONFIG, MEMORY)
     }
 
-    /// With other rules.
-    pub(in crate::testing) fn with(config: &'static Config) -> Self {
-        let (near, client) = Near::pair();
-        let (places, share) = (Arc::new(Places::new(0)), Share { pipes: 0, memory: MEMORY });
+    /// With other rules, and so much memory.
+    pub(in crate::testing) fn with(config: &'static Config, memory: usize) -> Self {
+        let (places, share) = (Arc::new(Places::new(0)), Share { pipes: 0, memory });
         let counters = COUNTERS.with(|counters| *counters);
         let worker = Rc::new(Worker::new(config, counters, places, share, Dialler::default()));
+        let seat = Seat::new(&worker, &Far::default());
+        let client = Rc::clone(&seat.client);
+        let seats = vec![seat];
         let mut bench = Self {
-            session: Some(Session::new(Rc::clone(&worker), near, Peer(None))),
             worker,
+            seats,
+            at: 0,
             client,
-            woken: Arc::default(),
             holds: false,
-            from_client: Vec::new(),
+            has_wanted: false,
+            is_cut: false,
             polls: 0,
             most_polls: 100,
         };
-        bench.poll();
+        bench.settle();
         bench
+    }
+
+    /// The clients there were: the far end of each, and what it has sent.
+    pub(super) fn clients(&self) -> impl Iterator<Item = (&Rc<RefCell<Far>>, &[u8])> {
+        self.seats.iter().map(|seat| (&seat.client, &*seat.from_client))
+    }
+
+    /// The newest origin connection, unless the session has let go of it.
+    pub(super) fn origin(&self) -> Option<Rc<RefCell<Far>>> {
+        self.worker.upstream.origin(self.at)
     }
 
     /// Has an event happen. Tells whether it could.
@@ -116,15 +165,11 @@ impl Bench {
         };
         self.most_polls += 100;
         match event {
-            Event::Step(Step::Client(bytes)) => {
-                self.most_polls += 20 * bytes.len();
-                self.from_client.extend_from_slice(bytes);
-                self.client.borrow_mut().send(bytes);
-            }
+            Event::Step(Step::Client(bytes)) => self.say(bytes),
             Event::Step(Step::ClientEnd) => self.client.borrow_mut().end(Side::Finished),
             Event::ClientReset => self.client.borrow_mut().end(Side::Reset),
             Event::Step(step @ (Step::Origin(_) | Step::OriginEnd | Step::OriginReset)) => {
-                let Some(origin) = dialler.origin().filter(may_say_more) else {
+                let Some(origin) = dialler.origin(self.at).filter(may_say_more) else {
                     return false;
                 };
                 self.most_polls += 20 * step.bytes().len();
@@ -137,7 +182,10 @@ impl Bench {
                 }
             }
             Event::Step(Step::Drain) => self.worker.close(Closing::Drain),
-            Event::Close(closing) => self.worker.close(*closing),
+            Event::Close(closing) => {
+                self.is_cut |= *closing == Closing::Cut;
+                self.worker.close(*closing);
+            }
             Event::Hold => self.holds = true,
             Event::AtMost(most) => self.change(|far| far.most = *most),
             Event::Stutter => self.change(|far| far.stutters = true),
@@ -146,29 +194,84 @@ impl Bench {
                 self.client.borrow_mut().wake();
             }
             Event::OriginFull(is_full) => {
-                dialler.origins.borrow().iter().for_each(|far| {
+                dialler.of(self.at).iter().for_each(|far| {
                     far.borrow_mut().is_full = *is_full;
                     far.borrow_mut().wake();
                 });
             }
             Event::OriginRefuses => {
-                if let Some(origin) = dialler.origin() {
-                    origin.borrow_mut().refuses = true;
-                    origin.borrow_mut().wake();
+                if let Some(origin) = dialler.origin(self.at) {
+                    origin.borrow_mut().refuse();
                 }
             }
             Event::DialsFail => dialler.answer(Answer::Refusal),
             Event::DialsHang => dialler.answer(Answer::Silence),
             Event::DialsWork => dialler.answer(Answer::Connection),
             Event::TimePasses => self.pass(LONG),
+            Event::Ticks(ticks) => self.pass(*ticks),
+            Event::Queues(most) => self.change(|far| far.most_queued = *most),
+            Event::ClientTakes(count) => self.client.borrow_mut().take(*count),
+            Event::OriginTakes(count) => {
+                dialler.of(self.at).iter().for_each(|far| far.borrow_mut().take(*count));
+            }
+            Event::Acknowledges(true) => self.change(|far| far.acknowledged = None),
+            Event::Acknowledges(false) => self.change(|far| far.acknowledged = Some(far.received.len())),
+            Event::Tells(tells) => self.change(|far| far.is_untold = !tells),
+            Event::Remote => self.change(|far| far.is_remote = true),
+            Event::OriginSaysMore(bytes) => {
+                if let Some(far) = dialler.newest(self.at).filter(|far| far.borrow().hold != Hold::Whole) {
+                    far.borrow_mut().send(bytes);
+                }
+            }
+            Event::Client(index) => {
+                while self.seats.len() <= *index {
+                    self.seats.push(Seat::new(&self.worker, &dialler.pattern.borrow()));
+                }
+                self.at = *index;
+                self.client = Rc::clone(&self.seats[self.at].client);
+            }
+            Event::PlaceWanted(bytes) => {
+                self.say(bytes);
+                self.ask_for_a_place();
+            }
+            Event::MemoryWanted => drop(self.worker.deadlines.ask_for_memory()),
         }
         true
+    }
+
+    /// Has the client say something.
+    fn say(&mut self, bytes: &[u8]) {
+        self.most_polls += 20 * bytes.len();
+        self.seats[self.at].from_client.extend_from_slice(bytes);
+        self.client.borrow_mut().send(bytes);
+    }
+
+    /// Has somebody give way. Of those who are between requests, it is none whose bytes are unread.
+    fn ask_for_a_place(&mut self) {
+        let counters = COUNTERS.with(|counters| *counters);
+        let gone = || [GaveWay::NoRequest, GaveWay::Idle].map(|why| counters.gave_way(why).value());
+        let is_unread = |seat: &Seat| seat.session.is_some() && !seat.client.borrow().was_read();
+        let unread: Vec<usize> = (0..self.seats.len()).filter(|at| is_unread(&self.seats[*at])).collect();
+        let before = gone();
+        self.has_wanted |= self.worker.deadlines.ask_for_a_place();
+        self.settle();
+        let is_lost = unread.iter().any(|at| self.seats[*at].session.is_none());
+        assert!(gone() == before || !is_lost, "a client gave way that had bytes unread");
     }
 
     /// Has so many ticks pass.
     pub(super) fn pass(&mut self, ticks: usize) {
         for _ in 0..ticks {
+            self.most_polls += 2 * self.seats.len();
             self.worker.deadlines.tick();
+            self.worker.tick();
+            self.worker.upstream.tick();
+            for seat in &self.seats {
+                let mut far = seat.client.borrow_mut();
+                // The limits are of 2 s, and of 5 s behind our FIN; 30 s in all.
+                let most_still = if far.has_fin { 20 } else { 8 };
+                far.tick(most_still, 118);
+            }
             self.settle();
         }
     }
@@ -180,15 +283,15 @@ impl Bench {
         self.run(&Event::ClientFull(false));
     }
 
-    /// Changes the client's far end, the origin's, and those of later origin connections.
+    /// Changes the clients' far ends, the origin's, and those of later connections.
     pub(in crate::testing) fn change(&self, change: impl Fn(&mut Far)) {
         let dialler = &self.worker.upstream;
-        change(&mut self.client.borrow_mut());
+        self.seats.iter().for_each(|seat| change(&mut seat.client.borrow_mut()));
         change(&mut dialler.pattern.borrow_mut());
         dialler.origins.borrow().iter().for_each(|far| change(&mut far.borrow_mut()));
     }
 
-    /// Has an event happen, and the session do what it can.
+    /// Has an event happen, and the sessions do what they can.
     pub(super) fn run(&mut self, event: &Event) -> bool {
         let was_full = self.client.borrow().is_full;
         if self.holds {
@@ -206,44 +309,60 @@ impl Bench {
         happened
     }
 
-    /// Has something happen that takes so many bytes, and the session do what it can.
+    /// Has something happen that takes so many bytes, and the sessions do what they can.
     pub(in crate::testing) fn happen(&mut self, bytes: usize, what: impl FnOnce(&Self)) {
         self.most_polls += 100 + 20 * bytes;
         what(self);
         self.settle();
     }
 
-    /// Polls for as long as the session is woken.
+    /// Polls for as long as a session is woken.
     fn settle(&mut self) {
-        while self.woken.0.swap(false, Ordering::Relaxed) {
-            self.poll();
+        while let Some(at) = self.seats.iter().position(|seat| seat.woken.0.swap(false, Ordering::Relaxed)) {
+            self.poll(at);
         }
+        self.worker.upstream.discard();
     }
 
-    fn poll(&mut self) {
+    fn poll(&mut self, at: usize) {
         self.polls += 1;
-        assert!(self.polls < self.most_polls, "the session wakes itself for ever");
-        let waker = Waker::from(Arc::clone(&self.woken));
-        let polled = self.session.as_mut().map(|session| Pin::new(session).poll(&mut Context::from_waker(&waker)));
+        assert!(self.polls < self.most_polls, "a session wakes itself for ever");
+        self.worker.upstream.owner.set(at);
+        let ends = || std::iter::once(Rc::clone(&self.seats[at].client)).chain(self.worker.upstream.of(at));
+        ends().for_each(|far| far.borrow_mut().reads = 0);
+        let all: Vec<_> = ends().collect();
+        let seat = &mut self.seats[at];
+        let waker = Waker::from(Arc::clone(&seat.woken));
+        let polled = seat.session.as_mut().map(|session| Pin::new(session).poll(&mut Context::from_waker(&waker)));
         if polled.is_some_and(|polled| polled.is_ready()) {
-            self.session = None;
+            seat.session = None;
+        }
+        for far in all {
+            let reads = far.borrow().reads;
+            assert!(reads <= MOST_READS, "invariant 13: {reads} reads in a turn");
         }
     }
 
-    /// Leaves it alone until it must have ended.
+    /// Leaves them alone until they must have ended.
     pub(in crate::testing) fn finish(&mut self) {
-        for event in [Event::DialsWork, Event::ClientFull(false), Event::OriginFull(false)] {
+        for event in [Event::DialsWork, Event::Tells(true), Event::Acknowledges(true)] {
             self.run(&event);
         }
+        self.change(|far| {
+            (far.is_full, far.room) = (false, None);
+            far.wake();
+        });
+        self.settle();
         for _ in 0..LIMITS {
             self.run(&Event::TimePasses);
         }
-        assert!(self.session.is_none(), "the session is stuck");
+        assert!(self.seats.iter().all(|seat| seat.session.is_none()), "a session is stuck");
+        assert_eq!(self.worker.account(), 0, "all memory is given back");
     }
 
     /// Tells whether the origin has ended its side of the connection there is.
     pub(super) fn has_origin_finished(&self) -> bool {
-        self.worker.upstream.origin().is_some_and(|far| far.borrow().sending == Side::Finished)
+        self.origin().is_some_and(|far| far.borrow().sending == Side::Finished)
     }
 
     /// What the origin has received, over all its connections.
@@ -264,9 +383,10 @@ impl Bench {
         let received: Vec<usize> =
             self.worker.upstream.origins.borrow().iter().map(|far| far.borrow().received.len()).collect();
         equal("how many bytes the origin's connections have", &received, &driven.received[step])?;
-        let has_origin = self.worker.upstream.origin().is_some();
+        let has_origin = self.origin().is_some();
+        let is_closed = client.hold == Hold::Closed;
         match end {
-            End::Open => equal("whether it goes on", &(client.is_closed, client.seen == Side::Reset), &(false, false)),
+            End::Open => equal("whether it goes on", &(is_closed, client.seen == Side::Reset), &(false, false)),
             End::OriginDropped => equal("what is left", &(has_origin, client.seen), &(false, Side::Open)),
             End::Closed | End::Reply(_) | End::Cut => equal("how it ended", &client.seen, &Side::Finished),
             End::Reset => equal("how it ended", &client.seen, &Side::Reset),

@@ -1,8 +1,9 @@
 //! What a session does that the properties leave open.
 
-use super::wire::Side;
-use super::{Bench, COUNTERS, Closing, Event, Step};
+use super::wire::{Hold, Side};
+use super::{Bench, COUNTERS, Event, Step};
 use crate::ops::reason::{Reason, Side as Fault};
+use crate::proxy::handle::Closing;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const NEXT: &str = "GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -157,11 +158,11 @@ fn a_client_is_waited_for_so_that_no_close_eats_its_last_bytes() {
     for (request, answer) in [(last, OK), (GET, closing)] {
         let mut bench = after(&[client(request), origin(answer)]);
         let far = std::rc::Rc::clone(&bench.client);
-        assert_eq!((far.borrow().seen, far.borrow().is_closed), (Side::Finished, false));
+        assert_eq!((far.borrow().seen, far.borrow().hold), (Side::Finished, Hold::Whole));
         bench.run(&client("more"));
-        assert!(far.borrow().was_read() && !far.borrow().is_closed);
+        assert!(far.borrow().was_read() && far.borrow().hold == Hold::Whole);
         bench.run(&Event::Step(Step::ClientEnd));
-        assert!(far.borrow().is_closed);
+        assert_eq!(far.borrow().hold, Hold::Closed);
     }
 }
 

@@ -1,15 +1,20 @@
 //! A connection that is only memory: the test holds the far end of the wire, and chooses how little it gives and takes.
+//!
+//! Between the two ends is what a kernel has there. What is written goes into a send queue, and from there to the far end as that takes it.
+//! A close over bytes that were not read is a reset, and a reset destroys the queue. Closed otherwise, the queue still goes, and FIN behind
+//! it; but the first byte that comes to a closed end is answered by a reset.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
-use crate::net::dial::Dial;
 use crate::net::stream::{Ended, Stream, Transport};
+use crate::testing::Step;
+
+/// The room of a read that only throws away: how many of those follow each other is not bounded yet.
+const DISCARD: usize = 4096;
 
 /// What a side has come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,7 +26,17 @@ pub(crate) enum Side {
     Reset,
 }
 
-/// The far end: what it has sent, what it has received.
+/// Whose end of the connection the proxy has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Hold {
+    #[default]
+    Whole,
+    /// The session has left it to depart.
+    Departing,
+    Closed,
+}
+
+/// The far end: what it has sent, what it has received; and what is under way to it.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that happens or does not")]
 pub(crate) struct Far {
@@ -32,8 +47,36 @@ pub(crate) struct Far {
     pub(crate) received: Vec<u8>,
     /// What it has seen of the proxy's side.
     pub(crate) seen: Side,
-    /// The proxy has let go of its end.
-    pub(crate) is_closed: bool,
+    /// What of the near end is left.
+    pub(crate) hold: Hold,
+    /// Written, and not taken yet; and whether FIN stands behind that.
+    queue: VecDeque<u8>,
+    pub(crate) has_fin: bool,
+    /// The most bytes that the queue holds.
+    pub(crate) most_queued: usize,
+    /// How much of what it has taken is acknowledged; `None`: all.
+    pub(crate) acknowledged: Option<usize>,
+    /// The kernel does not tell what is unsent.
+    pub(crate) is_untold: bool,
+    pub(crate) is_remote: bool,
+    /// How the bytes went, for the near end: those of the client are what it wrote.
+    pub(crate) history: Vec<Step>,
+    /// Bytes that a close of ours destroyed.
+    pub(crate) destroyed: usize,
+    /// The bytes unsent when it was reset on purpose.
+    pub(crate) reset_over: Option<usize>,
+    is_to_be_reset: bool,
+    /// It was closed over what was queued, with no FIN before.
+    pub(crate) closed_early: bool,
+    /// Reads of the near end that brought something, since it was last looked at.
+    pub(crate) reads: usize,
+    /// For whose session it is.
+    pub(crate) owner: usize,
+    /// Ticks for which something was queued: in all, and since any was taken.
+    pub(crate) queued_for: usize,
+    pub(crate) still_for: usize,
+    /// It was too slow for a limit.
+    pub(crate) is_late: bool,
     /// The most bytes that go at once; 0: as many as there are.
     pub(crate) most: usize,
     /// Every other time it takes nothing, and a moment later something.
@@ -50,8 +93,19 @@ pub(crate) struct Far {
 }
 
 impl Far {
+    /// Like another, but for what has happened to that.
+    pub(super) fn like(&mut self, other: &Self) {
+        (self.most, self.stutters, self.is_full) = (other.most, other.stutters, other.is_full);
+        (self.most_queued, self.is_remote, self.is_untold) = (other.most_queued, other.is_remote, other.is_untold);
+        self.acknowledged = other.acknowledged;
+    }
+
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        self.sent.extend(bytes);
+        if self.hold != Hold::Closed {
+            self.sent.extend(bytes);
+        } else if !bytes.is_empty() && !self.queue.is_empty() {
+            self.destroy();
+        }
         self.wake();
     }
 
@@ -60,11 +114,28 @@ impl Far {
             self.sending = how;
             self.has_finished |= how == Side::Finished;
         }
+        if how == Side::Reset {
+            self.queue.clear();
+        }
         self.wake();
     }
 
-    /// Has the proxy look again.
+    /// Is gone for who writes to it.
+    pub(crate) fn refuse(&mut self) {
+        self.refuses = true;
+        self.queue.clear();
+        self.wake();
+    }
+
+    /// Takes so many bytes, and no more until it is told to.
+    pub(crate) fn take(&mut self, count: usize) {
+        (self.room, self.is_full) = (Some(count), count == 0);
+        self.advance();
+    }
+
+    /// Takes what it takes, and has the proxy look again.
     pub(crate) fn wake(&mut self) {
+        self.advance();
         self.reader.take().into_iter().chain(self.writer.take()).for_each(Waker::wake);
     }
 
@@ -78,35 +149,112 @@ impl Far {
         self.sent.is_empty()
     }
 
+    /// What was written to it, though it was destroyed on its way.
+    pub(super) fn went(&self) -> Vec<u8> {
+        let written = self.history.iter().filter(|step| matches!(step, Step::Client(_)));
+        written.flat_map(Step::bytes).copied().collect()
+    }
+
+    /// A tick is over. Who takes nothing for so many, or not all for so many, is late.
+    pub(super) fn tick(&mut self, most_still: usize, most_queued: usize) {
+        if self.queue.is_empty() {
+            (self.queued_for, self.still_for) = (0, 0);
+        } else {
+            (self.queued_for, self.still_for) = (self.queued_for + 1, self.still_for + 1);
+        }
+        self.is_late |= self.still_for >= most_still || self.queued_for >= most_queued;
+    }
+
+    /// Moves what is queued to the far end, as far as that takes it.
+    fn advance(&mut self) {
+        let count = if self.is_full { 0 } else { self.queue.len().min(self.room.unwrap_or(usize::MAX)) };
+        if count > 0 {
+            self.received.extend(self.queue.drain(..count));
+            self.room = self.room.map(|room| room - count);
+            self.is_full = self.room == Some(0);
+            self.still_for = 0;
+            self.writer.take().into_iter().for_each(Waker::wake);
+        }
+        if self.has_fin && self.queue.is_empty() && self.seen == Side::Open {
+            self.seen = Side::Finished;
+        }
+    }
+
+    /// A reset of ours: what was under way does not arrive.
+    fn destroy(&mut self) {
+        self.destroyed += self.queue.len();
+        self.queue.clear();
+        self.seen = Side::Reset;
+    }
+
+    fn unsent(&self) -> usize {
+        let taken = self.received.len();
+        self.queue.len() + taken - self.acknowledged.unwrap_or(taken).min(taken)
+    }
+
     /// How many of so many bytes go at once.
     fn share(&self, count: usize) -> usize {
         if self.most == 0 { count } else { count.min(self.most) }
+    }
+
+    /// How many bytes can be written.
+    fn free(&self) -> usize {
+        let taken = if self.is_full { 0 } else { self.room.unwrap_or(usize::MAX) };
+        self.most_queued.saturating_sub(self.queue.len()).saturating_add(taken)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.sent.is_empty() && self.sending == Side::Open
+    }
+
+    /// Takes note of what was read or written.
+    fn note(&mut self, step: Step) {
+        match (self.history.last_mut(), step) {
+            (Some(Step::Client(last)), Step::Client(more)) | (Some(Step::Origin(last)), Step::Origin(more)) => {
+                last.extend(more);
+            }
+            (_, step) => self.history.push(step),
+        }
     }
 }
 
 /// The proxy's end.
 #[derive(Debug)]
-pub(crate) struct Near(Rc<RefCell<Far>>);
+pub(crate) struct Near {
+    far: Rc<RefCell<Far>>,
+    /// Whether a read was pending last, so that it will be woken.
+    is_watched: bool,
+}
 
 impl Near {
     pub(crate) fn pair() -> (Self, Rc<RefCell<Far>>) {
         let far = Rc::default();
-        (Self(Rc::clone(&far)), far)
+        (Self { far: Rc::clone(&far), is_watched: false }, far)
+    }
+
+    pub(super) fn far(&self) -> &Rc<RefCell<Far>> {
+        &self.far
     }
 }
 
 impl Transport for Near {
     fn poll_read(&mut self, context: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut far = self.0.borrow_mut();
+        let mut far = self.far.borrow_mut();
         let count = far.share(far.sent.len().min(room.len()));
+        self.is_watched = false;
         if count > 0 {
             for (place, byte) in room.iter_mut().zip(far.sent.drain(..count)) {
                 *place = byte;
             }
+            // In a kernel, what comes in little pieces is one.
+            let is_whole = count == room.len() || far.sent.is_empty();
+            far.reads += usize::from(is_whole && room.len() != DISCARD);
+            far.note(Step::Origin(room[..count].to_vec()));
             return Poll::Ready(Ok(count));
         }
         match far.sending {
             Side::Open => {
+                self.is_watched = true;
                 far.reader = Some(context.waker().clone());
                 Poll::Pending
             }
@@ -116,13 +264,14 @@ impl Transport for Near {
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut far = self.0.borrow_mut();
-        assert_eq!(far.seen, Side::Open, "nothing is written behind the end");
+        let mut far = self.far.borrow_mut();
+        assert!(far.seen == Side::Open && !far.has_fin, "nothing is written behind the end");
         if far.refuses || far.sending == Side::Reset {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         far.has_stuttered = far.stutters && !far.has_stuttered;
-        if far.is_full {
+        let free = far.free();
+        if free == 0 {
             far.writer = Some(context.waker().clone());
             return Poll::Pending;
         }
@@ -130,15 +279,16 @@ impl Transport for Near {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let count = far.share(bytes.len()).min(far.room.unwrap_or(usize::MAX));
-        far.received.extend_from_slice(&bytes[..count]);
-        far.room = far.room.map(|room| room - count);
-        far.is_full = far.room == Some(0);
+        let count = far.share(bytes.len()).min(free);
+        far.queue.extend(&bytes[..count]);
+        far.note(Step::Client(bytes[..count].to_vec()));
+        far.advance();
         Poll::Ready(Ok(count))
     }
 
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
-        let mut far = self.0.borrow_mut();
+        let mut far = self.far.borrow_mut();
+        self.is_watched = false;
         match far.sending {
             Side::Open => {
                 far.reader = Some(context.waker().clone());
@@ -150,34 +300,35 @@ impl Transport for Near {
     }
 
     fn is_quiet(&self) -> bool {
-        false
+        let far = self.far.borrow();
+        self.is_watched && far.reader.is_some() && far.is_idle()
     }
 
     fn has_unread(&self) -> bool {
-        !self.0.borrow().sent.is_empty()
+        !self.far.borrow().sent.is_empty()
     }
 
     fn shut_down_write(&self) -> io::Result<()> {
-        let mut far = self.0.borrow_mut();
+        let mut far = self.far.borrow_mut();
         if far.sending == Side::Reset {
             return Err(io::ErrorKind::NotConnected.into());
         }
-        if far.seen == Side::Open {
-            far.seen = Side::Finished;
-        }
+        far.has_fin = true;
+        far.advance();
         Ok(())
     }
 
     fn reset_on_close(&self) {
-        self.0.borrow_mut().seen = Side::Reset;
+        self.far.borrow_mut().is_to_be_reset = true;
     }
 
     fn unsent(&self) -> Option<usize> {
-        Some(0)
+        let far = self.far.borrow();
+        (far.sending != Side::Reset && !far.refuses && !far.is_untold).then(|| far.unsent())
     }
 
     fn is_remote(&self) -> bool {
-        false
+        self.far.borrow().is_remote
     }
 
     fn in_kernel(&self) -> Option<&Stream> {
@@ -185,79 +336,20 @@ impl Transport for Near {
     }
 }
 
-/// As the kernel does: closed over bytes that nobody read, a connection is reset.
 impl Drop for Near {
     fn drop(&mut self) {
         let has_unread = self.has_unread();
-        let mut far = self.0.borrow_mut();
-        far.is_closed = true;
-        if far.seen == Side::Open {
-            far.seen = Side::Finished;
+        let mut far = self.far.borrow_mut();
+        far.hold = Hold::Closed;
+        if far.is_to_be_reset {
+            far.reset_over = Some(far.unsent());
         }
-        if has_unread {
-            far.seen = Side::Reset;
+        if has_unread || far.is_to_be_reset {
+            far.destroy();
+        } else {
+            far.closed_early = !far.has_fin && !far.queue.is_empty();
+            far.has_fin = true;
+            far.advance();
         }
-    }
-}
-
-/// What becomes of a dial.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Answer {
-    #[default]
-    Connection,
-    Refusal,
-    Silence,
-}
-
-/// Whence the origin connections come.
-#[derive(Debug, Default)]
-pub(crate) struct Dialler {
-    /// The far ends of all there were.
-    pub(crate) origins: RefCell<Vec<Rc<RefCell<Far>>>>,
-    /// What a new one is like.
-    pub(crate) pattern: RefCell<Far>,
-    answer: Cell<Answer>,
-    waiting: RefCell<Option<Waker>>,
-}
-
-impl Dialler {
-    /// The newest far end, unless the proxy has let go of it.
-    pub(crate) fn origin(&self) -> Option<Rc<RefCell<Far>>> {
-        self.origins.borrow().last().filter(|far| !far.borrow().is_closed).cloned()
-    }
-
-    /// Answers dials so from now on.
-    pub(crate) fn answer(&self, answer: Answer) {
-        self.answer.set(answer);
-        self.waiting.borrow_mut().take().into_iter().for_each(Waker::wake);
-    }
-}
-
-impl Dial for Dialler {
-    type Stream = Near;
-
-    async fn dial(&self, _: Duration) -> io::Result<Near> {
-        poll_fn(|context| match self.answer.get() {
-            Answer::Connection => {
-                let (near, far) = Near::pair();
-                {
-                    let (mut far, pattern) = (far.borrow_mut(), self.pattern.borrow());
-                    (far.most, far.stutters, far.is_full) = (pattern.most, pattern.stutters, pattern.is_full);
-                }
-                self.origins.borrow_mut().push(far);
-                Poll::Ready(Ok(near))
-            }
-            Answer::Refusal => Poll::Ready(Err(io::ErrorKind::ConnectionRefused.into())),
-            Answer::Silence => {
-                self.waiting.replace(Some(context.waker().clone()));
-                Poll::Pending
-            }
-        })
-        .await
-    }
-
-    /// What is said from now on is read, and thrown away.
-    fn depart(&self, near: Near) {
-        near.0.borrow_mut().sent.clear();
     }
 }

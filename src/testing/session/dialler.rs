@@ -1,0 +1,114 @@
+//! Whence the origin connections of the sessions come, and where they go.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::wire::{Far, Hold, Near};
+use crate::net::dial::Dial;
+use crate::net::stream::Transport;
+
+/// How long one that departs is kept, in ticks of a quarter of a second.
+pub(super) const DEPARTURE: usize = 120;
+
+/// What becomes of a dial.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Answer {
+    #[default]
+    Connection,
+    Refusal,
+    Silence,
+}
+
+/// Whence the origin connections come.
+#[derive(Debug, Default)]
+pub(crate) struct Dialler {
+    /// The far ends of all there were.
+    pub(crate) origins: RefCell<Vec<Rc<RefCell<Far>>>>,
+    /// What a new one is like.
+    pub(crate) pattern: RefCell<Far>,
+    /// For whose session is dialled.
+    pub(super) owner: Cell<usize>,
+    answer: Cell<Answer>,
+    waiting: RefCell<Vec<Waker>>,
+    /// Those that depart, and for how many ticks.
+    departing: RefCell<Vec<(Near, usize)>>,
+}
+
+impl Dialler {
+    /// The newest far end of a session's, unless that has let go of it.
+    pub(crate) fn origin(&self, owner: usize) -> Option<Rc<RefCell<Far>>> {
+        self.newest(owner).filter(|far| far.borrow().hold == Hold::Whole)
+    }
+
+    /// The newest far end of a session's.
+    pub(super) fn newest(&self, owner: usize) -> Option<Rc<RefCell<Far>>> {
+        self.of(owner).pop()
+    }
+
+    /// The far ends of a session's connections.
+    pub(super) fn of(&self, owner: usize) -> Vec<Rc<RefCell<Far>>> {
+        self.origins.borrow().iter().filter(|far| far.borrow().owner == owner).cloned().collect()
+    }
+
+    /// Answers dials so from now on.
+    pub(crate) fn answer(&self, answer: Answer) {
+        self.answer.set(answer);
+        self.waiting.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// Reads and throws away what those say that depart, until they end.
+    pub(super) fn discard(&self) {
+        let mut context = Context::from_waker(Waker::noop());
+        self.departing.borrow_mut().retain_mut(|(near, _)| {
+            loop {
+                match near.poll_read(&mut context, &mut [0; 64]) {
+                    Poll::Pending => return true,
+                    Poll::Ready(Ok(1..)) => {}
+                    Poll::Ready(Ok(0) | Err(_)) => return false,
+                }
+            }
+        });
+    }
+
+    /// A tick is over.
+    pub(super) fn tick(&self) {
+        self.departing.borrow_mut().retain_mut(|(near, ticks)| {
+            *ticks += 1;
+            near.far().borrow_mut().tick(usize::MAX, DEPARTURE - 2);
+            *ticks < DEPARTURE
+        });
+    }
+}
+
+impl Dial for Dialler {
+    type Stream = Near;
+
+    async fn dial(&self, _: Duration) -> io::Result<Near> {
+        poll_fn(|context| match self.answer.get() {
+            Answer::Connection => {
+                let (near, far) = Near::pair();
+                far.borrow_mut().like(&self.pattern.borrow());
+                far.borrow_mut().owner = self.owner.get();
+                self.origins.borrow_mut().push(far);
+                Poll::Ready(Ok(near))
+            }
+            Answer::Refusal => Poll::Ready(Err(io::ErrorKind::ConnectionRefused.into())),
+            Answer::Silence => {
+                self.waiting.borrow_mut().push(context.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    fn depart(&self, near: Near) {
+        if near.shut_down_write().is_ok() {
+            near.far().borrow_mut().hold = Hold::Departing;
+            self.departing.borrow_mut().push((near, 0));
+        }
+    }
+}

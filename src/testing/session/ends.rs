@@ -1,0 +1,171 @@
+//! What must hold of how connections end: nothing that was written is lost by a close of ours, and nobody is reset who owes something.
+
+use super::bench::Bench;
+use super::wire::{Far, Side};
+use crate::testing::{End, Rules, Step, model};
+
+/// No close of ours destroys what is under way, for as long as the other side goes on reading (invariant 1). Whoever is told that all ends
+/// at once, or gives way while it lingers, has no such right; nor has a tunnel's origin, which must see that the tunnel was cut; nor yet who
+/// is idle for too long though it reads, and says more behind our close.
+pub(super) fn nothing_is_destroyed(bench: &Bench) -> Result<(), String> {
+    for (client, _) in bench.clients() {
+        let client = client.borrow();
+        let is_cut =
+            client.is_late || client.closed_early || bench.has_wanted || bench.is_cut || client.sending == Side::Reset;
+        if client.destroyed > 0 && !is_cut {
+            return Err(format!("{} bytes to a client that reads were destroyed", client.destroyed));
+        }
+    }
+    for origin in bench.worker.upstream.origins.borrow().iter() {
+        let origin = origin.borrow();
+        if origin.destroyed > 0 && !origin.is_late && !is_tunnel(&origin) {
+            return Err(format!("{} bytes to an origin that reads were destroyed", origin.destroyed));
+        }
+    }
+    Ok(())
+}
+
+/// An origin is reset on purpose only if it is on another machine, owes nothing, answered behind the whole of what it was sent, and has
+/// taken all of that; or if a tunnel is cut.
+pub(super) fn only_who_owes_nothing_is_reset(bench: &Bench, rules: &Rules) -> Result<(), String> {
+    for origin in bench.worker.upstream.origins.borrow().iter() {
+        let origin = origin.borrow();
+        let Some(unsent) = origin.reset_over.filter(|_| !is_tunnel(&origin)) else { continue };
+        let wrong = if !origin.is_remote {
+            "that is on this machine"
+        } else if unsent > 0 {
+            "over unsent bytes"
+        } else if owes(&origin.history, rules) {
+            "that owed something"
+        } else {
+            continue;
+        };
+        return Err(format!("an origin was reset {wrong}: {:?}", origin.history));
+    }
+    Ok(())
+}
+
+/// Tells whether an origin has not answered all, or not behind all.
+fn owes(history: &[Step], rules: &Rules) -> bool {
+    let mut steps = history.to_vec();
+    let is_early = matches!(steps.last(), Some(Step::Client(_)));
+    steps.push(Step::OriginEnd);
+    is_early || matches!(model::outcome(rules, &steps).end, End::Reply(_) | End::Cut | End::Reset)
+}
+
+fn is_tunnel(origin: &Far) -> bool {
+    let said = origin.history.iter().filter(|step| matches!(step, Step::Origin(_)));
+    let said: Vec<u8> = said.flat_map(Step::bytes).copied().collect();
+    said.windows(13).any(|bytes| bytes == b"HTTP/1.1 101 ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::super::event::events;
+    use super::super::wire::Hold;
+    use super::*;
+
+    const ENDLESS: &str = "c=GET / HTTP/1.1\r\nHost: a\r\n\r\n|o=HTTP/1.1 200 OK\r\n\r\nhello";
+    const UPLOAD: &str = "c=POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n";
+    const ALONE: &str = "c=HEAD / HTTP/1.1\r\nHost: a\r\n\r\n|o=HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+    /// Sessions after events, each a letter and what stands behind it.
+    fn after(text: &str) -> Bench {
+        let mut bench = Bench::new();
+        then(&mut bench, text);
+        bench
+    }
+
+    fn then(bench: &mut Bench, text: &str) {
+        let marked: String = text.split('|').map(|part| format!("|{}", part.replacen('=', "", 1))).collect();
+        let input: Vec<u8> = marked.bytes().map(|byte| if byte == b'|' { 0xFE } else { byte }).collect();
+        for event in events(&input).0 {
+            bench.run(&event);
+        }
+    }
+
+    #[test]
+    fn what_was_relayed_before_a_reset_arrives_unless_30_seconds_pass() {
+        let mut bench = after(&format!("q=1000|w|{ENDLESS}|R|s=118"));
+        let client = Rc::clone(&bench.client);
+        assert_eq!((client.borrow().received.len(), client.borrow().seen), (0, Side::Open));
+        then(&mut bench, "t=23|s=1");
+        assert_eq!((client.borrow().received.len(), client.borrow().seen), (23, Side::Open));
+        then(&mut bench, "t=1|s=1");
+        assert_eq!((client.borrow().received.len(), client.borrow().seen), (24, Side::Reset));
+        let mut bench = after(&format!("q=1000|w|{ENDLESS}|R|s=122"));
+        assert_eq!((bench.client.borrow().destroyed, bench.client.borrow().seen), (24, Side::Reset));
+        bench.finish();
+    }
+
+    #[test]
+    fn a_reset_waits_for_the_acknowledgement_and_where_none_is_told_for_30_seconds() {
+        for (before, after_some, waits) in [("a", "A", 1), ("u", "w", 122)] {
+            let mut bench = after(&format!("{before}|{ENDLESS}|R|s=100"));
+            let client = Rc::clone(&bench.client);
+            assert_eq!((client.borrow().received.len(), client.borrow().seen), (24, Side::Open), "{before}");
+            then(&mut bench, &format!("{after_some}|s={waits}"));
+            assert_eq!(client.borrow().seen, Side::Reset, "{before}");
+        }
+    }
+
+    #[test]
+    fn who_writes_all_before_it_reads_has_its_refusal() {
+        let refusal = "o=HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 900\r\n\r\n|x=900|O";
+        let mut bench = after(&format!("q=5000|w|{UPLOAD}|k=20|{refusal}"));
+        for _ in 0..10 {
+            then(&mut bench, "k=190|s=10");
+        }
+        then(&mut bench, "W|k=100|C");
+        let client = bench.client.borrow();
+        assert_eq!((client.received.len(), client.seen, client.hold), (959, Side::Finished, Hold::Closed));
+    }
+
+    #[test]
+    fn an_upload_arrives_though_its_client_is_gone_or_its_answer_was_early() {
+        let early = "o=HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        for end in ["X".to_owned(), "C".to_owned(), format!("{early}|m=more")] {
+            let mut bench = after(&format!("q=5000|v|{UPLOAD}|k=1999|{end}|s=50|m=more|y=500|m=more|s=30|V"));
+            let origin = Rc::clone(&bench.worker.upstream.origins.borrow()[0]);
+            assert_eq!((origin.borrow().received.len(), origin.borrow().destroyed), (2049, 0), "{end}");
+            bench.finish();
+        }
+    }
+
+    #[test]
+    fn an_origin_is_reset_where_it_is_remote_and_has_all() {
+        for (events, reset_over) in [
+            (format!("r|{ALONE}"), Some(0)),
+            (ALONE.to_owned(), None),
+            (format!("r|a|{ALONE}"), None),
+            (format!("r|u|{ALONE}"), None),
+        ] {
+            let bench = after(&events);
+            let origin = Rc::clone(&bench.worker.upstream.origins.borrow()[0]);
+            assert_eq!(origin.borrow().reset_over, reset_over, "{events}");
+            assert_ne!(origin.borrow().hold, Hold::Whole, "{events}");
+            only_who_owes_nothing_is_reset(&bench, &Rules::default()).expect("it owes nothing");
+        }
+    }
+
+    #[test]
+    fn each_broken_rule_is_seen() {
+        let history = |parts: &[&str]| -> Vec<Step> {
+            let step = |(at, part): (usize, &&str)| {
+                if at % 2 == 0 {
+                    Step::Client(part.as_bytes().to_vec())
+                } else {
+                    Step::Origin(part.as_bytes().to_vec())
+                }
+            };
+            parts.iter().enumerate().map(step).collect()
+        };
+        let (get, ok) = ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
+        for (parts, owed) in [(&[get][..], true), (&[get, ok], true), (&[get, ok, get], true), (&[], false)] {
+            assert_eq!(owes(&history(parts), &Rules::default()), owed, "{parts:?}");
+        }
+        assert!(!owes(&history(&[get, &format!("{ok}ok")]), &Rules::default()));
+    }
+}
