@@ -173,14 +173,14 @@ impl<D: Dial> Session<D> {
             }
             Poll::Pending => None,
             Poll::Ready(Err(_)) => Some(Stage::Gone),
-            Poll::Ready(Ok(())) if is_over => Some(Stage::Gone),
-            Poll::Ready(Ok(())) if self.client_reading == Side::Ended && !self.followed.finish(&self.worker) => {
-                Some(Stage::Gone)
+            Poll::Ready(Ok(())) => {
+                let is_told_of = !self.followed.finish(&self.worker);
+                let is_over = is_over || (is_told_of && self.client_reading == Side::Ended);
+                if is_over || self.client.shut_down_write().is_err() {
+                    return Some(Stage::Gone);
+                }
+                Some(Stage::Lingering(Linger::begin(self.worker.deadlines.now())))
             }
-            Poll::Ready(Ok(())) => match self.client.shut_down_write() {
-                Ok(()) => Some(Stage::Lingering(Linger::begin(self.worker.deadlines.now()))),
-                Err(_) => Some(Stage::Gone),
-            },
         }
     }
 
