@@ -10,4 +10,4 @@ pub(crate) mod pipe;
 mod resolve;
 mod socket_file;
 pub(crate) mod stream;
-mod unsent;
+pub(crate) mod unsent;

@@ -30,6 +30,11 @@ pub(super) fn unsent(local: SocketAddr, peer: SocketAddr) -> Option<usize> {
     LINE.with(|line| ask(line.get_or_init(|| open().ok()).as_ref()?, local, peer).ok())
 }
 
+/// Opens the line of this thread, so that there is a descriptor for it.
+pub(crate) fn open_line() {
+    LINE.with(|line| drop(line.set(open().ok())));
+}
+
 fn open() -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     Ok(socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(netlink::SOCK_DIAG))?)

@@ -23,7 +23,7 @@ const LONGEST_TICK: Duration = Duration::from_secs(1);
 /// The shortest tick, for limits of milliseconds as tests set them.
 const SHORTEST_TICK: Duration = Duration::from_millis(5);
 
-/// How long a client is left alone between requests, though others wait.
+/// How long a client is left alone before its first request and between requests, though others wait: it may be on its way.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
 
 /// The deadlines of a worker's connections.
@@ -168,7 +168,9 @@ impl Deadlines {
         let mut table = self.table.borrow_mut();
         let standing = |slot: &Slot| {
             let standing = slot.standing.filter(|_| slot.call.is_none())?;
-            (standing != GaveWay::Idle || now > slot.since + left_alone).then_some((standing, slot.since))
+            let is_left_alone =
+                matches!(standing, GaveWay::NoRequest | GaveWay::Idle) && now <= slot.since + left_alone;
+            (!is_left_alone).then_some((standing, slot.since))
         };
         self.epoch.set(self.epoch.get() + 1);
         let next = table.iter_mut().filter_map(|(_, slot)| Some((standing(slot)?, slot))).min_by_key(|(key, _)| *key);

@@ -16,6 +16,7 @@ use super::worker::Worker;
 use crate::net::dial::{Dial, Upstream, is_absent};
 use crate::net::listener::{Accepting, MOST_WAITING};
 use crate::net::stream::{Peer, Stream};
+use crate::net::unsent::open_line;
 use crate::ops::trouble::{Fullness, Trouble};
 
 /// How often a draining worker looks whether the application is still there.
@@ -165,6 +166,7 @@ pub(super) async fn serve(
     alongside: impl Future<Output = ()> + 'static,
     others: impl Future<Output = ()>,
 ) -> Drained {
+    open_line();
     let worker = Rc::new(worker);
     let sessions = LocalSet::new();
     let sweeping = Rc::clone(&worker);

@@ -55,8 +55,7 @@ fn no_cut_message_ends_cleanly_and_nothing_is_left_behind() {
         return print(&name, &seen(proxy.port));
     }
     let proxy = Headsnip::start(&origin, &["--exchange-timeout", &format!("{}ms", SILENCE.as_millis())]);
-    // By one more, the kernel is asked whether bytes have arrived.
-    let idle = proxy.descriptors() + 1;
+    let idle = proxy.descriptors();
     let no_more_than_idle = || (proxy.descriptors() <= idle).then_some(());
     let first = seen(proxy.port());
     until(support::LIMIT, "the descriptors to be closed", no_more_than_idle);

@@ -1,7 +1,6 @@
-//! Clients and origins that stop reading, and a client that does not let go.
+//! Clients and origins that stop reading.
 
 use std::thread;
-use std::time::{Duration, Instant};
 
 use super::support::headsnip::Headsnip;
 use super::support::{Ended, Origin, Peer};
@@ -95,7 +94,8 @@ fn who_stops_reading_is_cut_off_and_named() {
     client.send_until_blocked(BODY);
     client.expect_end("HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", Ended::Fin);
     proxy.await_line("origin connection_write_timeout: exchange_timeout (replied 504)");
-    drop(client);
+    // An origin that does not end either is waited for.
+    drop((client, origin));
     await_descriptors(&proxy, idle);
 }
 
@@ -134,24 +134,4 @@ fn a_tunnel_has_a_time_of_its_own() {
     let usual = Headsnip::start(&listener.address(), &["--exchange-timeout", "200ms"]);
     let (mut client, _origin) = open(&usual);
     client.expect_end("", Ended::Reset);
-}
-
-/// "A staged close: shut down writing, read and discard for a moment, close."
-#[test]
-fn a_client_that_does_not_let_go_is_let_go() {
-    let listener = Origin::new();
-    let proxy = Headsnip::start(&listener.address(), &[]);
-    let idle = proxy.descriptors();
-    let mut client = proxy.dial();
-    client.send("GET /\r\n\r\n");
-    client.expect_end("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", Ended::Fin);
-    let begun = Instant::now();
-    // Until the proxy's socket is closed, its bytes are taken; after that they are answered by a reset.
-    while client.try_send("more").is_ok() {
-        assert!(begun.elapsed() < Duration::from_secs(8), "it can be held open");
-        thread::sleep(Duration::from_millis(50));
-    }
-    let taken = begun.elapsed();
-    assert!(taken >= Duration::from_secs(1), "a reset after {taken:?} can overtake the reply");
-    await_descriptors(&proxy, idle);
 }
