@@ -6,7 +6,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{scope, sleep, spawn};
 use std::time::{Duration, Instant};
@@ -115,6 +115,18 @@ fn dial(port: u16) -> Peer {
     Peer::new(TcpStream::connect(("127.0.0.1", port)).expect("it listens"))
 }
 
+/// Connections that are shut when dropped, a test's failure being what drops them: floods end with theirs.
+struct Shut<'s>(&'s [TcpStream]);
+
+impl Drop for Shut<'_> {
+    fn drop(&mut self) {
+        for stream in self.0 {
+            // It may have ended.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
@@ -128,6 +140,7 @@ fn beside_floods(port: u16, kind: Kind) -> Duration {
         client.into_stream()
     });
     scope(|scope| {
+        let _shut = Shut(&streams);
         for stream in &streams {
             scope.spawn(|| kind.flood(stream));
         }
@@ -139,12 +152,7 @@ fn beside_floods(port: u16, kind: Kind) -> Duration {
             client.expect(OK);
             begun.elapsed()
         });
-        let times = times.collect();
-        for stream in &streams {
-            // It may have ended.
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-        median(times)
+        median(times.collect())
     })
 }
 
@@ -191,20 +199,19 @@ fn a_flooded_client_is_heard() {
     let mut origin = listener.accept();
     origin.expect(&head);
     origin.send(CHUNKED);
-    let (flooded, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let flooded = AtomicUsize::new(0);
+    let streams = [origin.twin().into_stream(), client.twin().into_stream()];
     let times = scope(|scope| {
-        let mut flooding = origin.twin();
-        let (flooded, is_over) = (&flooded, &is_over);
+        let _shut = Shut(&streams);
+        let [mut flooding, reading] = streams.each_ref();
+        let flooded = &flooded;
         scope.spawn(move || {
             let chunks = b"1\r\na\r\n".repeat(4096);
-            while !is_over.load(Ordering::Relaxed) {
-                flooding.send(&chunks);
+            while flooding.write_all(&chunks).is_ok() {
                 flooded.fetch_add(4096, Ordering::Relaxed);
             }
-            flooding.finish();
         });
-        let reading = client.twin().into_stream();
-        scope.spawn(move || read_all(&reading));
+        scope.spawn(|| read_all(reading));
         // It floods before the first byte, and before each.
         let times = (0..EXCHANGES).map(|_| {
             let before = flooded.load(Ordering::Relaxed);
@@ -216,9 +223,7 @@ fn a_flooded_client_is_heard() {
             origin.expect("a");
             begun.elapsed()
         });
-        let times: Vec<_> = times.collect();
-        is_over.store(true, Ordering::Relaxed);
-        times
+        times.collect::<Vec<_>>()
     });
     let (usual, worst) = (median(times.clone()), times.iter().max());
     println!("a byte takes {usual:?}, at worst {worst:?}, beside {} chunks", flooded.load(Ordering::Relaxed));
