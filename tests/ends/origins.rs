@@ -90,7 +90,8 @@ fn own_address() -> Option<IpAddr> {
 
 fn elsewhere() {
     let Some(ip) = own_address() else {
-        assert!(std::env::var("CI").is_ok_and(|value| value == "true"), "no address but loopback");
+        let must_run = std::env::var("CI").is_ok_and(|value| value == "true");
+        assert!(!must_run, "this machine has no address but loopback");
         println!("skipped: this machine has no address but loopback");
         return;
     };
