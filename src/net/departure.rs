@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
-use super::stream::Transport;
+use super::stream::{Stream, Transport};
 
 /// How long the other side's end is waited for.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -45,11 +45,12 @@ impl Drop for Departing {
 }
 
 /// Ends a connection. Must be called within a `LocalSet`.
-pub(super) fn depart(mut stream: impl Transport + 'static) {
+pub(super) fn depart(mut stream: Stream) {
     let Some(departing) = Departing::begin() else { return };
     if stream.shut_down_write().is_err() {
         return;
     }
+    stream.change_task();
     drop(spawn_local(async move {
         let _departing = departing;
         // It ends all the same.
@@ -58,7 +59,7 @@ pub(super) fn depart(mut stream: impl Transport + 'static) {
 }
 
 /// Throws away what comes, until the end.
-fn poll_end(stream: &mut impl Transport, context: &mut Context<'_>) -> Poll<()> {
+fn poll_end(stream: &mut Stream, context: &mut Context<'_>) -> Poll<()> {
     let mut room = [0; ROOM];
     // Others have their turn.
     for _ in 0..16 {
@@ -70,4 +71,36 @@ fn poll_end(stream: &mut impl Transport, context: &mut Context<'_>) -> Poll<()> 
     }
     context.waker().wake_by_ref();
     Poll::Pending
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::{Read, Write};
+
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    /// The task that read before is no longer: the other side's bytes and its end must wake the one that throws them away.
+    #[test]
+    fn a_connection_departs_when_the_other_side_ends() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        LocalSet::new().block_on(&runtime, async {
+            let (mut stream, mut far) = Stream::pair();
+            poll_fn(|context| Poll::Ready(stream.poll_read(context, &mut [0; 9]).is_pending())).await;
+            depart(stream);
+            assert_eq!(DEPARTING.get(), 1);
+            assert_eq!(far.read(&mut [0; 9]).expect("an end"), 0, "FIN was sent");
+            far.write_all(b"late").expect("it is read on");
+            tokio::task::yield_now().await;
+            drop(far);
+            let gone = async {
+                while DEPARTING.get() > 0 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            timeout(Duration::from_secs(10), gone).await.expect("it ends with the other side");
+        });
+    }
 }

@@ -88,6 +88,11 @@ impl Stream {
         self.socket.get_ref()
     }
 
+    /// Another task reads from here on: the reactor must be asked anew to wake it.
+    pub(super) fn change_task(&mut self) {
+        self.is_watched = false;
+    }
+
     /// Waits until a connect that is under way has succeeded, or failed.
     pub(super) async fn connected(&self) -> io::Result<()> {
         drop(self.socket.writable().await?);
