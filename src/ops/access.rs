@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write as _};
 use std::time::{Duration, Instant};
 
-use super::log::{Value, printable};
+use super::log::{self, Value, printable};
 use super::reason::{Reason, Side};
 use crate::http1::Ending;
 
@@ -49,8 +49,14 @@ impl Failure {
 }
 
 impl Record {
+    /// Writes its line.
+    pub(crate) fn tell(&self, client: &dyn Display) {
+        let client = printable(client);
+        log::exchange(&self.fields(&client));
+    }
+
     /// The fields of its line in the access log, in order.
-    pub(super) fn fields<'a>(&'a self, client: &'a str) -> [(&'static str, Value<'a>); 14] {
+    fn fields<'a>(&'a self, client: &'a str) -> [(&'static str, Value<'a>); 14] {
         let text = |text: &'a str| if text.is_empty() { Value::Absent } else { Value::Text(text) };
         let failure = self.failure.as_ref();
         [

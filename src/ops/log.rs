@@ -17,7 +17,6 @@ use self::limiter::Limiter;
 pub(super) use self::line::Value;
 use self::line::{LONGEST, Level, bounded, write_event, write_fields};
 use self::writer::{Output, Writer};
-use super::access::Record;
 use super::reason::{Reason, Side};
 use crate::http1::{Ending, Mended};
 
@@ -100,9 +99,9 @@ pub(crate) fn would_remove(line: &[u8], entry: &str) {
 }
 
 /// Tells of an exchange.
-pub(crate) fn access(client: &dyn Display, record: &Record) {
-    let client = printable(client);
-    exchanges().push(|text| write_fields(text, format(), &record.fields(&client)));
+pub(super) fn exchange(fields: &[(&str, Value<'_>)]) {
+    let writer = EXCHANGES.get_or_init(|| Writer::start(Output::Standard, MOST_EXCHANGES, GATHERING, None));
+    writer.push(|text| write_fields(text, format(), fields));
 }
 
 /// The value of a field, bounded, with what cannot be printed escaped.

@@ -251,7 +251,7 @@ impl Followed {
             let failure = || Failure::new(Side::Client, Reason::ConnectionTerminated, &detail, Ending::Close);
             record.failure.get_or_insert_with(failure);
         }
-        log::access(&self.told.client, &record);
+        record.tell(&self.told.client);
         worker.memory.release_record(record);
     }
 

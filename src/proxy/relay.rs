@@ -12,6 +12,7 @@
 //! closed that connection already, and then the request can be sent once more.
 
 mod splice;
+mod window;
 
 use std::io;
 use std::pin::pin;
@@ -20,10 +21,11 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use tokio::task::yield_now;
 
+use self::window::{Window, narrow, widen};
 use super::followed::Followed;
 use super::memory::{HEADROOM, Lent, Memory};
 use super::worker::Worker;
-use crate::http1::{Direction, Edits, Fault, MAX_REPLAY, Run, Verdict};
+use crate::http1::{Direction, Edits, Fault, Run, Verdict};
 use crate::net::dial::Dial;
 use crate::net::pipe::Pipe;
 use crate::net::stream::Transport;
@@ -127,47 +129,6 @@ pub(super) struct Relay {
     is_bulky: bool,
     /// Never empty: an empty one is the pool's.
     pipe: Option<Pipe>,
-}
-
-/// Where bytes stand in a buffer: those from `start` to `judged` are to be written, those behind are to be judged. In 32 bits: what
-/// is held is never more than a head and what is read at once.
-#[derive(Clone, Copy, Debug, Default)]
-struct Window {
-    start: u32,
-    judged: u32,
-    /// Where the request begins that may have to be sent once more, if there is one; all before it is written.
-    kept: Option<u32>,
-}
-
-impl Window {
-    /// Where nothing is judged yet of what begins there.
-    fn at(start: usize) -> Self {
-        Self { start: narrow(start), judged: narrow(start), kept: None }
-    }
-
-    /// The bytes before this are done with.
-    fn low(&self) -> usize {
-        widen(self.kept.map_or(self.start, |kept| kept.min(self.start)))
-    }
-
-    fn start(&self) -> usize {
-        widen(self.start)
-    }
-
-    fn judged(&self) -> usize {
-        widen(self.judged)
-    }
-
-    /// Goes with the bytes: what was at one place is at another.
-    fn follow(&mut self, from: usize, to: usize) {
-        let moved = |position: u32| narrow(widen(position) - from + to);
-        *self = Self { start: moved(self.start), judged: moved(self.judged), kept: self.kept.map(moved) };
-    }
-
-    /// Keeps no longer what has become too long.
-    fn bound(&mut self) {
-        self.kept = self.kept.filter(|kept| widen(self.judged - kept) <= MAX_REPLAY);
-    }
 }
 
 impl Relay {
@@ -346,14 +307,6 @@ impl Relay {
             memory.release(std::mem::take(&mut self.held));
         }
     }
-}
-
-fn narrow(position: usize) -> u32 {
-    u32::try_from(position).unwrap_or(u32::MAX)
-}
-
-fn widen(position: u32) -> usize {
-    usize::try_from(position).unwrap_or(usize::MAX)
 }
 
 /// Judges bytes as far as may be and writes what goes on.

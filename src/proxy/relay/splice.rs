@@ -3,7 +3,8 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use super::{Relay, Rest, Turn, Window, narrow, widen};
+use super::window::{Window, narrow, widen};
+use super::{Relay, Rest, Turn};
 use crate::config::Config;
 use crate::http1::{Edits, Run, Verdict};
 use crate::net::dial::Dial;

@@ -1,0 +1,52 @@
+//! Where bytes stand in a buffer, and which of them may have to be written once more.
+
+use crate::http1::MAX_REPLAY;
+
+/// Where bytes stand in a buffer: those from `start` to `judged` are to be written, those behind are to be judged. In 32 bits: what
+/// is held is never more than a head and what is read at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Window {
+    pub(super) start: u32,
+    pub(super) judged: u32,
+    /// Where the request begins that may have to be sent once more, if there is one; all before it is written.
+    pub(super) kept: Option<u32>,
+}
+
+impl Window {
+    /// Where nothing is judged yet of what begins there.
+    pub(super) fn at(start: usize) -> Self {
+        Self { start: narrow(start), judged: narrow(start), kept: None }
+    }
+
+    /// The bytes before this are done with.
+    pub(super) fn low(&self) -> usize {
+        widen(self.kept.map_or(self.start, |kept| kept.min(self.start)))
+    }
+
+    pub(super) fn start(&self) -> usize {
+        widen(self.start)
+    }
+
+    pub(super) fn judged(&self) -> usize {
+        widen(self.judged)
+    }
+
+    /// Goes with the bytes: what was at one place is at another.
+    pub(super) fn follow(&mut self, from: usize, to: usize) {
+        let moved = |position: u32| narrow(widen(position) - from + to);
+        *self = Self { start: moved(self.start), judged: moved(self.judged), kept: self.kept.map(moved) };
+    }
+
+    /// Keeps no longer what has become too long.
+    pub(super) fn bound(&mut self) {
+        self.kept = self.kept.filter(|kept| widen(self.judged - kept) <= MAX_REPLAY);
+    }
+}
+
+pub(super) fn narrow(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
+}
+
+pub(super) fn widen(position: u32) -> usize {
+    usize::try_from(position).unwrap_or(usize::MAX)
+}
