@@ -194,6 +194,7 @@ impl Bench {
                 self.client.borrow_mut().wake();
             }
             Event::OriginFull(is_full) => {
+                dialler.pattern.borrow_mut().is_full = *is_full;
                 dialler.of(self.at).iter().for_each(|far| {
                     far.borrow_mut().is_full = *is_full;
                     far.borrow_mut().wake();
@@ -212,6 +213,7 @@ impl Bench {
             Event::Queues(most) => self.change(|far| far.most_queued = *most),
             Event::ClientTakes(count) => self.client.borrow_mut().take(*count),
             Event::OriginTakes(count) => {
+                dialler.pattern.borrow_mut().take(*count);
                 dialler.of(self.at).iter().for_each(|far| far.borrow_mut().take(*count));
             }
             Event::Acknowledges(true) => self.change(|far| far.acknowledged = None),

@@ -79,8 +79,8 @@ mod tests {
     }
 
     fn then(bench: &mut Bench, text: &str) {
-        let marked: String = text.split('|').map(|part| format!("|{}", part.replacen('=', "", 1))).collect();
-        let input: Vec<u8> = marked.bytes().map(|byte| if byte == b'|' { 0xFE } else { byte }).collect();
+        let parts = text.split('|').map(|part| part.replacen('=', "", 1).into_bytes());
+        let input: Vec<u8> = parts.flat_map(|part| [vec![0xFE], part].concat()).collect();
         for event in events(&input).0 {
             bench.run(&event);
         }

@@ -194,3 +194,11 @@ fn to_be_woken_is_not_to_move() {
     }
     assert_eq!(bench.client.borrow().seen, Side::Reset);
 }
+
+#[test]
+fn a_flood_goes_by_turns() {
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n";
+    // The bench counts the reads of each poll.
+    let bench = after(&[client(head), Event::Step(Step::Client(vec![b'a'; 3_000_000]))]);
+    assert_eq!(bench.to_origin().len(), head.len() + 3_000_000);
+}

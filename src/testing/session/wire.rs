@@ -96,6 +96,7 @@ impl Far {
     /// Like another, but for what has happened to that.
     pub(super) fn like(&mut self, other: &Self) {
         (self.most, self.stutters, self.is_full) = (other.most, other.stutters, other.is_full);
+        self.room = other.room;
         (self.most_queued, self.is_remote, self.is_untold) = (other.most_queued, other.is_remote, other.is_untold);
         self.acknowledged = other.acknowledged;
     }
@@ -135,6 +136,8 @@ impl Far {
 
     /// Takes what it takes, and has the proxy look again.
     pub(crate) fn wake(&mut self) {
+        // Told to take again, it takes all.
+        self.room = self.room.filter(|room| *room > 0 || self.is_full);
         self.advance();
         self.reader.take().into_iter().chain(self.writer.take()).for_each(Waker::wake);
     }
