@@ -23,7 +23,8 @@ const LONGEST_TICK: Duration = Duration::from_secs(1);
 /// The shortest tick, for limits of milliseconds as tests set them.
 const SHORTEST_TICK: Duration = Duration::from_millis(5);
 
-/// How long a client is left alone before its first request and between requests, though others wait: it may be on its way.
+/// How long a client is left alone in which nothing moves, though others wait: a request may be on its way, or the response to one that has
+/// ended.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
 
 /// The deadlines of a worker's connections.
@@ -117,7 +118,7 @@ impl Deadlines {
         if let Some(slot) = self.table.borrow_mut().get_mut(key.index()) {
             // The tick under way may be nearly over, so it does not count.
             slot.at = self.now.get().saturating_add(wait.0).saturating_add(1);
-            slot.stand(standing, self.now.get());
+            (slot.standing, slot.since) = (standing, self.now.get());
         }
     }
 
@@ -217,13 +218,6 @@ impl Deadlines {
 }
 
 impl Slot {
-    fn stand(&mut self, standing: Option<GaveWay>, now: u64) {
-        if self.standing != standing {
-            self.standing = standing;
-            self.since = now;
-        }
-    }
-
     /// Has the session look at once.
     fn call(&mut self, why: GaveWay) {
         self.call = Some(why);

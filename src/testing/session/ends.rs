@@ -10,8 +10,7 @@ use crate::testing::{End, Rules, Step, model};
 pub(super) fn nothing_is_destroyed(bench: &Bench) -> Result<(), String> {
     for (client, _) in bench.clients() {
         let client = client.borrow();
-        let is_cut =
-            client.is_late || client.closed_early || bench.has_wanted || bench.is_cut || client.sending == Side::Reset;
+        let is_cut = client.is_late || bench.has_wanted || bench.is_cut || client.sending == Side::Reset;
         if client.destroyed > 0 && !is_cut {
             return Err(format!("{} bytes to a client that reads were destroyed", client.destroyed));
         }

@@ -66,8 +66,6 @@ pub(crate) struct Far {
     /// The bytes unsent when it was reset on purpose.
     pub(crate) reset_over: Option<usize>,
     is_to_be_reset: bool,
-    /// It was closed over what was queued, with no FIN before.
-    pub(crate) closed_early: bool,
     /// Reads of the near end that brought something, since it was last looked at.
     pub(crate) reads: usize,
     /// For whose session it is.
@@ -350,7 +348,6 @@ impl Drop for Near {
         if has_unread || far.is_to_be_reset {
             far.destroy();
         } else {
-            far.closed_early = !far.has_fin && !far.queue.is_empty();
             far.has_fin = true;
             far.advance();
         }
