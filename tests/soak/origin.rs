@@ -9,7 +9,7 @@ use headsnip::net::address::Address;
 use socket2::SockRef;
 
 use super::Watch;
-use super::plan::{After, Fault, Framing, Plan, Random, Timing, Writes};
+use super::plan::{After, Fault, Framing, LARGE, Plan, Random, Timing, Writes};
 use super::support::text;
 use super::wire::{Request, Response, is_alone};
 
@@ -81,6 +81,9 @@ impl Connection {
             }
             return Next::Nothing;
         }
+        if plan.timing == Timing::Early && plan.length == LARGE {
+            return self.send_and_receive(plan, &response.bytes, &request.body);
+        }
         let mut sent = 0;
         if plan.timing == Timing::Late && plan.fault == Fault::Nothing {
             sent = response.final_head.start;
@@ -115,6 +118,20 @@ impl Connection {
             return Next::Nothing;
         }
         next
+    }
+
+    /// Reads the body while the response is written.
+    fn send_and_receive(&mut self, plan: &Plan, response: &[u8], body: &[u8]) -> Next {
+        let Ok(stream) = self.stream.try_clone() else { return Next::Nothing };
+        let mut writer = Self { stream, buffer: Vec::new(), watch: self.watch.clone() };
+        thread::scope(|scope| {
+            let writing = scope.spawn(move || writer.send(plan, response));
+            // A client may have left.
+            self.receive(plan, body);
+            drop(writing.join());
+        });
+        self.watch.count("origin: large early responses", 1);
+        self.end(plan)
     }
 
     fn end(&mut self, plan: &Plan) -> Next {

@@ -86,6 +86,9 @@ pub(crate) enum Timing {
     Refusing,
 }
 
+/// The body of an early response that is no small one.
+pub(crate) const LARGE: usize = 2_000_000;
+
 /// What the origin does at an offset of what it sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -192,13 +195,18 @@ impl Plan {
         plan
     }
 
-    /// An early response fits into the buffers of the sockets, so that its sender can go on to read.
+    /// An early response fits into the buffers of the sockets, or its sender reads while it writes; then its client may yet write all before it
+    /// reads.
     fn fit_early(&mut self) {
-        self.length %= 16_000;
+        self.length = match self.id % 4 {
+            0 => 40,
+            1 if self.timing == Timing::Early => LARGE,
+            _ => self.length % 16_000,
+        };
         if self.framing == Framing::UntilClose {
             self.framing = Framing::Length;
         }
-        if self.timing == Timing::EarlyClose {
+        if self.timing == Timing::EarlyClose || self.length == LARGE {
             self.after = After::Close;
             // A close with something unread drops what was not yet sent, as of many small parts.
             self.writes = Writes::AtOnce;

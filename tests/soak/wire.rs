@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::plan::{After, Fault, Framing, Method, Plan, Random, Upload};
+use super::plan::{After, Fault, Framing, Method, Plan, Random, Timing, Upload};
 
 /// Lines that must go.
 const DENIED: [&str; 10] = [
@@ -161,6 +161,9 @@ impl Response {
         let status = match plan.framing {
             Framing::NoContent => "204 No Content",
             Framing::NotModified => "304 Not Modified",
+            Framing::Length | Framing::Chunked | Framing::UntilClose if plan.timing == Timing::EarlyClose => {
+                "413 Content Too Large"
+            }
             Framing::Length | Framing::Chunked | Framing::UntilClose => {
                 random.pick(&["200 OK", "201 Created", "303 See Other", "404 Not Found", "500 ", "299 a  b"])
             }
@@ -320,10 +323,11 @@ impl Response {
 /// A chunked body up to the line of the last chunk; the trailer section is to follow.
 fn chunked(random: &mut Random, content: &[u8], has_extensions: &mut bool) -> Vec<u8> {
     let is_odd = random.one_in(2);
+    let is_flood = content.len() < 200_000 && random.one_in(6);
     let mut framed = Vec::with_capacity(content.len() + content.len() / 16 + 64);
     let mut rest = content;
     while !rest.is_empty() {
-        let most = random.pick(&[8, 600, 5_000, 70_000, 300_000]);
+        let most = if is_flood { 3 } else { random.pick(&[8, 600, 5_000, 70_000, 300_000]) };
         let (chunk, after) = rest.split_at(rest.len().min(1 + random.below(most)));
         let size = match random.below(4) {
             0 => format!("{:X}", chunk.len()),
