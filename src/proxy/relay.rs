@@ -12,111 +12,28 @@
 //! closed that connection already, and then the request can be sent once more.
 
 mod splice;
+mod turn;
 mod window;
 
 use std::io;
-use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use tokio::task::yield_now;
 
+pub(super) use self::turn::{MOST_MOVES, MOST_VERDICTS, Rest, Turn, yield_turn};
 use self::window::{Window, narrow, widen};
-use super::followed::Followed;
 use super::memory::{HEADROOM, Lent, Memory};
-use super::worker::Worker;
-use crate::http1::{Direction, Edits, Fault, Run, Verdict};
+use crate::http1::{Direction, Edits, Run, Verdict};
 use crate::net::dial::Dial;
 use crate::net::pipe::Pipe;
 use crate::net::stream::Transport;
 use crate::ops::counters::Path;
-
-/// Why a direction came to rest.
-#[derive(Debug)]
-pub(super) enum Rest {
-    /// A socket must move first.
-    Blocked,
-    /// The other direction must move first.
-    Waiting,
-    /// Judged bytes have nowhere to go yet.
-    NoSink,
-    SourceEnded,
-    /// It had ended before, and all that came of it was looked at.
-    NoSource,
-    /// Others have their turn; the task is woken for another.
-    Paused,
-    /// There is no room to read to.
-    NoRoom,
-    SourceFailed,
-    SinkFailed(io::ErrorKind),
-    /// A rule was broken; all bytes before it were written.
-    Broken(Fault),
-}
 
 /// What became of the bytes at hand.
 enum Disposed {
     /// All that can be is judged and written: more must be read.
     Fully,
     Stopped(Rest),
-}
-
-/// One turn of a direction: what it moves, by what, and how much at the most.
-pub(super) struct Turn<'t, 'c, D: Dial> {
-    pub(super) direction: Direction,
-    pub(super) context: &'t mut Context<'c>,
-    pub(super) worker: &'t Worker<D>,
-    pub(super) followed: &'t mut Followed,
-    /// `None`: it has ended.
-    pub(super) source: Option<&'t mut D::Stream>,
-    /// `None`: there is none yet.
-    pub(super) sink: Option<&'t mut D::Stream>,
-    /// Bytes held for the same client by the other direction.
-    pub(super) elsewhere: usize,
-    /// How often more may be read, or moved to a pipe.
-    pub(super) moves: u8,
-    /// Set when a byte is read or written.
-    pub(super) moved: bool,
-    /// How many verdicts more the core may give.
-    pub(super) verdicts: u8,
-}
-
-/// How often a direction moves bytes in a turn, before the reactor is asked again, and the other direction and the other clients have
-/// theirs. One move that leaves no room ends the turn. Measured: with eight such moves a small exchange beside eight downloads took 9 ms,
-/// with one 1.6 (direct 1.3), at the same processor time a byte.
-pub(super) const MOST_MOVES: u8 = 8;
-
-/// Verdicts of a turn: a stream of small chunks takes many, each for as many chunks as the core looks at at once.
-pub(super) const MOST_VERDICTS: u8 = 8;
-
-impl<D: Dial> Turn<'_, '_, D> {
-    /// `Some`: the turn is over.
-    fn pause(&mut self) -> Option<Rest> {
-        if self.moves > 0 {
-            return None;
-        }
-        yield_turn(self.context);
-        Some(Rest::Paused)
-    }
-
-    /// Takes note of a move of so many bytes into so much room.
-    fn move_on(&mut self, count: usize, room: usize) {
-        self.moved = true;
-        self.moves = if count < room { self.moves - 1 } else { 0 };
-    }
-
-    fn judge(&mut self, shown: &[u8], edits: &mut Edits) -> Result<Verdict, Fault> {
-        self.followed.judge(self.worker, self.direction, shown, edits)
-    }
-
-    /// Takes note that bytes go on unseen.
-    fn pass(&mut self, count: usize, path: Path) {
-        self.followed.passed(self.worker, self.direction, count, path);
-    }
-}
-
-/// Has the task woken for another turn: not at once, but when the runtime has asked the reactor.
-pub(super) fn yield_turn(context: &mut Context<'_>) {
-    let _ = pin!(yield_now()).poll(context);
 }
 
 /// The bytes of one direction that are not done with. Those in the pipe, if there is one, go before those held.
