@@ -70,6 +70,8 @@ pub(crate) struct Stream {
     is_behind: Cell<bool>,
     /// Whether the reactor wakes the task for which a read was last pending, and need not be asked to again.
     is_watched: bool,
+    /// Whether bytes come in bulk: then a short read may be one that stops at an urgent mark, with much behind it, and proves nothing.
+    is_flowing: Cell<bool>,
     is_remote: bool,
     is_shut: Cell<bool>,
 }
@@ -81,7 +83,14 @@ impl Stream {
         let is_local = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
         let is_remote = peer.0.is_some_and(|address| !is_local(address.ip().to_canonical()));
         let socket = watch(socket, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Self { socket, is_behind: Cell::new(false), is_watched: false, is_remote, is_shut: Cell::new(false) })
+        Ok(Self {
+            socket,
+            is_behind: Cell::new(false),
+            is_watched: false,
+            is_flowing: Cell::new(false),
+            is_remote,
+            is_shut: Cell::new(false),
+        })
     }
 
     pub(super) fn socket(&self) -> &Socket {
@@ -114,6 +123,7 @@ impl Stream {
         loop {
             let called = self.socket.try_io(interest, |_| call());
             if !called.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                self.is_flowing.set(self.is_flowing.get() || interest.is_readable());
                 return Poll::Ready(called);
             }
             ready!(self.poll_ready(context, interest))?;
@@ -180,8 +190,8 @@ impl Stream {
 }
 
 impl Transport for Stream {
-    /// A short read is taken for "no more": the next call then asks the reactor, not the kernel. A read that stops at an urgent mark is
-    /// short too; what stands behind it is read when more comes, or the end.
+    /// A short read is taken for "no more", but in a flow: the next call then asks the reactor, not the kernel. A read that stops at an
+    /// urgent mark is short too; what stands behind it is read when more comes, or the end.
     fn poll_read(&mut self, context: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
         if let Some(read) = self.call_behind(|| receive(self, room)) {
             return Poll::Ready(read);
@@ -204,8 +214,11 @@ impl Transport for Stream {
                 }
                 read => {
                     self.is_watched = false;
-                    if read.as_ref().is_ok_and(|count| (1..room.len()).contains(count)) {
-                        forget_readiness(&self.socket, Interest::READABLE);
+                    if let Ok(count) = read {
+                        let was_flowing = self.is_flowing.replace(count == room.len());
+                        if !was_flowing && (1..room.len()).contains(&count) {
+                            forget_readiness(&self.socket, Interest::READABLE);
+                        }
                     }
                     return Poll::Ready(read);
                 }

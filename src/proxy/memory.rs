@@ -135,17 +135,14 @@ impl Memory {
         }
     }
 
-    /// Tells the operator how much is held.
-    pub(super) fn report(&self) {
-        self.gauge.set(self.held.get());
-    }
-
     fn charge(&self, bytes: usize) {
         self.held.set(self.held.get() + bytes);
+        self.gauge.set(self.held.get());
     }
 
     fn discharge(&self, bytes: usize) {
         self.held.set(self.held.get().saturating_sub(bytes));
+        self.gauge.set(self.held.get());
         if !self.waiting.borrow().is_empty() && !self.is_short() {
             self.wake_all();
         }
@@ -304,7 +301,6 @@ mod tests {
         let pipe = memory.pipe().expect("a pipe");
         let record = memory.record();
         let held = one.capacity() + two.capacity() + pipe::SIZE + size_of::<Record>();
-        memory.report();
         assert_eq!((memory.held.get(), memory.gauge.value()), (held, u64::try_from(held).expect("few")));
         memory.release_pipe(pipe);
         memory.release(one);

@@ -120,7 +120,6 @@ impl<D: Dial> Worker<D> {
         self.counters.connections_closed.count();
         self.ended.set(self.ended.get() + 1);
         self.places.give_back();
-        self.memory.report();
         self.left.notify_one();
     }
 
@@ -149,7 +148,6 @@ impl<D: Dial> Worker<D> {
     /// A tick of the sweep is over.
     pub(crate) fn tick(&self) {
         self.memory.wake_all();
-        self.memory.report();
         if self.places.are_wanted() {
             self.deadlines.ask_for_a_place();
         }
