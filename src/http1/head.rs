@@ -86,8 +86,7 @@ pub(super) fn response_trailer(
     shown: &[u8],
     edits: &mut Edits,
 ) -> Result<Option<usize>, Violation> {
-    edits.begin(Section::Trailer);
-    let Some(length) = trailer(scan, Form::ResponseTrailer, policy, shown)? else {
+    let Some(length) = trailer(scan, Form::ResponseTrailer, policy, shown, edits)? else {
         return Ok(None);
     };
     for line in FieldLines::of_trailer(&shown[..length]) {
@@ -103,8 +102,7 @@ pub(super) fn request_trailer(
     shown: &[u8],
     edits: &mut Edits,
 ) -> Result<Option<usize>, Violation> {
-    edits.begin(Section::Trailer);
-    let Some(length) = trailer(scan, Form::RequestTrailer, policy, shown)? else {
+    let Some(length) = trailer(scan, Form::RequestTrailer, policy, shown, edits)? else {
         return Ok(None);
     };
     let mut lines = FieldLines::of_trailer(&shown[..length]);
@@ -115,7 +113,15 @@ pub(super) fn request_trailer(
     }
 }
 
-fn trailer(scan: &mut HeadScan, form: Form, policy: &Policy, shown: &[u8]) -> Result<Option<usize>, Violation> {
+/// How long the trailer section is, none of whose lines is judged yet.
+fn trailer(
+    scan: &mut HeadScan,
+    form: Form,
+    policy: &Policy,
+    shown: &[u8],
+    edits: &mut Edits,
+) -> Result<Option<usize>, Violation> {
+    edits.begin(Section::Trailer);
     if shown.starts_with(EMPTY_LINE) && policy.max_head >= EMPTY_LINE.len() {
         return Ok(Some(EMPTY_LINE.len()));
     }

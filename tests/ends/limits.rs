@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::support::watched::{Watched, narrow};
-use super::support::{Ended, Origin, body};
+use super::support::{Ended, Origin, Peer, body};
 use super::{BAD_REQUEST, GET, Tests, test};
 
 /// Its tick may begin before our watch.
@@ -36,14 +36,19 @@ fn is_about(taken: Duration, limit: Duration) {
     assert!(taken + EARLY > limit && taken < limit + LATE, "let go after {taken:?}");
 }
 
-fn still() {
+/// How long a client is kept that was refused, does not close, and does that meanwhile.
+fn kept_when_refused(mut meanwhile: impl FnMut(&mut Peer)) -> Duration {
     let listener = Origin::new();
     let proxy = Watched::start(&listener.address(), &[]);
     let mut client = proxy.dial();
     let begun = Instant::now();
     client.send("GET /\r\n\r\n");
     client.expect_end(BAD_REQUEST, Ended::Fin);
-    is_about(kept(&proxy, begun, || ()), Duration::from_secs(5));
+    kept(&proxy, begun, || meanwhile(&mut client))
+}
+
+fn still() {
+    is_about(kept_when_refused(|_| ()), Duration::from_secs(5));
 }
 
 fn unread() {
@@ -63,13 +68,7 @@ fn unread() {
 }
 
 fn trickling() {
-    let listener = Origin::new();
-    let proxy = Watched::start(&listener.address(), &[]);
-    let mut client = proxy.dial();
-    let begun = Instant::now();
-    client.send("GET /\r\n\r\n");
-    client.expect_end(BAD_REQUEST, Ended::Fin);
     // It may be gone before we know.
-    let taken = kept(&proxy, begun, || drop(client.try_send("a")));
+    let taken = kept_when_refused(|client| drop(client.try_send("a")));
     is_about(taken, Duration::from_secs(30));
 }
