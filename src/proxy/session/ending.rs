@@ -31,7 +31,7 @@ pub(super) struct Linger {
     begun: u64,
     /// When something moved last.
     moved: u64,
-    /// Bytes in our send queue.
+    /// Bytes in our send queue when it was last asked; the most there can be: it was not yet.
     unsent: usize,
 }
 
@@ -188,14 +188,18 @@ impl<D: Dial> Session<D> {
     /// waits until those have arrived.
     pub(super) fn linger(&mut self, context: &mut Context<'_>, deadline: Key, mut linger: Linger) -> Option<Stage> {
         let deadlines = &self.worker.deadlines;
-        let gives_way = matches!(deadlines.due(deadline, &mut self.seen), Some(Due::GiveWay(_)));
+        let due = deadlines.due(deadline, &mut self.seen);
+        let gives_way = matches!(due, Some(Due::GiveWay(_)));
         let (now, begun) = (deadlines.now(), linger.begun);
         let discarded = self.discard(context);
         // Of a connection that both have ended in order, the kernel tells nothing more.
         let of_ended = if self.client_reading == Side::Ended { 0 } else { linger.unsent };
-        let unsent = self.client.unsent().unwrap_or(of_ended);
+        // To ask costs system calls: once a tick, or for the access log.
+        let is_asked = due.is_some() || self.followed.is_waiting();
+        let unsent = if is_asked { self.client.unsent().unwrap_or(of_ended) } else { linger.unsent };
         self.followed.acknowledge(&self.worker, unsent);
-        if discarded.as_ref().is_ok_and(|count| *count > 0) || unsent < linger.unsent {
+        let has_shrunk = linger.unsent != usize::MAX && unsent < linger.unsent;
+        if discarded.as_ref().is_ok_and(|count| *count > 0) || has_shrunk {
             linger.moved = now;
         }
         linger.unsent = unsent;
