@@ -1,4 +1,4 @@
-//! The chart: processor time beside the relay's, a group of bars a job.
+//! The chart: CPU time divided by the relay's, a group of bars per job.
 
 use std::error::Error;
 use std::path::Path;
@@ -12,7 +12,7 @@ pub(crate) struct Group {
     pub(crate) ratios: Vec<Option<f64>>,
 }
 
-/// Longer bars are cut off here; their number is written all the same.
+/// Longer bars are cut off here, which a gap near their end shows; their number is written all the same.
 const LONGEST: f64 = 6.0;
 
 const BAR: i32 = 14;
@@ -35,12 +35,12 @@ const COLOURS: [RGBColor; 6] = [
 pub(crate) fn draw(path: &Path, proxies: &[&str], groups: &[Group]) -> Result<(), Box<dyn Error>> {
     let count = |length: usize| i32::try_from(length).unwrap_or(i32::MAX);
     let group_height = BAR * (count(proxies.len()) + 1);
-    let height = TOP + group_height * count(groups.len()) + BAR;
+    let height = TOP + group_height * count(groups.len()) + 2 * BAR;
     let area = SVGBackend::new(path, (WIDTH.unsigned_abs(), height.unsigned_abs())).into_drawing_area();
     area.fill(&WHITE)?;
     let font = |size: i32| ("sans-serif", size).into_font().color(&BLACK);
     area.draw_text(
-        "Processor time of the proxy a request, the raw relay's being 1 (less is better)",
+        "CPU time of the proxy per request, divided by that of a relay that knows no HTTP (less is better)",
         &font(16),
         (10, 8),
     )?;
@@ -59,12 +59,17 @@ pub(crate) fn draw(path: &Path, proxies: &[&str], groups: &[Group]) -> Result<()
             let Some(ratio) = *ratio else { continue };
             let y = top + BAR * count(row);
             area.draw(&Rectangle::new([(LEFT, y), (at(ratio), y + BAR - 2)], colour.filled()))?;
+            if ratio > LONGEST {
+                let gap = at(ratio) - 2 * BAR;
+                let corners = [(gap, y + BAR), (gap + 6, y - 2), (gap + 12, y - 2), (gap + 6, y + BAR)];
+                area.draw(&Polygon::new(corners, WHITE))?;
+            }
             area.draw_text(&format!("{ratio:.2}"), &font(12), (at(ratio) + 4, y))?;
         }
     }
-    // The relay.
     let floor = [(at(1.0), TOP - 4), (at(1.0), height - BAR)];
     area.draw(&PathElement::new(floor.to_vec(), BLACK.stroke_width(1)))?;
+    area.draw_text("the relay", &font(12), (at(1.0) + 4, height - BAR))?;
     area.present()?;
     Ok(())
 }

@@ -81,7 +81,7 @@ pub(crate) fn all() -> Vec<Job> {
         Job {
             kind: Kind::Closing,
             request: request("GET", "/small", "Connection: close\r\n", 0),
-            ..get("a connection a request", 16, "/small")
+            ..get("a connection per request", 16, "/small")
         },
         get("64 KiB bodies", 16, "/64k"),
         get("1 MiB bodies", 8, "/1m"),

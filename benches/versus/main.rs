@@ -1,10 +1,13 @@
 //! headsnip beside a relay that knows no HTTP and beside other proxies: the same jobs, in the same run, each on one core.
 //!
-//! `cargo bench --bench versus` prints a table, and writes it and a chart to `target/versus`. The proxies have the first core
-//! for themselves, the clients and the origin the second. Rounds go round all of them, so that drift hits all alike; figures
-//! are medians of the rounds. `VERSUS_ROUNDS`, `VERSUS_SECONDS`, `VERSUS_PROXIES` and `VERSUS_JOBS` (comma lists) choose less.
-//! With `VERSUS_CURVE=1` the jobs are bodies and chunks of many lengths, and beside headsnip as it is stand one that copies all
-//! and one that splices whatever it can.
+//! `cargo bench --bench versus` prints tables, and writes them and a chart to `target/versus`. headsnip is the binary that
+//! `cargo build --release` makes. The proxies have the first core, the clients and the origin the second. In each round all
+//! proxies take their turn at each job, so that drift affects all alike; figures are medians of the rounds.
+//!
+//! - `VERSUS_ROUNDS` (5), `VERSUS_SECONDS` (1, for each turn), `VERSUS_PROXIES` and `VERSUS_JOBS` (comma lists of parts of names).
+//! - `VERSUS_BUILDS=old/headsnip,new/headsnip`: instead of the peers, these binaries beside the relay; ratios are to the first.
+//! - `VERSUS_CURVE=1`: the jobs are bodies and chunks of many lengths, and beside headsnip as it is stand one that copies all and
+//!   one that splices whatever it can.
 
 mod chart;
 mod figures;
@@ -14,6 +17,8 @@ mod origin;
 mod proxies;
 mod relay;
 mod report;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -25,10 +30,7 @@ use headsnip::proxy::Proxy;
 use jobs::Job;
 use proxies::Peer;
 use report::Report;
-
-/// Which core the proxies have, and which the clients and the origin.
-const PROXY_CORE: &str = "0";
-const OTHER_CORE: &str = "1";
+use support::{OTHER_CORE, is_wanted, list, setting};
 
 /// What was measured, by job and proxy.
 type Measured = BTreeMap<(usize, usize), Vec<Figures>>;
@@ -47,15 +49,19 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn versus() -> Result<(), Box<dyn Error>> {
     let rounds: u32 = setting("VERSUS_ROUNDS", "5").parse()?;
     let duration = Duration::from_secs_f32(setting("VERSUS_SECONDS", "1").parse()?);
-    proxies::pin(std::process::id(), OTHER_CORE)?;
+    support::pin(std::process::id(), OTHER_CORE)?;
     let origin = proxies::Origin::start()?;
     let is_curve = setting("VERSUS_CURVE", "") == "1";
-    let wanted = setting("VERSUS_PROXIES", "");
-    let recipes = if is_curve { proxies::CURVE } else { proxies::ALL };
-    let proxies = proxies::start(recipes, &origin, |name| is_wanted(&wanted, name))?;
-    let wanted = setting("VERSUS_JOBS", "");
-    let jobs = if is_curve { jobs::curve() } else { jobs::all() };
-    let jobs: Vec<Job> = jobs.into_iter().filter(|job| is_wanted(&wanted, job.name)).collect();
+    let builds = list("VERSUS_BUILDS");
+    let mut recipes = if is_curve { proxies::curve(&support::release()?) } else { proxies::all(&support::release()?) };
+    if !builds.is_empty() {
+        recipes.truncate(1);
+        recipes.extend(proxies::builds(builds));
+    }
+    let proxies = proxies::start(recipes, &origin, &list("VERSUS_PROXIES"))?;
+    let wanted = list("VERSUS_JOBS");
+    let mut jobs = if is_curve { jobs::curve() } else { jobs::all() };
+    jobs.retain(|job| is_wanted(&wanted, job.name));
     let mut measured = Measured::new();
     for round in 0..=rounds {
         for (at, job) in jobs.iter().enumerate() {
@@ -87,12 +93,4 @@ fn measure(job: &Job, proxy: &Peer, duration: Duration) -> Result<Figures, Box<d
     let done = load::run(job, proxy.address, duration)?;
     let spent = proxy.processor_time()?.saturating_sub(before);
     Ok(Figures::new(spent, proxy.memory()?, done))
-}
-
-fn is_wanted(list: &str, name: &str) -> bool {
-    list.is_empty() || list.split(',').any(|wanted| name.contains(wanted))
-}
-
-fn setting(name: &str, otherwise: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| otherwise.to_owned())
 }

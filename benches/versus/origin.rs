@@ -159,7 +159,7 @@ impl Connection {
                 if self.written == answer.len() {
                     self.is_streaming = self.path == Some("/events");
                     (self.path, self.written) = (None, 0);
-                    if self.is_closing {
+                    if self.is_closing && !self.is_streaming {
                         return Going::Over;
                     }
                 }

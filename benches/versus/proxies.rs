@@ -5,10 +5,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use super::{OTHER_CORE, PROXY_CORE};
+use super::support::{self, OTHER_CORE, PROXY_CORE, is_wanted};
 
 /// How long a process may take to listen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,7 +27,7 @@ impl Drop for Process {
 
 #[derive(Debug)]
 pub(crate) struct Peer {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) address: SocketAddr,
     process: Process,
@@ -38,10 +38,7 @@ impl Peer {
     pub(crate) fn processor_time(&self) -> Result<Duration, Box<dyn Error>> {
         let mut spent = Duration::ZERO;
         for process in family(self.process.0.id())? {
-            for task in fs::read_dir(format!("/proc/{process}/task"))? {
-                let text = fs::read_to_string(task?.path().join("schedstat"))?;
-                spent += Duration::from_nanos(text.split(' ').next().unwrap_or_default().parse()?);
-            }
+            spent += support::processor_time(process)?;
         }
         Ok(spent)
     }
@@ -93,43 +90,74 @@ impl Origin {
 }
 
 /// How to start a proxy at an address: the program and its arguments.
-type Recipe = fn(SocketAddr, &Origin) -> Started;
+type Recipe = Box<dyn Fn(SocketAddr, &Origin) -> Started>;
 type Started = Result<(PathBuf, Vec<String>), Box<dyn Error>>;
 
-type Named = (&'static str, &'static str, Recipe);
+/// A proxy that can be started.
+pub(crate) struct Named {
+    name: String,
+    /// What has it say its version.
+    version: &'static str,
+    recipe: Recipe,
+}
 
-/// The proxies by name, what has each say its version, and how it is started.
-pub(crate) const ALL: &[Named] = &[
-    ("relay", "", relay),
-    ("headsnip", "--version", headsnip),
-    ("headsnip, unix upstream", "--version", headsnip_unix),
-    ("headsnip, 2 workers", "--version", headsnip_workers),
-    ("headsnip, access log", "--version", headsnip_logging),
-    ("headsnip, access log in JSON", "--version", headsnip_logging_json),
-    ("nginx", "-v", nginx),
-    ("haproxy", "-v", haproxy),
-    ("haproxy, tcp", "-v", haproxy_tcp),
-    ("envoy", "--version", envoy),
-    ("caddy", "version", caddy),
-];
+fn named(name: &str, version: &'static str, recipe: impl Fn(SocketAddr, &Origin) -> Started + 'static) -> Named {
+    Named { name: name.to_owned(), version, recipe: Box::new(recipe) }
+}
+
+/// headsnip, as this binary, and its peers.
+pub(crate) fn all(binary: &Path) -> Vec<Named> {
+    let headsnip = |name: &str, flags: &'static [&str]| {
+        let binary = binary.to_owned();
+        named(name, "--version", move |listen, origin| headsnip(&binary, listen, &origin.tcp.to_string(), flags))
+    };
+    let (unix_binary, unix) = (binary.to_owned(), |origin: &Origin| format!("unix:{}", origin.unix.display()));
+    vec![
+        named("relay", "", relay),
+        headsnip("headsnip", &[]),
+        named("headsnip, unix upstream", "--version", move |listen, origin| {
+            self::headsnip(&unix_binary, listen, &unix(origin), &[])
+        }),
+        headsnip("headsnip, 2 workers", &["--workers", "2"]),
+        headsnip("headsnip, access log", &["--access-log"]),
+        headsnip("headsnip, access log in JSON", &["--access-log", "--log-format", "json"]),
+        named("nginx", "-v", |listen, origin| {
+            nginx(listen, origin, "keepalive 1024; keepalive_requests 1000000000;", "")
+        }),
+        named("nginx, no reuse", "-v", |listen, origin| nginx(listen, origin, "", "close")),
+        named("haproxy", "-v", |listen, origin| haproxy_http(listen, origin, "safe")),
+        named("haproxy, no reuse", "-v", |listen, origin| haproxy_http(listen, origin, "never")),
+        named("haproxy, tcp", "-v", |listen, origin| haproxy("tcp", listen, origin, "")),
+        named("envoy", "--version", envoy),
+        named("caddy", "version", caddy),
+    ]
+}
+
+/// Other binaries of headsnip, by their paths: two builds side by side.
+pub(crate) fn builds(binaries: Vec<String>) -> Vec<Named> {
+    let builds = binaries.into_iter().map(|binary| {
+        let path = PathBuf::from(&binary);
+        named(&binary, "--version", move |listen, origin| headsnip(&path, listen, &origin.tcp.to_string(), &[]))
+    });
+    builds.collect()
+}
 
 /// Those that show where splice is cheaper than a copy.
-pub(crate) const CURVE: &[Named] = &[
-    ("relay", "", relay),
-    ("headsnip", "--version", headsnip),
-    ("headsnip, copying", "", |listen, origin| embedded(listen, origin, "never")),
-    ("headsnip, splicing from 32 KiB", "", |listen, origin| embedded(listen, origin, "32768")),
-    ("headsnip, splicing from 128 KiB", "", |listen, origin| embedded(listen, origin, "131072")),
-];
+pub(crate) fn curve(binary: &Path) -> Vec<Named> {
+    let binary = binary.to_owned();
+    vec![
+        named("relay", "", relay),
+        named("headsnip", "--version", move |listen, origin| headsnip(&binary, listen, &origin.tcp.to_string(), &[])),
+        named("headsnip, copying", "", |listen, origin| embedded(listen, origin, "never")),
+        named("headsnip, splicing from 32 KiB", "", |listen, origin| embedded(listen, origin, "32768")),
+        named("headsnip, splicing from 128 KiB", "", |listen, origin| embedded(listen, origin, "131072")),
+    ]
+}
 
 /// Starts those that are wanted and installed; names the others.
-pub(crate) fn start(
-    recipes: &[Named],
-    origin: &Origin,
-    is_wanted: impl Fn(&str) -> bool,
-) -> Result<Vec<Peer>, Box<dyn Error>> {
+pub(crate) fn start(recipes: Vec<Named>, origin: &Origin, wanted: &[String]) -> Result<Vec<Peer>, Box<dyn Error>> {
     let mut proxies = Vec::new();
-    for (name, version, recipe) in recipes.iter().copied().filter(|(name, ..)| is_wanted(name)) {
+    for Named { name, version, recipe } in recipes.into_iter().filter(|named| is_wanted(wanted, &named.name)) {
         let address = free_address()?;
         let (program, arguments) = recipe(address, origin)?;
         let mut command = on_core(if name.contains("workers") { "0,1" } else { PROXY_CORE }, &program);
@@ -147,12 +175,6 @@ pub(crate) fn start(
         proxies.push(Peer { name, version: version_of(&program, version), address, process });
     }
     Ok(proxies)
-}
-
-/// Has a process run on these cores alone.
-pub(crate) fn pin(process: u32, cores: &str) -> Result<(), Box<dyn Error>> {
-    let status = Command::new("taskset").args(["-cp", cores, &process.to_string()]).stdout(Stdio::null()).status()?;
-    if status.success() { Ok(()) } else { Err(format!("cannot pin a process to core {cores}").into()) }
 }
 
 fn on_core(cores: &str, program: &Path) -> Command {
@@ -178,10 +200,8 @@ fn free_address() -> std::io::Result<SocketAddr> {
 }
 
 /// Where the files of the proxies are.
-fn folder() -> std::io::Result<PathBuf> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("versus");
-    fs::create_dir_all(&folder)?;
-    Ok(folder)
+fn folder() -> Result<PathBuf, Box<dyn Error>> {
+    support::folder("versus/files")
 }
 
 fn await_listening(address: SocketAddr) -> Result<(), Box<dyn Error>> {
@@ -215,34 +235,15 @@ fn embedded(listen: SocketAddr, origin: &Origin, splice_from: &str) -> Started {
     Ok((std::env::current_exe()?, strings(&arguments)))
 }
 
-fn headsnip(listen: SocketAddr, origin: &Origin) -> Started {
-    headsnip_with(listen, &origin.tcp.to_string(), &[])
-}
-
-fn headsnip_unix(listen: SocketAddr, origin: &Origin) -> Started {
-    headsnip_with(listen, &format!("unix:{}", origin.unix.display()), &[])
-}
-
-fn headsnip_workers(listen: SocketAddr, origin: &Origin) -> Started {
-    headsnip_with(listen, &origin.tcp.to_string(), &["--workers", "2"])
-}
-
-fn headsnip_logging(listen: SocketAddr, origin: &Origin) -> Started {
-    headsnip_with(listen, &origin.tcp.to_string(), &["--access-log"])
-}
-
-fn headsnip_logging_json(listen: SocketAddr, origin: &Origin) -> Started {
-    headsnip_with(listen, &origin.tcp.to_string(), &["--access-log", "--log-format", "json"])
-}
-
 #[expect(clippy::unnecessary_wraps, reason = "it ends several recipes")]
-fn headsnip_with(listen: SocketAddr, upstream: &str, flags: &[&str]) -> Started {
+fn headsnip(binary: &Path, listen: SocketAddr, upstream: &str, flags: &[&str]) -> Started {
     let addresses = ["--listen", &listen.to_string(), "--upstream", upstream];
-    Ok((env!("CARGO_BIN_EXE_headsnip").into(), strings(&[&addresses, flags].concat())))
+    Ok((binary.to_owned(), strings(&[&addresses, flags].concat())))
 }
 
-/// As one would write it for this: no buffering on disk, keep-alive to the origin, `Server` cleared by the third-party module.
-fn nginx(listen: SocketAddr, origin: &Origin) -> Started {
+/// As one would write it for this: no buffering on disk, `Server` cleared by the third-party module, keep-alive to the origin or
+/// not.
+fn nginx(listen: SocketAddr, origin: &Origin, pool: &str, connection: &str) -> Started {
     let folder = folder()?.display().to_string();
     let text = format!(
         "load_module /usr/lib/nginx/modules/ngx_http_headers_more_filter_module.so;
@@ -251,40 +252,38 @@ events {{ worker_connections 8192; }}
 http {{
     access_log off; tcp_nodelay on; keepalive_requests 1000000000; client_max_body_size 0;
     client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-    upstream origin {{ server {origin}; keepalive 1024; keepalive_requests 1000000000; }}
+    upstream origin {{ server {origin}; {pool} }}
     server {{
         listen {listen} backlog=4096;
         more_clear_headers Server X-Powered-By;
-        location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_set_header Host $host; proxy_request_buffering off; }}
-        location /events {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering off; }}
+        location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection \"{connection}\"; proxy_set_header Host $host; proxy_request_buffering off; }}
+        location /events {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection \"{connection}\"; proxy_buffering off; }}
     }}
 }}
 ",
         origin = origin.tcp
     );
-    Ok(("nginx".into(), vec!["-p".into(), folder.clone(), "-c".into(), file("nginx.conf", &text)?]))
+    let name = if pool.is_empty() { "nginx-no-reuse.conf" } else { "nginx.conf" };
+    Ok(("nginx".into(), vec!["-p".into(), folder.clone(), "-c".into(), file(name, &text)?]))
 }
 
-fn haproxy(listen: SocketAddr, origin: &Origin) -> Started {
-    haproxy_in(
-        "http",
-        listen,
-        origin,
-        "    http-response del-header server\n    http-response del-header x-powered-by\n",
-    )
+fn haproxy_http(listen: SocketAddr, origin: &Origin, reuse: &str) -> Started {
+    let rules = format!(
+        "    http-reuse {reuse}\n    http-response del-header server\n    http-response del-header x-powered-by\n"
+    );
+    haproxy("http", listen, origin, &rules)
 }
 
-fn haproxy_tcp(listen: SocketAddr, origin: &Origin) -> Started {
-    haproxy_in("tcp", listen, origin, "")
-}
-
-fn haproxy_in(mode: &str, listen: SocketAddr, origin: &Origin, rules: &str) -> Started {
+fn haproxy(mode: &str, listen: SocketAddr, origin: &Origin, rules: &str) -> Started {
     let text = format!(
         "global\n    nbthread 1\n    maxconn 4096\ndefaults\n    mode {mode}\n    timeout connect 5s\n    timeout client 60s\n    timeout server 60s\n    option splice-auto\n\
          listen all\n    bind {listen}\n{rules}    server origin {origin}\n",
         origin = origin.tcp
     );
-    Ok(("haproxy".into(), vec!["-db".into(), "-q".into(), "-f".into(), file(&format!("haproxy-{mode}.cfg"), &text)?]))
+    Ok((
+        "haproxy".into(),
+        vec!["-db".into(), "-q".into(), "-f".into(), file(&format!("haproxy-{}.cfg", listen.port()), &text)?],
+    ))
 }
 
 fn envoy(listen: SocketAddr, origin: &Origin) -> Started {

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use super::Measured;
 use super::chart::{self, Group};
-use super::figures::{Figures, median, median_of};
+use super::figures::{Estimate, Figures, median};
 use super::jobs::{EVENT_PAUSE, Job, Kind};
 use super::proxies::Peer;
 
@@ -17,6 +17,10 @@ const HTTP_PEERS: [&str; 4] = ["nginx", "haproxy", "envoy", "caddy"];
 
 /// Those that the chart shows, beside the relay, which is its measure.
 const IN_CHART: [&str; 6] = ["headsnip", "nginx", "haproxy", "haproxy, tcp", "envoy", "caddy"];
+
+/// The jobs that the chart shows.
+const JOBS_IN_CHART: [&str; 5] =
+    ["small, 64 connections", "a connection per request", "64 KiB bodies", "200 event streams", "uploads of 16 KiB"];
 
 /// What was measured, and of whom.
 pub(crate) struct Report<'a> {
@@ -38,9 +42,10 @@ impl Report<'_> {
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("versus.md"), &text)?;
         let charted: Vec<_> = IN_CHART.into_iter().filter(|name| self.place(name).is_some()).collect();
-        let groups = self.jobs.iter().enumerate().map(|(job, Job { name, .. })| {
+        let jobs = self.jobs.iter().enumerate().filter(|(_, job)| JOBS_IN_CHART.contains(&job.name));
+        let groups = jobs.map(|(job, Job { name, .. })| {
             let ratios = charted.iter().map(|proxy| self.ratio(job, self.place(proxy)?, self.place("relay")?));
-            Group { job: name, ratios: ratios.collect() }
+            Group { job: name, ratios: ratios.map(|ratio| ratio.map(|ratio| ratio.median)).collect() }
         });
         chart::draw(&folder.join("versus.svg"), &charted, &groups.collect::<Vec<_>>())?;
         eprintln!("written to {}", folder.display());
@@ -51,10 +56,10 @@ impl Report<'_> {
         self.proxies.iter().position(|proxy| proxy.name == name)
     }
 
-    /// The median over the rounds of what one proxy took beside another in the same round.
-    fn ratio(&self, job: usize, own: usize, other: usize) -> Option<f64> {
+    /// What one proxy took beside another in the same round.
+    fn ratio(&self, job: usize, own: usize, other: usize) -> Option<Estimate> {
         let pairs = self.measured.get(&(job, own))?.iter().zip(self.measured.get(&(job, other))?);
-        Some(median_of(pairs.map(|(own, other)| own.processor / other.processor).collect()))
+        Some(Estimate::of(pairs.map(|(own, other)| own.processor / other.processor).collect()))
     }
 
     /// The machine, the day and the versions.
@@ -67,7 +72,8 @@ impl Report<'_> {
         let versions = self.proxies.iter().filter(|proxy| !proxy.version.is_empty() && !proxy.name.contains(','));
         let versions: Vec<_> = versions.map(|proxy| format!("{} {}", proxy.name, proxy.version)).collect();
         Ok(format!(
-            "{}, {}, Linux {}: {}. Medians of {} rounds; of a ratio too, each within its round.\n\n",
+            "{}, {}, Linux {}: {}. Medians of {} rounds. A ratio is taken within each round; behind its median stand the limits \
+             between which the true median lies with a confidence of 95 % (or the extremes, below six rounds).\n\n",
             String::from_utf8(day)?.trim(),
             processor.trim_start_matches([' ', '\t', ':']),
             kernel.trim().split('-').next().unwrap_or_default(),
@@ -76,32 +82,47 @@ impl Report<'_> {
         ))
     }
 
-    /// headsnip beside the relay and beside the cheapest HTTP proxy.
+    /// headsnip beside the relay and beside the cheapest HTTP proxy; or builds of it beside the first.
     fn summary(&self, text: &mut String) -> std::fmt::Result {
-        let Some((own, relay)) = self.place("headsnip").zip(self.place("relay")) else { return Ok(()) };
+        let Some(relay) = self.place("relay") else { return Ok(()) };
+        let Some(own) = self.place("headsnip") else { return self.builds(text, relay) };
         writeln!(
             text,
-            "headsnip's processor time a request beside that of the raw relay and of the cheapest HTTP proxy\n"
+            "headsnip's CPU time per request, divided by that of the raw relay and of the cheapest HTTP proxy\n"
         )?;
-        writeln!(text, "| | of the relay | of the cheapest HTTP proxy |\n|---|---:|---:|")?;
+        writeln!(text, "| | ÷ relay | ÷ cheapest HTTP proxy |\n|---|---:|---:|")?;
         for (job, Job { name, kind, .. }) in self.jobs.iter().enumerate() {
             let peers = HTTP_PEERS.into_iter().filter_map(|name| self.place(name)).filter(|peer| {
-                // Who holds events back to write several at once does another job.
+                // A proxy that holds events back, to write several at once, does another job.
                 let slow = self.measured.get(&(job, *peer)).map(|rounds| median(rounds, |figures| figures.slow));
                 *kind != Kind::Events || slow.is_some_and(|slow| slow < EVENT_PAUSE.as_secs_f64() * 1e6)
             });
             let cost = |peer: usize| self.measured.get(&(job, peer)).map(|rounds| median(rounds, |f| f.processor));
             let cheapest = peers.min_by(|a, b| cost(*a).partial_cmp(&cost(*b)).unwrap_or(std::cmp::Ordering::Equal));
-            let beside = cheapest.and_then(|peer| Some((self.ratio(job, own, peer)?, self.proxies.get(peer)?.name)));
-            let beside = beside.map_or_else(String::new, |(ratio, name)| format!("{ratio:.2} ({name})"));
-            let of_relay = self.ratio(job, own, relay).map_or_else(String::new, |ratio| format!("{ratio:.2}"));
-            writeln!(text, "| {name} | {of_relay} | {beside} |")?;
+            let peer = cheapest.and_then(|peer| Some((self.ratio(job, own, peer)?, &self.proxies.get(peer)?.name)));
+            let peer = peer.map_or_else(String::new, |(ratio, name)| format!("{} ({name})", written(ratio)));
+            let relay = self.ratio(job, own, relay).map_or_else(String::new, written);
+            writeln!(text, "| {name} | {relay} | {peer} |")?;
+        }
+        writeln!(text)
+    }
+
+    fn builds(&self, text: &mut String, relay: usize) -> std::fmt::Result {
+        let builds: Vec<usize> = (0..self.proxies.len()).filter(|proxy| *proxy != relay).collect();
+        let Some((first, others)) = builds.split_first() else { return Ok(()) };
+        let names: Vec<_> = builds.iter().filter_map(|build| Some(self.proxies.get(*build)?.name.as_str())).collect();
+        writeln!(text, "CPU time per request of {}: each ÷ relay, then the others ÷ the first\n", names.join(", "))?;
+        writeln!(text, "| |{}\n|---|{}", " |".repeat(names.len() * 2 - 1), "---:|".repeat(names.len() * 2 - 1))?;
+        for (job, Job { name, .. }) in self.jobs.iter().enumerate() {
+            let pairs = builds.iter().map(|build| (*build, relay)).chain(others.iter().map(|build| (*build, *first)));
+            let cells = pairs.map(|(own, other)| self.ratio(job, own, other).map_or_else(String::new, written));
+            writeln!(text, "| {name} | {} |", cells.collect::<Vec<_>>().join(" | "))?;
         }
         writeln!(text)
     }
 
     fn heading(&self, text: &mut String, title: &str) -> std::fmt::Result {
-        let names: Vec<_> = self.proxies.iter().map(|proxy| proxy.name).collect();
+        let names: Vec<_> = self.proxies.iter().map(|proxy| proxy.name.as_str()).collect();
         writeln!(text, "{title}\n\n| | {} |\n|---{}|", names.join(" | "), "|---:".repeat(names.len()))
     }
 
@@ -118,11 +139,15 @@ impl Report<'_> {
     }
 }
 
+fn written(Estimate { median, low, high }: Estimate) -> String {
+    format!("{median:.2} ({low:.2} to {high:.2})")
+}
+
 type Figure = (&'static str, fn(&Figures) -> f64, usize);
 
 const FIGURES: [Figure; 5] = [
-    ("Microseconds of processor time of the proxy a request", |figures| figures.processor, 1),
-    ("Requests a second", |figures| figures.rate, 0),
+    ("Microseconds of CPU time of the proxy per request", |figures| figures.processor, 1),
+    ("Requests per second", |figures| figures.rate, 0),
     ("Microseconds to the answer, median", |figures| figures.median, 0),
     ("Microseconds to the answer, 99th of 100", |figures| figures.slow, 0),
     ("KiB of memory of its own", |figures| figures.memory / 1024.0, 0),

@@ -1,0 +1,71 @@
+//! What the benchmarks that run headsnip as a process share: which binary, on which core, and what it used.
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Which core the proxy has, and which the clients and the origin.
+pub(crate) const PROXY_CORE: &str = "0";
+pub(crate) const OTHER_CORE: &str = "1";
+
+/// The binary that `cargo build --release` makes. The one that cargo builds for a benchmark has more features in its
+/// dependencies, since tests need them: a mutex behind each look at the clock is one.
+pub(crate) fn release() -> Result<PathBuf, Box<dyn Error>> {
+    build(&target()?, &[])
+}
+
+/// Builds it into a folder, with settings of the profile.
+pub(crate) fn build(target: &Path, profile: &[(&str, &str)]) -> Result<PathBuf, Box<dyn Error>> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["build", "--locked", "--release", "--bin", "headsnip", "--target-dir"]).arg(target);
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).envs(profile.iter().copied());
+    if command.status()?.success() {
+        Ok(target.join("release/headsnip"))
+    } else {
+        Err("headsnip cannot be built".into())
+    }
+}
+
+/// A folder of the target folder.
+pub(crate) fn folder(name: &str) -> Result<PathBuf, Box<dyn Error>> {
+    let folder = target()?.join(name);
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+fn target() -> Result<PathBuf, Box<dyn Error>> {
+    Ok(Path::new(env!("CARGO_TARGET_TMPDIR")).parent().ok_or("no target folder")?.to_owned())
+}
+
+/// Has a process run on these cores alone.
+pub(crate) fn pin(process: u32, cores: &str) -> Result<(), Box<dyn Error>> {
+    let status = Command::new("taskset").args(["-cp", cores, &process.to_string()]).stdout(Stdio::null()).status()?;
+    if status.success() { Ok(()) } else { Err(format!("cannot pin a process to core {cores}").into()) }
+}
+
+/// The CPU time that all threads of a process have had.
+pub(crate) fn processor_time(process: u32) -> Result<Duration, Box<dyn Error>> {
+    let mut spent = Duration::ZERO;
+    for task in fs::read_dir(format!("/proc/{process}/task"))? {
+        let text = fs::read_to_string(task?.path().join("schedstat"))?;
+        spent += Duration::from_nanos(text.split(' ').next().unwrap_or_default().parse()?);
+    }
+    Ok(spent)
+}
+
+/// The variable of that name.
+pub(crate) fn setting(name: &str, otherwise: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| otherwise.to_owned())
+}
+
+/// The members of a comma list.
+pub(crate) fn list(name: &str) -> Vec<String> {
+    setting(name, "").split(',').filter(|member| !member.is_empty()).map(str::to_owned).collect()
+}
+
+/// Whether a name contains a member of the list, or there is none.
+pub(crate) fn is_wanted(list: &[String], name: &str) -> bool {
+    list.is_empty() || list.iter().any(|member| name.contains(member.as_str()))
+}
