@@ -25,7 +25,7 @@ enum Run {
     Here(fn(&[&str])),
 }
 
-const COMMANDS: [(&str, Run); 23] = [
+const COMMANDS: [(&str, Run); 24] = [
     ("cargo run --release --example demo", Run::Gate("cargo run --locked --release --example demo")),
     ("cargo run --release --example heads", Run::Gate("cargo run --locked --release --example heads")),
     ("cargo test", Run::Gate("cargo test --locked")),
@@ -35,6 +35,10 @@ const COMMANDS: [(&str, Run); 23] = [
     ("cargo install cargo-fuzz", Run::Gate("cargo install --quiet --locked cargo-fuzz")),
     ("cargo bench --bench versus", Run::Gate("cargo bench --locked --bench versus")),
     ("VERSUS_CURVE=1 cargo bench --bench versus", Run::Gate("VERSUS_CURVE=1 cargo bench --locked --bench versus")),
+    (
+        "INSTRUCTIONS_RECORD=check cargo bench --bench instructions",
+        Run::Gate("INSTRUCTIONS_RECORD=check cargo bench --locked --bench instructions"),
+    ),
     ("cargo bench --bench core", Run::Gate("cargo bench --locked --bench core -- --test")),
     ("SOAK_SECONDS=300 cargo test --release --test soak -- --nocapture", Run::In("soak/main.rs", "SOAK_SECONDS")),
     ("OTHERWISE_SEEDS=5000-9000 cargo test --release --test otherwise", Run::In("otherwise.rs", "OTHERWISE_SEEDS")),

@@ -8,6 +8,8 @@
 //! - `INSTRUCTIONS_BINARIES`: these binaries instead (a comma list of paths), each in a column.
 //! - `INSTRUCTIONS_FUNCTIONS=30`: then also the functions and the source files that cost most, from a build with symbols.
 //!   callgrind's files are kept in `target/instructions`.
+//! - `INSTRUCTIONS_RECORD=check`: then compares with `benches/instructions.md`, and fails where an exchange has grown by more
+//!   than a twentieth. `INSTRUCTIONS_RECORD=write` writes that page.
 //! - `INSTRUCTIONS_TIME=1`: instead, the CPU time of plain and of alone exchanges, the kernel's included, beside that of a GET.
 //!   `INSTRUCTIONS_ROUNDS` is the number of rounds. The figures are medians of the rounds, with the quartiles of the ratios.
 
@@ -15,6 +17,9 @@ mod callgrind;
 mod jobs;
 mod load;
 mod proxy;
+mod record;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -24,6 +29,8 @@ use std::path::{Path, PathBuf};
 use jobs::Job;
 use mio::net::TcpListener;
 use proxy::Proxy;
+use record::Counted;
+use support::{OTHER_CORE, is_wanted, list, setting};
 
 /// Exchanges of a job, on all its connections together: few, many, and when they are timed. Multiples of every job's connections.
 const FEW: usize = 5 * 512;
@@ -31,27 +38,34 @@ const MANY: usize = 40 * 512;
 const TIMED: usize = 10 * 512;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    proxy::step_aside()?;
+    support::pin(std::process::id(), OTHER_CORE)?;
     let is_timed = setting("INSTRUCTIONS_TIME", "") == "1";
     let functions: usize = setting("INSTRUCTIONS_FUNCTIONS", "0").parse()?;
-    let wanted = setting("INSTRUCTIONS_JOBS", "");
-    let jobs = if is_timed { jobs::plain_and_alone() } else { jobs::ordinary() };
-    let jobs: Vec<Job> =
-        jobs.into_iter().filter(|job| wanted.split(',').any(|wanted| job.name.contains(wanted))).collect();
-    let mut binaries: Vec<PathBuf> =
-        setting("INSTRUCTIONS_BINARIES", "").split(',').filter(|path| !path.is_empty()).map(PathBuf::from).collect();
+    let wanted = list("INSTRUCTIONS_JOBS");
+    let mut jobs = if is_timed { jobs::plain_and_alone() } else { jobs::ordinary() };
+    jobs.retain(|job| is_wanted(&wanted, job.name));
+    let mut binaries: Vec<PathBuf> = list("INSTRUCTIONS_BINARIES").into_iter().map(PathBuf::from).collect();
     if binaries.is_empty() {
-        binaries.push(if functions > 0 { proxy::build_with_symbols()? } else { proxy::build()? });
+        binaries.push(if functions > 0 { proxy::build_with_symbols()? } else { support::release()? });
     }
-    if is_timed { time(&jobs, &binaries) } else { count(&jobs, &binaries, functions) }
+    if is_timed {
+        return time(&jobs, &binaries);
+    }
+    let counted = count(&jobs, &binaries, functions)?;
+    match setting("INSTRUCTIONS_RECORD", "").as_str() {
+        "write" => record::write(&counted),
+        "check" => record::check(&counted),
+        _ => Ok(()),
+    }
 }
 
-/// Prints the instructions of each job.
-fn count(jobs: &[Job], binaries: &[PathBuf], functions: usize) -> Result<(), Box<dyn Error>> {
+/// Prints the instructions of each job, and gives those of the first binary.
+fn count(jobs: &[Job], binaries: &[PathBuf], functions: usize) -> Result<Vec<Counted>, Box<dyn Error>> {
     header("Instructions per exchange", binaries.iter().map(|binary| binary.display().to_string()));
     let mut tables = Vec::new();
+    let mut first = Vec::new();
     for job in jobs {
-        let mut row = vec![job.name.to_owned()];
+        let mut row = Vec::new();
         for binary in binaries {
             // An older version may lack the flag that the job is about.
             if let Some(flag) = job.flags.first()
@@ -63,16 +77,20 @@ fn count(jobs: &[Job], binaries: &[PathBuf], functions: usize) -> Result<(), Box
             let few = counted(job, binary, FEW).map_err(|error| format!("{}: {error}", job.name))?;
             let many = counted(job, binary, MANY).map_err(|error| format!("{}: {error}", job.name))?;
             let exchanges = f64::from(u32::try_from(MANY - FEW)?);
-            row.push(format!("{:.0}", (callgrind::total(&many)? - callgrind::total(&few)?) / exchanges));
+            let count = (callgrind::total(&many)? - callgrind::total(&few)?) / exchanges;
+            if row.is_empty() {
+                first.push((job.name.to_owned(), count));
+            }
+            row.push(format!("{count:.0}"));
             if functions > 0 {
                 tables.push(format!("\n{}, {}", job.name, binary.display()));
                 tables.extend(most_expensive(&few, &many, exchanges, functions)?);
             }
         }
-        println!("| {} |", row.join(" | "));
+        println!("| {} | {} |", job.name, row.join(" | "));
     }
     println!("{}", tables.join("\n"));
-    Ok(())
+    Ok(first)
 }
 
 /// Runs a job with its proxy under callgrind; gives the file of counts.
@@ -163,8 +181,4 @@ fn header(title: &str, columns: impl Iterator<Item = String>) {
 fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
     values.sort_by(f64::total_cmp);
     [1, 2, 3].map(|quarter| values.get(values.len() * quarter / 4).copied().unwrap_or(f64::NAN))
-}
-
-fn setting(name: &str, otherwise: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| otherwise.to_owned())
 }

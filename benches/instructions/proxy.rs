@@ -1,58 +1,26 @@
-//! headsnip as a process: how it is built, started, alone or under valgrind, and ended.
+//! headsnip as a process: how it is started, alone or under valgrind, and ended.
 
 use std::error::Error;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// Which core the proxy has, and which the clients and the origin.
-const PROXY_CORE: &str = "0";
-const OTHER_CORE: &str = "1";
+use super::support::{self, PROXY_CORE};
 
 /// How long headsnip may take to listen, and to end. Under valgrind it is slow.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Builds the binary that is released. The one that cargo builds for benchmarks has more features in its dependencies, since
-/// tests need them.
-pub(crate) fn build() -> Result<PathBuf, Box<dyn Error>> {
-    built(&target()?, &[])
-}
-
-/// The same code with symbols, in its own target folder.
+/// The binary that is released, with symbols, in its own target folder.
 pub(crate) fn build_with_symbols() -> Result<PathBuf, Box<dyn Error>> {
     let symbols = [("CARGO_PROFILE_RELEASE_DEBUG", "1"), ("CARGO_PROFILE_RELEASE_STRIP", "none")];
-    built(&folder()?.join("build"), &symbols)
-}
-
-fn built(target: &Path, profile: &[(&str, &str)]) -> Result<PathBuf, Box<dyn Error>> {
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["build", "--release", "--bin", "headsnip", "--target-dir"]).arg(target);
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).envs(profile.iter().copied());
-    if command.status()?.success() {
-        Ok(target.join("release/headsnip"))
-    } else {
-        Err("headsnip cannot be built".into())
-    }
-}
-
-fn target() -> Result<PathBuf, Box<dyn Error>> {
-    Ok(Path::new(env!("CARGO_TARGET_TMPDIR")).parent().ok_or("no target folder")?.to_owned())
+    support::build(&folder()?.join("build"), &symbols)
 }
 
 /// Where the files of this benchmark are.
 pub(crate) fn folder() -> Result<PathBuf, Box<dyn Error>> {
-    let folder = target()?.join("instructions");
-    fs::create_dir_all(&folder)?;
-    Ok(folder)
-}
-
-/// Moves this process to the second core.
-pub(crate) fn step_aside() -> Result<(), Box<dyn Error>> {
-    let itself = std::process::id().to_string();
-    let status = Command::new("taskset").args(["-cp", OTHER_CORE, &itself]).stdout(Stdio::null()).status()?;
-    if status.success() { Ok(()) } else { Err("cannot choose a core".into()) }
+    support::folder("instructions")
 }
 
 /// Whether a binary knows a flag.
@@ -94,12 +62,7 @@ impl Proxy {
 
     /// The CPU time of all its threads so far.
     pub(crate) fn processor_time(&self) -> Result<Duration, Box<dyn Error>> {
-        let mut spent = Duration::ZERO;
-        for task in fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
-            let text = fs::read_to_string(task?.path().join("schedstat"))?;
-            spent += Duration::from_nanos(text.split(' ').next().unwrap_or_default().parse()?);
-        }
-        Ok(spent)
+        support::processor_time(self.process.id())
     }
 
     /// Has it end by itself, since callgrind writes its counts at the end.
