@@ -169,8 +169,7 @@ impl Deadlines {
         let mut table = self.table.borrow_mut();
         let standing = |slot: &Slot| {
             let standing = slot.standing.filter(|_| slot.call.is_none())?;
-            let is_left_alone =
-                matches!(standing, GaveWay::NoRequest | GaveWay::Idle) && now <= slot.since + left_alone;
+            let is_left_alone = standing != GaveWay::Lingering && now <= slot.since + left_alone;
             (!is_left_alone).then_some((standing, slot.since))
         };
         self.epoch.set(self.epoch.get() + 1);

@@ -116,6 +116,7 @@ fn main() -> ExitCode {
         let name = format!("no_request_is_lost_in_a_crowd, workers {workers}");
         tests.push(test(name, move || crowd::nothing_is_lost(workers)));
     }
+    tests.push(test("who_has_just_ended_is_answered_though_another_waits", just_ended));
     tests.push(test("they_give_way_in_order", in_order));
     tests.push(test("who_is_idle_longest_gives_way_first", longest_first));
     libtest_mimic::run(&arguments, tests).exit_code()
@@ -177,16 +178,32 @@ fn busy(workers: &str) {
     assert!(!proxy.log().iter().any(|line| line.contains(": client ")), "{:#?}", proxy.log());
 }
 
+/// Who shuts down writing behind a request may well wait for the response.
+fn just_ended() {
+    let origin = Answering::start();
+    let proxy = start(&origin, "1");
+    let clients: Vec<_> = (0..PLACES).map(|_| Kind::Ended.connect(&proxy)).collect();
+    settle(&proxy, 8);
+    let mut ninth = proxy.dial();
+    ninth.send(GET);
+    // Long enough for somebody to be asked, if anybody is.
+    sleep(Duration::from_millis(200));
+    origin.release(PLACES);
+    for mut client in clients {
+        client.expect(OK);
+    }
+    ninth.expect(OK);
+}
+
 fn in_order() {
     let origin = Answering::start();
     let proxy = start(&origin, "1");
     // The dearest first, so that age alone would have them go the other way round.
     let kinds = [Kind::Idle, Kind::HalfHead, Kind::Silent, Kind::Ended].into_iter();
-    let mut clients: Vec<_> = kinds.flat_map(|kind| [kind, kind]).take(6).map(|kind| kind.connect(&proxy)).collect();
-    settle(&proxy, 6);
+    let mut clients: Vec<_> = kinds.flat_map(|kind| [kind, kind]).take(7).map(|kind| kind.connect(&proxy)).collect();
+    settle(&proxy, 7);
     sleep(Duration::from_millis(2500));
     // Who lingers is let go after five seconds.
-    clients.push(Kind::Ended.connect(&proxy));
     clients.push(Kind::Lingering.connect(&proxy));
     settle(&proxy, 8);
     let mut gone = Vec::new();
