@@ -16,6 +16,9 @@ const REPLAYED: usize = 2_000;
 const REFUSED: &str = "502 Bad Gateway";
 const REFUSED_START: &[u8] = b"HTTP/1.1 502";
 
+/// What a client did that had made no request when another wanted its place.
+pub(crate) const GAVE_WAY: &str = "clients that gave way before their first request";
+
 /// What is to be done with the connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
@@ -26,6 +29,10 @@ pub(crate) enum Then {
 impl Connection<'_> {
     /// Reads the response to the end that its plan says, and checks it.
     pub(crate) fn check(&mut self, plan: &Plan, sent: Result<(), Error>) -> Result<Then, String> {
+        if std::mem::take(&mut self.is_fresh) && !self.has_ended && matches!(self.stream.peek(&mut [0]), Ok(0)) {
+            self.watch.count(GAVE_WAY, 1);
+            return Ok(Then::Leave);
+        }
         let response = expected(plan);
         let cut = response.cut(plan);
         let is_end_of_body = plan.framing == Framing::UntilClose && cut >= response.final_head.end;

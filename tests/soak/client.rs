@@ -1,6 +1,6 @@
 //! A client: makes exchanges at random and spoils some itself.
 
-use std::io::{Error, Read, Write};
+use std::io::{Error, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
@@ -12,6 +12,9 @@ use super::check::{Then, expected};
 use super::plan::{After, Fault, Plan, Random, Timing};
 use super::support::text;
 use super::wire::Request;
+
+/// How long an idle client stays if it may.
+const IDLE: Duration = Duration::from_secs(3);
 
 /// Opens one connection after another until it is told to stop.
 pub(crate) fn run(port: u16, seed: u64, watch: &Watch) {
@@ -35,12 +38,31 @@ pub(crate) enum Behind {
     ClosedIdle,
 }
 
+/// Holds one connection after another that has made a request and is idle then, for longer than one is left alone.
+pub(crate) fn idle(port: u16, seed: u64, watch: &Watch) {
+    let mut random = Random::new(seed);
+    while !watch.is_over() {
+        let plan = std::iter::repeat_with(|| Plan::of(random.next())).find(Plan::is_simple).expect("one in many");
+        let result = Connection::open(port, &mut random, watch).and_then(|mut connection| {
+            if connection.exchange(&plan, &mut random)? == Then::GoOn {
+                connection.wait_idle()?;
+            }
+            Ok(())
+        });
+        if let Err(failure) = result {
+            watch.fail(format!("an idle client: {failure}"));
+        }
+    }
+}
+
 pub(crate) struct Connection<'a> {
     pub(crate) stream: TcpStream,
     pub(crate) is_slow: bool,
     pub(crate) behind: Behind,
     /// Whether our end was sent: a request is not sent once more then.
     pub(crate) has_ended: bool,
+    /// Whether no request of it was answered yet: until then it may give way to others.
+    pub(crate) is_fresh: bool,
     /// A body that waits for leave.
     pub(crate) waiting: Vec<u8>,
     pub(crate) watch: &'a Watch,
@@ -63,7 +85,7 @@ impl<'a> Connection<'a> {
         };
         let stream = open().map_err(|error: Error| format!("cannot connect: {error}"))?;
         watch.count(if is_slow { "connections, slow readers" } else { "connections" }, 1);
-        Ok(Self { stream, is_slow, behind: Behind::Open, has_ended: false, waiting: Vec::new(), watch })
+        Ok(Self { stream, is_slow, behind: Behind::Open, has_ended: false, is_fresh: true, waiting: Vec::new(), watch })
     }
 
     fn run(&mut self, random: &mut Random) -> Result<(), String> {
@@ -99,6 +121,19 @@ impl<'a> Connection<'a> {
             self.send(&request.bytes(), random)
         };
         self.check(plan, sent)
+    }
+
+    /// Says nothing for a while: another may be given the place.
+    fn wait_idle(&mut self) -> Result<(), String> {
+        self.stream.set_read_timeout(Some(IDLE)).expect("a time limit");
+        match self.stream.read(&mut [0]) {
+            Ok(0) => self.watch.count("idle clients that gave way", 1),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                self.watch.count("idle clients that stayed", 1);
+            }
+            other => return Err(format!("wanted silence or FIN, found {other:?}")),
+        }
+        Ok(())
     }
 
     /// Some requests at once, and perhaps our end behind them.

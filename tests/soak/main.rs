@@ -32,6 +32,9 @@ const MEMORY: usize = 5 * 1024 * 1024;
 /// No read or write of the soak waits longer; longer than the proxy does.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Clients that are idle, beside those that are not: together more than have a place.
+const IDLERS: usize = 24;
+
 /// What all threads see: the end, the counts and the first failure.
 #[derive(Clone)]
 struct Watch {
@@ -79,8 +82,8 @@ fn all_faults_at_random() {
     let duration = Duration::from_secs(number("SOAK_SECONDS", 6));
     println!("SOAK_SEED={seed} SOAK_SECONDS={}", duration.as_secs());
     let watch = Watch::new();
-    let proxy =
-        Headsnip::start(&origin::start(&watch), &["--exchange-timeout", "4s", "--allow-request-trailers", "a,server"]);
+    let flags = ["--exchange-timeout", "4s", "--allow-request-trailers", "a,server", "--max-connections", "24"];
+    let proxy = Headsnip::start(&origin::start(&watch), &flags);
     let idle = proxy.descriptors();
     let mut seeds = Random::new(seed);
 
@@ -96,6 +99,10 @@ fn all_faults_at_random() {
     });
     let reused = watch.with(|state| state.counts.contains_key("origin: requests behind others"));
     assert!(reused, "each request went by a connection of its own");
+    let counted = |what: &str| watch.with(|state| state.counts.get(what).copied().unwrap_or_default());
+    let (gave_way, connections) = (counted(check::GAVE_WAY), counted("connections"));
+    assert!(gave_way * 20 <= connections, "{gave_way} of {connections} clients gave way before their first request");
+    assert!(counted("idle clients that gave way") > 0, "nobody who was idle gave way");
     println!("descriptors {idle}, {descriptors}, {descriptors_after}; own memory {memory}, {memory_after} bytes");
     assert!(memory_after < memory + MEMORY, "own memory grew from {memory} to {memory_after} bytes");
     proxy.signal("TERM");
@@ -111,6 +118,10 @@ fn soak(proxy: &Headsnip, watch: &Watch, seeds: &mut Random, duration: Duration)
         for _ in 0..number("SOAK_CLIENTS", 8) {
             let (port, seed) = (proxy.port(), seeds.next());
             scope.spawn(move || client::run(port, seed, watch));
+        }
+        for _ in 0..IDLERS {
+            let (port, seed) = (proxy.port(), seeds.next());
+            scope.spawn(move || client::idle(port, seed, watch));
         }
     });
     let failure = watch.with(|state| state.failure.take());

@@ -213,6 +213,15 @@ impl Plan {
         }
     }
 
+    /// Whether nothing is odd about it.
+    pub(crate) fn is_simple(&self) -> bool {
+        self.method == Method::Get
+            && self.fault == Fault::Nothing
+            && self.after == After::Keep
+            && self.framing == Framing::Length
+            && self.length < 1_000
+    }
+
     pub(crate) fn is_idempotent(&self) -> bool {
         self.method != Method::Post
     }
