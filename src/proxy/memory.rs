@@ -251,7 +251,22 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::Relaxed;
+    use std::task::Wake;
+
     use super::*;
+
+    /// How often a waker was called.
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
 
     const BUDGET: usize = 8 * 1024 * 1024;
 
@@ -318,13 +333,15 @@ mod tests {
         assert!(memory.is_short() && memory.pipe().is_none());
         assert_eq!([0, HEADROOM, HEADROOM + 1000].map(|own| memory.room(own)), [LEAST, LEAST, LEAST - 1000]);
         assert_eq!(memory.room(HEADROOM + LEAST), 0);
-        let mut since = 0;
-        memory.wait(&mut since, Waker::noop());
-        memory.wait(&mut since, Waker::noop());
-        assert_eq!(memory.waiting.borrow().len(), 1);
+        let (mut since, woken) = (0, Arc::<Count>::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        memory.wait(&mut since, &waker);
+        memory.wait(&mut since, &waker);
+        assert_eq!((memory.waiting.borrow().len(), woken.0.load(Relaxed)), (1, 0));
         for buffer in all {
             memory.release(buffer);
         }
         assert!(memory.waiting.borrow().is_empty() && !memory.is_short());
+        assert_eq!(woken.0.load(Relaxed), 1);
     }
 }

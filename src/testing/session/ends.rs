@@ -150,6 +150,27 @@ mod tests {
     }
 
     #[test]
+    fn an_origin_that_answered_early_is_not_reset_though_it_has_all() {
+        let early = "o=HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        let bench = after(&format!("r|{UPLOAD}|k=1999|{early}|k=1|C"));
+        let origin = Rc::clone(&bench.worker.upstream.origins.borrow()[0]);
+        assert_eq!((origin.borrow().received.len(), origin.borrow().reset_over), (2050, None));
+        assert_ne!(origin.borrow().hold, Hold::Whole);
+    }
+
+    /// A close over what it says unasked would be a reset.
+    #[test]
+    fn an_origin_that_says_more_as_its_client_leaves_sees_an_end() {
+        let mut bench = after("c=GET / HTTP/1.1\r\nHost: a\r\n\r\n|o=HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        let (client, origin) = (Rc::clone(&bench.client), bench.origin().expect("it is kept"));
+        bench.happen(9, |_| {
+            client.borrow_mut().end(Side::Finished);
+            origin.borrow_mut().send(b"unasked");
+        });
+        assert_eq!((origin.borrow().seen, origin.borrow().hold), (Side::Finished, Hold::Departing));
+    }
+
+    #[test]
     fn each_broken_rule_is_seen() {
         let history = |parts: &[&str]| -> Vec<Step> {
             let step = |(at, part): (usize, &&str)| {
