@@ -25,7 +25,7 @@ enum Run {
     Here(fn(&[&str])),
 }
 
-const COMMANDS: [(&str, Run); 24] = [
+const COMMANDS: [(&str, Run); 25] = [
     ("cargo run --release --example demo", Run::Gate("cargo run --locked --release --example demo")),
     ("cargo run --release --example heads", Run::Gate("cargo run --locked --release --example heads")),
     ("cargo test", Run::Gate("cargo test --locked")),
@@ -55,6 +55,7 @@ const COMMANDS: [(&str, Run); 24] = [
     ("headsnip probe http://127.0.0.1:8080/", Run::In("operation/probe.rs", "\"probe\"")),
     ("headsnip man", Run::Here(prints)),
     ("headsnip completions SHELL", Run::In("packaging/deb.rs", "\"completions\"")),
+    ("deploy/build-binary", Run::Gate("INSTRUCTIONS_BINARIES=$(deploy/build-binary | tail -n 1)")),
     ("deploy/build-deb", Run::In("packaging/deb.rs", "deploy/build-deb")),
 ];
 
@@ -100,7 +101,8 @@ fn commands(page: &str) -> Vec<String> {
 fn is_command(span: &str) -> bool {
     let mut words = span.split(' ').skip_while(|word| word.contains('=') && !word.starts_with('-'));
     match (words.next(), words.next()) {
-        (Some("cargo" | "docker"), Some(_)) | (Some("deploy/build-deb" | ".clusterfuzzlite/build.sh"), _) => true,
+        (Some("cargo" | "docker"), Some(_))
+        | (Some("deploy/build-binary" | "deploy/build-deb" | ".clusterfuzzlite/build.sh"), _) => true,
         (Some("headsnip"), Some(argument)) => ["probe", "man", "completions", "--listen"].contains(&argument),
         _ => false,
     }

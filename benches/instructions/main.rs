@@ -38,7 +38,7 @@ const MANY: usize = 40 * 512;
 const TIMED: usize = 10 * 512;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    support::pin(std::process::id(), OTHER_CORE)?;
+    support::pin(std::process::id(), &OTHER_CORE)?;
     let is_timed = setting("INSTRUCTIONS_TIME", "") == "1";
     let functions: usize = setting("INSTRUCTIONS_FUNCTIONS", "0").parse()?;
     let wanted = list("INSTRUCTIONS_JOBS");

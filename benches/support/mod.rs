@@ -4,11 +4,16 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 use std::time::Duration;
 
-/// Which core the proxy has, and which the clients and the origin.
+/// The core of the proxy.
 pub(crate) const PROXY_CORE: &str = "0";
-pub(crate) const OTHER_CORE: &str = "1";
+
+/// The core of the clients and the origin: another, if there is one. Looked for once, before this process is pinned to one.
+pub(crate) static OTHER_CORE: LazyLock<&str> = LazyLock::new(|| {
+    if std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1) { "1" } else { PROXY_CORE }
+});
 
 /// The binary that `cargo build --release` makes. The one that cargo builds for a benchmark has more features in its
 /// dependencies, since tests need them: a mutex behind each look at the clock is one.

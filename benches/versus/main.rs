@@ -49,15 +49,15 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn versus() -> Result<(), Box<dyn Error>> {
     let rounds: u32 = setting("VERSUS_ROUNDS", "5").parse()?;
     let duration = Duration::from_secs_f32(setting("VERSUS_SECONDS", "1").parse()?);
-    support::pin(std::process::id(), OTHER_CORE)?;
+    support::pin(std::process::id(), &OTHER_CORE)?;
     let origin = proxies::Origin::start()?;
     let is_curve = setting("VERSUS_CURVE", "") == "1";
     let builds = list("VERSUS_BUILDS");
-    let mut recipes = if is_curve { proxies::curve(&support::release()?) } else { proxies::all(&support::release()?) };
-    if !builds.is_empty() {
-        recipes.truncate(1);
-        recipes.extend(proxies::builds(builds));
-    }
+    let recipes = match (builds.is_empty(), is_curve) {
+        (false, _) => proxies::builds(builds),
+        (true, true) => proxies::curve(&support::release()?),
+        (true, false) => proxies::all(&support::release()?),
+    };
     let proxies = proxies::start(recipes, &origin, &list("VERSUS_PROXIES"))?;
     let wanted = list("VERSUS_JOBS");
     let mut jobs = if is_curve { jobs::curve() } else { jobs::all() };

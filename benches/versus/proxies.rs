@@ -82,7 +82,7 @@ impl Origin {
         let (tcp, unix) = (free_address()?, folder()?.join("origin.sock"));
         // One of a former run.
         let _ = fs::remove_file(&unix);
-        let mut command = on_core(OTHER_CORE, &std::env::current_exe()?);
+        let mut command = on_core(&OTHER_CORE, &std::env::current_exe()?);
         let process = Process(command.args(["origin", &format!("{tcp},{}", unix.display())]).spawn()?);
         await_listening(tcp)?;
         Ok(Self { tcp, unix, _process: process })
@@ -133,13 +133,13 @@ pub(crate) fn all(binary: &Path) -> Vec<Named> {
     ]
 }
 
-/// Other binaries of headsnip, by their paths: two builds side by side.
+/// Binaries of headsnip, by their paths, beside the relay.
 pub(crate) fn builds(binaries: Vec<String>) -> Vec<Named> {
     let builds = binaries.into_iter().map(|binary| {
         let path = PathBuf::from(&binary);
         named(&binary, "--version", move |listen, origin| headsnip(&path, listen, &origin.tcp.to_string(), &[]))
     });
-    builds.collect()
+    std::iter::once(named("relay", "", relay)).chain(builds).collect()
 }
 
 /// Those that show where splice is cheaper than a copy.

@@ -68,7 +68,7 @@ fn static_binary(store: &Store) -> Result<PathBuf, String> {
 pub(super) fn works() -> Result<(), String> {
     let store = Store(folder("image")?);
     let binary = static_binary(&store)?;
-    let stage = store.0.join("stage/build/target/release");
+    let stage = store.0.join("stage/build/target/packaged");
     fs::create_dir_all(&stage).map_err(|error| error.to_string())?;
     fs::copy(&binary, stage.join("headsnip")).map_err(|error| error.to_string())?;
     let mut build = store.command();
