@@ -3,6 +3,7 @@
 //! Every flag has an environment variable of its name (`--head-timeout`, `HEADSNIP_HEAD_TIMEOUT`); the flag wins. All values are
 //! checked before anything is bound, and a complaint names where the value came from.
 
+mod doubts;
 mod flags;
 mod manual;
 mod value;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use argh::FromArgs;
 use argh_complete::Generator;
 
+pub use self::doubts::doubts;
 use self::flags::{Flags, Subcommand};
 use self::value::{Environment, Size, Time, Value};
 use crate::config::{Config, Drain, Timeouts};
@@ -27,6 +29,9 @@ use crate::ops::probe::{Probe, Report, Target};
 
 /// The name that usage texts begin with.
 const NAME: &str = "headsnip";
+
+/// What the names of all variables begin with.
+const PREFIX: &str = "HEADSNIP_";
 
 /// The most `--workers`: more than the largest machines have cores, each with buffers of its own.
 const MAX_WORKERS: usize = 512;
@@ -140,14 +145,14 @@ fn serve(mut flags: Flags, environment: &Environment<'_>) -> Result<Command, Usa
 }
 
 fn healthcheck(flags: flags::Healthcheck, environment: &Environment<'_>) -> Result<Question, UsageError> {
-    let admin = environment.one(flags.admin, "admin").ok_or_else(|| {
+    let admin = environment.one(flags.admin, "admin").filter(|value| value.text != "off").ok_or_else(|| {
         UsageError(
-            "healthcheck asks the admin listener: name it by --admin or HEADSNIP_ADMIN, as the one that serves".into(),
+            "healthcheck asks the admin listener, which is off: name it by --admin or HEADSNIP_ADMIN, as the one that serves".into(),
         )
     })?;
     let timeout = flags.timeout.map(|text| Value { text, origin: "--timeout".into() });
     Ok(Question {
-        admin: admin.parse::<Address>()?,
+        admin: admin.address()?,
         check: if flags.ready { Check::Ready } else { Check::Alive },
         timeout: wait(timeout, HEALTHCHECK_TIMEOUT)?,
     })
@@ -176,11 +181,11 @@ fn completions(shell: &str) -> Result<String, UsageError> {
 
 fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageError> {
     let listen = environment.one(flags.listen, "listen");
-    let listen = listen.map_or_else(|| Ok(default_address(8080)), |value| value.parse::<Address>())?;
+    let listen = listen.map_or_else(|| Ok(default_address(8080)), |value| value.address())?;
     let upstream = environment.one(flags.upstream, "upstream");
-    let upstream = upstream.map_or_else(|| Ok(default_address(3000)), |value| value.parse::<Address>())?;
+    let upstream = upstream.map_or_else(|| Ok(default_address(3000)), |value| value.address())?;
     let admin = environment.one(flags.admin, "admin").filter(|value| value.text != "off");
-    let admin = admin.map(|value| value.parse::<Address>()).transpose()?;
+    let admin = admin.map(|value| value.address()).transpose()?;
     let (policy, defaults, drain) = (Policy::default(), Timeouts::default(), Drain::default());
     let config = Config {
         admin,
@@ -322,7 +327,7 @@ fn pause(value: Option<Value>, default: Duration) -> Result<Duration, UsageError
 
 /// The environment variable of a flag.
 fn variable(flag: &str) -> String {
-    format!("HEADSNIP_{}", flag.to_ascii_uppercase().replace('-', "_"))
+    format!("{PREFIX}{}", flag.to_ascii_uppercase().replace('-', "_"))
 }
 
 /// `--flag=value` as two arguments, `-h` and `-V` as words, and switches without a value. With the variables of those that are
@@ -395,6 +400,10 @@ mod tests {
         assert!(parsed(&[], &image).expect("an address").admin.is_some());
         assert_eq!(parsed(&["--admin", "off"], &image).expect("none").admin, None);
         assert_eq!(parsed(&[], &[("HEADSNIP_ADMIN", "off")]).expect("none").admin, None);
+        // Of a file or a secret, with its line end.
+        let config =
+            parsed(&[], &[("HEADSNIP_UPSTREAM", " 127.0.0.1:4000\n"), ("HEADSNIP_DENY", "\n")]).expect("sound");
+        assert_eq!(config.upstream, "127.0.0.1:4000".parse().expect("an address"));
     }
 
     #[test]
@@ -486,13 +495,19 @@ mod tests {
             (vec!["--reuse-origin", "always"], vec!["\"always\"", "plain, bodyless or never"]),
             (vec!["--allow-request-trailers", "x-a,Content_Length"], vec!["\"Content_Length\"", "cannot be allowed"]),
             (vec!["--upstream", "127.0.0.1:8080"], vec!["relay to itself"]),
-            (vec!["--upstream", "http://127.0.0.1:80"], vec!["URL"]),
+            (vec!["--upstream", "http://127.0.0.1:3000/"], vec!["URL", ": 127.0.0.1:3000\n"]),
+            (vec!["--upstream", "http://app"], vec!["URL", ": app:80\n"]),
+            (vec!["--upstream", "https://app:443"], vec!["URL", "right would be"]),
+            (vec!["--upstream", "app:80\n"], vec!["\"app:80\\n\""]),
+            (vec!["healthcheck", "--admin", "off"], vec!["is off", "HEADSNIP_ADMIN"]),
         ] {
             let complaint = parsed(&arguments, &[]).expect_err("a usage error");
             for word in words {
                 assert!(complaint.contains(word), "{arguments:?}: {complaint:?} lacks {word:?}");
             }
         }
+        let complaint = parsed(&["healthcheck"], &[("HEADSNIP_ADMIN", "off")]).expect_err("a usage error");
+        assert!(complaint.contains("is off"), "{complaint}");
         let complaint = parsed(&[], &[("HEADSNIP_MAX_HEAD", "1")]).expect_err("a usage error");
         assert!(complaint.starts_with("HEADSNIP_MAX_HEAD \"1\": "), "{complaint}");
     }

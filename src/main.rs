@@ -71,7 +71,9 @@ fn run(config: Config) -> ExitCode {
         Ok(survived) => survived,
         Err(error) => return complain(FAILED, format_args!("cannot listen to signals: {error}")),
     };
-    warn_of_unknown_variables();
+    for doubt in cli::doubts(&config, std::env::vars_os()) {
+        log::warning(format_args!("{doubt}"));
+    }
     let (drain, told) = (config.drain, Told::new(&config));
     let proxy = match Proxy::bind(config) {
         Ok(proxy) => proxy,
@@ -170,18 +172,6 @@ async fn listen_to_signals(
                 handle.cut();
                 log::event(format_args!("a second signal, {signal}: ending now"));
             }
-        }
-    }
-}
-
-/// A misspelt variable would leave a name in place that was meant to be removed. Those that Kubernetes makes for a
-/// service called "headsnip" are not ours.
-fn warn_of_unknown_variables() {
-    let is_kubernetes = |rest: &str| rest.starts_with("SERVICE_") || rest == "PORT" || rest.starts_with("PORT_");
-    for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
-        let unknown = name.strip_prefix("HEADSNIP_").is_some_and(|rest| !is_kubernetes(rest));
-        if unknown && !cli::variables().any(|known| known == name) {
-            log::warning(format_args!("the environment variable {name} means nothing to headsnip: a typo?"));
         }
     }
 }

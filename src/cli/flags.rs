@@ -14,7 +14,7 @@ use super::NAME;
     note = "Each flag has an environment variable: --head-timeout is HEADSNIP_HEAD_TIMEOUT. A flag wins.
 An ADDR is host:port, [v6]:port or unix:/path. NAMES is a comma list of field names, prefix* or the preset
 @owasp; the flag may be repeated. A TIME is 500ms, 30s, 5m or 1h; a SIZE is 512B, 64KiB, 1MiB or 1GiB.
-The variable of a flag without a value is true or false. An empty variable is as good as none.",
+The variable of a flag without a value is true or false. An empty variable is ignored.",
     error_code(0, "drained, or did what was asked"),
     error_code(1, "could not start or run; not healthy; something is disclosed"),
     error_code(2, "wrong usage")

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::{UsageError, variable};
+use crate::net::address::Address;
 
 /// The longest time: a longer one is a typo.
 const LONGEST_TIME: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -24,6 +25,23 @@ impl Value {
         self.text.parse().map_err(|error: T::Err| self.complain(&error))
     }
 
+    /// An address; of a URL, what it would be as one is told.
+    pub(super) fn address(&self) -> Result<Address, UsageError> {
+        self.parse().map_err(|error| {
+            let url =
+                self.text.split_once("//").map(|(scheme, rest)| (scheme, rest.split('/').next().unwrap_or_default()));
+            match url {
+                Some(("http:", place)) if place.parse::<Address>().is_ok() => {
+                    self.complain(format_args!("it is a URL, where an address is wanted: {place}"))
+                }
+                Some(("http:", host)) if format!("{host}:80").parse::<Address>().is_ok() => {
+                    self.complain(format_args!("it is a URL, where an address is wanted: {host}:80"))
+                }
+                Some(_) | None => error,
+            }
+        })
+    }
+
     /// Of a flag that needs no value.
     pub(super) fn switch(&self) -> Result<bool, UsageError> {
         match &*self.text {
@@ -34,16 +52,18 @@ impl Value {
     }
 
     pub(super) fn complain(&self, problem: impl fmt::Display) -> UsageError {
-        UsageError(format!("{} \"{}\": {problem}", self.origin, self.text))
+        UsageError(format!("{} {:?}: {problem}", self.origin, self.text))
     }
 }
 
 pub(super) struct Environment<'a>(pub(super) &'a dyn Fn(&str) -> Option<String>);
 
 impl Environment<'_> {
-    /// What a variable says; an empty one is what a template leaves of one that is not set.
+    /// What a variable says, without white space around it: the line end of a file or a secret, say. An empty one is what a template leaves
+    /// of one that is not set.
     fn variable(&self, name: &str) -> Option<String> {
-        (self.0)(&variable(name)).filter(|text| !text.is_empty())
+        let text = (self.0)(&variable(name))?;
+        Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned)
     }
 
     pub(super) fn one(&self, flag: Option<String>, name: &str) -> Option<Value> {

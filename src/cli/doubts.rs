@@ -1,0 +1,131 @@
+//! What can be served, though it is likely not what was meant.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use rust_fuzzy_search::fuzzy_search_sorted;
+
+use super::{PREFIX, flags, variable};
+use crate::config::Config;
+
+/// Fields that clients can hardly do without where a server sends them.
+const NEEDED: [&str; 6] =
+    ["content-encoding", "content-range", "content-type", "location", "set-cookie", "www-authenticate"];
+
+/// A longer `--drain-delay` outlives what ECS (120 s), systemd (90 s) and Kubernetes (30 s) wait for a process to end.
+const LONGEST_DELAY: Duration = Duration::from_secs(120);
+
+/// How alike two names must be for one to be a misspelling of the other, from 0 to 1.
+const ALIKE: f32 = 0.3;
+
+/// What to warn of before serving, a sentence each.
+pub fn doubts(config: &Config, environment: impl Iterator<Item = (OsString, OsString)>) -> Vec<String> {
+    let variables =
+        environment.filter_map(|(name, value)| unknown(&name.into_string().ok()?, &value.to_string_lossy()));
+    let mut doubts: Vec<String> = variables.collect();
+    let needed: Vec<&str> = NEEDED.into_iter().filter(|name| config.policy.denylist.denies(name.as_bytes())).collect();
+    if !needed.is_empty() {
+        let are = if needed.len() == 1 { "is" } else { "are" };
+        doubts.push(format!("{} {are} removed, which clients can hardly do without", needed.join(", ")));
+    }
+    if config.drain.delay > LONGEST_DELAY {
+        doubts.push(format!(
+            "--drain-delay is {:?}: whoever sends SIGTERM waits for the end, and kills long before",
+            config.drain.delay
+        ));
+    }
+    doubts
+}
+
+/// A misspelt variable would leave a name in place that was meant to be removed.
+fn unknown(name: &str, value: &str) -> Option<String> {
+    let rest = name.strip_prefix(PREFIX)?;
+    if is_of_kubernetes(rest, value) || flags::settings().any(|known| variable(known) == name) {
+        return None;
+    }
+    let flag = rest.to_ascii_lowercase().replace('_', "-");
+    let known: Vec<&str> = flags::settings().collect();
+    let best = fuzzy_search_sorted(&flag, &known).into_iter().next().filter(|(_, alike)| *alike >= ALIKE);
+    let meant = best.map_or_else(|| "a typo?".to_owned(), |(known, _)| format!("did you mean {}?", variable(known)));
+    Some(format!("the environment variable {name} means nothing to headsnip: {meant}"))
+}
+
+/// Tells whether Kubernetes made the variable, for a service whose name begins with "headsnip": of the service `headsnip-admin` come
+/// `HEADSNIP_ADMIN_SERVICE_HOST`, `HEADSNIP_ADMIN_SERVICE_PORT` (and one for each port that has a name), `HEADSNIP_ADMIN_PORT`, and
+/// `HEADSNIP_ADMIN_PORT_9901_TCP` with three that go on behind it.
+fn is_of_kubernetes(rest: &str, value: &str) -> bool {
+    let rest = format!("_{rest}");
+    let is_url = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
+    let is_of_port = || {
+        let (_, behind) = rest.rsplit_once("_PORT_")?;
+        let (number, protocol) = behind.split_once('_')?;
+        number.parse::<u16>().ok()?;
+        matches!(protocol.split('_').next()?, "TCP" | "UDP" | "SCTP").then_some(())
+    };
+    rest.ends_with("_SERVICE_HOST")
+        || rest.ends_with("_SERVICE_PORT")
+        || rest.contains("_SERVICE_PORT_")
+        || (rest.ends_with("_PORT") && is_url)
+        || is_of_port().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Command, parse};
+
+    fn doubted(arguments: &[&str], environment: &[(&str, &str)]) -> Vec<String> {
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        let Ok(Command::Run(config, _)) = parse(&arguments, |_| None) else { unreachable!("it is served") };
+        doubts(&config, environment.iter().map(|(name, value)| (name.into(), value.into())))
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_told_with_what_is_likely_meant() {
+        for (name, meant) in [
+            ("HEADSNIP_DENI", "did you mean HEADSNIP_DENY?"),
+            ("HEADSNIP_UPSTREAN", "did you mean HEADSNIP_UPSTREAM?"),
+            ("HEADSNIP_MAX_CONNECTION", "did you mean HEADSNIP_MAX_CONNECTIONS?"),
+            ("HEADSNIP_HEADER_TIMEOUT", "did you mean HEADSNIP_HEAD_TIMEOUT?"),
+            ("HEADSNIP_QQQ", "a typo?"),
+        ] {
+            let line = format!("the environment variable {name} means nothing to headsnip: {meant}");
+            assert_eq!(doubted(&[], &[(name, "")]), [line]);
+        }
+        assert!(doubted(&[], &[("HEADSNIP_DENY", "a"), ("HOME", "/"), ("HEADSNIPPY", "b")]).is_empty());
+    }
+
+    /// Kubernetes, "Service discovery: environment variables".
+    #[test]
+    fn variables_that_kubernetes_makes_are_no_typos() {
+        for service in ["HEADSNIP", "HEADSNIP_ADMIN", "HEADSNIP_FOR_A_2"] {
+            for (end, value) in [
+                ("SERVICE_HOST", "10.0.0.9"),
+                ("SERVICE_PORT", "8080"),
+                ("SERVICE_PORT_HTTP", "8080"),
+                ("PORT", "tcp://10.0.0.9:8080"),
+                ("PORT_8080_TCP", "tcp://10.0.0.9:8080"),
+                ("PORT_8080_TCP_PROTO", "tcp"),
+                ("PORT_53_UDP_ADDR", "10.0.0.9"),
+                ("PORT_8080_TCP_PORT", "8080"),
+            ] {
+                let name = format!("{service}_{end}");
+                assert!(doubted(&[], &[(&name, value)]).is_empty(), "{name}");
+            }
+        }
+        for (name, value) in [("HEADSNIP_ADMIN_PORT", "9901"), ("HEADSNIP_PORT_A_TCP", ""), ("HEADSNIP_PORT_1_X", "")] {
+            assert_eq!(doubted(&[], &[(name, value)]).len(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_clients_need_and_a_long_delay_are_doubted() {
+        let line = "content-type, set-cookie are removed, which clients can hardly do without";
+        assert_eq!(doubted(&["--deny", "set-cookie,content-type"], &[]), [line]);
+        let line = "location is removed, which clients can hardly do without";
+        assert_eq!(doubted(&["--deny", "loc*"], &[]), [line]);
+        assert!(doubted(&["--deny", "@owasp", "--drain-delay", "120s"], &[]).is_empty());
+        let line = "--drain-delay is 3600s: whoever sends SIGTERM waits for the end, and kills long before";
+        assert_eq!(doubted(&["--drain-delay", "1h"], &[]), [line]);
+    }
+}
