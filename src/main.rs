@@ -176,10 +176,14 @@ async fn listen_to_signals(
     }
 }
 
+/// What cannot be written was not done. A reader that has closed its end knows that.
 fn print(text: &str, code: ExitCode) -> ExitCode {
-    // A closed pipe is the reader's choice.
-    let _ = io::stdout().write_all(text.as_bytes());
-    code
+    let mut output = io::stdout();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Ok(()) => code,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(FAILED),
+        Err(error) => complain(FAILED, format_args!("cannot write to standard output: {error}")),
+    }
 }
 
 fn complain(code: u8, problem: impl fmt::Display) -> ExitCode {

@@ -1,9 +1,10 @@
 //! `healthcheck`, `man`, `completions`, and what is wrong with a command line.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -135,4 +136,29 @@ fn completions_are_scripts() {
         "{}",
         said(&output)
     );
+}
+
+/// Whoever builds a package from what is printed must see that it is not whole.
+#[test]
+fn what_cannot_be_written_is_a_failure() {
+    let origin = Origin::new();
+    let (_proxy, admin) = with_admin(&origin, &[]);
+    let commands: [&[&str]; 5] =
+        [&["--help"], &["--version"], &["man"], &["completions", "bash"], &["healthcheck", "--admin", &admin]];
+    for arguments in commands {
+        let run = |output: Stdio| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_headsnip"));
+            let output = command.args(arguments).stdout(output).stderr(Stdio::piped()).output();
+            let output = output.expect("the binary runs");
+            (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        };
+        assert_eq!(run(Stdio::null()), (Some(0), String::new()), "{arguments:?}");
+        let full = File::options().write(true).open("/dev/full").expect("the device is there");
+        let (code, told) = run(full.into());
+        assert_eq!((code, told.lines().count()), (Some(1), 1), "{arguments:?}: {told}");
+        assert!(told.starts_with("headsnip: cannot write to standard output: "), "{told}");
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        assert_eq!(run(writer.into()), (Some(1), String::new()), "{arguments:?}");
+    }
 }
