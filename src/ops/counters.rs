@@ -146,6 +146,7 @@ impl Counters {
     }
 
     pub(crate) fn failures(&self, side: Side, reason: Reason) -> &Counter {
+        debug_assert!(side.reasons().contains(&reason), "{side} {reason} is not exported");
         &self.failures[place(Side::ALL, &side)][place(Reason::ALL, &reason)]
     }
 }
@@ -165,8 +166,8 @@ pub(crate) struct Histogram {
 
 impl Histogram {
     /// In seconds.
-    pub(super) const BOUNDS: [f64; 14] =
-        [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+    pub(super) const BOUNDS: [f64; 16] =
+        [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
     pub(crate) fn observe(&self, took: Duration) {
         let seconds = took.as_secs_f64();

@@ -28,11 +28,11 @@ pub(super) fn render(workers: &[Counters], limits: Limits, denylist: &Denylist) 
     text.head("headsnip_build_info", "gauge", "Always 1; the label tells the version.");
     text.sample("headsnip_build_info", &[("version", &env!("CARGO_PKG_VERSION"))], 1);
     text.counter("headsnip_connections_total", "Client connections accepted.", |worker| &worker.connections_opened);
-    text.head("headsnip_connections", "gauge", "Client connections open.");
+    text.head("headsnip_open_connections", "gauge", "Client connections open.");
     // Those closed first: whoever opens and closes in between must not make it negative.
     let closed = text.sum(|worker| &worker.connections_closed);
     let open = text.sum(|worker| &worker.connections_opened).saturating_sub(closed);
-    text.sample("headsnip_connections", &[], open);
+    text.sample("headsnip_open_connections", &[], open);
     text.head("headsnip_connections_limit", "gauge", "Client connections that are served at once; more wait.");
     text.sample("headsnip_connections_limit", &[], limits.clients);
     text.gave_way();
@@ -162,7 +162,7 @@ impl Text<'_> {
             "Exchanges and connections that ended badly, by whose side it was on and why (RFC 9209).",
         );
         for side in Side::ALL.iter().copied() {
-            for reason in Reason::ALL.iter().copied() {
+            for reason in side.reasons().iter().copied() {
                 let count = self.sum(|worker| worker.failures(side, reason));
                 self.sample(name, &[("side", &side), ("reason", &reason)], count);
             }

@@ -70,6 +70,28 @@ impl Side {
     pub(super) fn name(self) -> &'static str {
         self.into()
     }
+
+    /// What can go wrong on that side.
+    pub(crate) fn reasons(self) -> &'static [Reason] {
+        match self {
+            Self::Client => &[Reason::HttpRequestError, Reason::ConnectionTerminated, Reason::ConnectionWriteTimeout],
+            Self::Origin => &[
+                Reason::ConnectionRefused,
+                Reason::ConnectionTimeout,
+                Reason::DnsError,
+                Reason::DestinationUnavailable,
+                Reason::ConnectionTerminated,
+                Reason::HttpResponseIncomplete,
+                Reason::HttpResponseTimeout,
+                Reason::ConnectionWriteTimeout,
+                Reason::HttpResponseHeaderSectionSize,
+                Reason::HttpUpgradeFailed,
+                Reason::HttpResponseTransferCoding,
+                Reason::HttpProtocolError,
+            ],
+            Self::Proxy => &[Reason::ConnectionLimitReached, Reason::MemoryLimitReached, Reason::ConnectionTerminated],
+        }
+    }
 }
 
 impl Reason {

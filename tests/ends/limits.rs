@@ -24,7 +24,7 @@ pub(super) fn tests() -> Tests {
 
 /// How long the proxy keeps the client of which there is one.
 fn kept(proxy: &Watched, since: Instant, mut meanwhile: impl FnMut()) -> Duration {
-    while proxy.metric("headsnip_connections") > 0 {
+    while proxy.metric("headsnip_open_connections") > 0 {
         assert!(since.elapsed() < Duration::from_secs(40), "it is never let go");
         meanwhile();
         sleep(Duration::from_millis(100));

@@ -75,7 +75,7 @@ fn a_sidecar_as_shipped_outlives_three_thousand_half_heads() {
     assert!(proxy.gave_way("memory") > 0);
     println!("{} bytes were resident of {limit}, with {} half heads", proxy.peak_resident(), clients.len());
     drop((client, clients));
-    proxy.await_metric("headsnip_connections", |count| count == 0);
+    proxy.await_metric("headsnip_open_connections", |count| count == 0);
     drop(proxy);
     drop(group);
 }

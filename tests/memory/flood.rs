@@ -76,7 +76,7 @@ fn large_half_heads_give_way_and_an_honest_client_is_served() {
     proxy.await_line("memory_limit_reached: unfinished_head (replied 503)");
     drop(clients);
     // Some buffers are kept for later.
-    proxy.await_metric("headsnip_connections", |count| count == 0);
+    proxy.await_metric("headsnip_open_connections", |count| count == 0);
     let left = proxy.metric("headsnip_memory_bytes");
     println!("{gave_way} gave way; {left} bytes are held when all have gone");
     assert!(left < budget / 4, "{left} bytes are held for nobody");

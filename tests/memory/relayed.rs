@@ -78,7 +78,7 @@ fn pipes_are_lent_while_there_is_room() {
             let count = clients.len() + 20;
             assert!(count < as_many(4000), "{} bytes are held by {count}", held());
             clients.extend(half_heads(&proxy, 20, 3_500));
-            proxy.await_metric("headsnip_connections", |open| open > u64::try_from(count).expect("few"));
+            proxy.await_metric("headsnip_open_connections", |open| open > u64::try_from(count).expect("few"));
         }
         assert_eq!(download(), 0, "there is no room, {} bytes being held", held());
     }

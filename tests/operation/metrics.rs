@@ -1,5 +1,6 @@
 //! `/metrics`: the numbers are those of what happened, in a text that Prometheus reads.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -34,13 +35,13 @@ fn the_metrics_of_the_contract_count_what_happened() {
     proxy.await_line("no_host");
     let metrics = super::support::headsnip::until(super::support::LIMIT, "the last connection to be counted", || {
         let metrics = ask(&admin, "GET", "/metrics").1;
-        (value(&metrics, "headsnip_connections") == Some(1.0)).then_some(metrics)
+        (value(&metrics, "headsnip_open_connections") == Some(1.0)).then_some(metrics)
     });
     drop(idle);
     for (sample, expected) in [
         (concat!("headsnip_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1.0),
         ("headsnip_connections_total", 6.0),
-        ("headsnip_connections", 1.0),
+        ("headsnip_open_connections", 1.0),
         ("headsnip_connections_limit", 50.0),
         ("headsnip_memory_limit_bytes", 9.0 * 1024.0 * 1024.0),
         ("headsnip_gave_way_total{why=\"memory\"}", 0.0),
@@ -107,6 +108,27 @@ fn a_bad_end_has_one_reason_and_a_dial_in_vain_is_counted() {
     let metrics = ask(&slow_admin, "GET", "/metrics").1;
     let sample = "headsnip_origin_dials_total{result=\"connection_timeout\"}";
     assert_eq!(value(&metrics, sample), Some(1.0), "{metrics}");
+}
+
+/// A side and a reason are exported together where one can occur on the other, which is what the page has rows for.
+#[test]
+fn failures_have_the_labels_that_the_page_explains() {
+    let (_proxy, admin) = with_admin(&Origin::new(), &[]);
+    let metrics = ask(&admin, "GET", "/metrics").1;
+    let pair = |line: &str| {
+        let labels = line.strip_prefix("headsnip_failures_total{side=\"")?.split_once("\"}")?.0;
+        labels.split_once("\",reason=\"").map(|(side, reason)| (side.to_owned(), reason.to_owned()))
+    };
+    let exported: BTreeSet<_> = metrics.lines().filter_map(pair).collect();
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operating.md")).expect("a page");
+    let rows = page.lines().skip_while(|line| !line.starts_with("| side and reason |")).skip(2);
+    let explained = rows.map_while(|row| row.strip_prefix("| ")?.split(" |").next()).flat_map(|cell| {
+        let (side, reasons) = cell.split_once(' ').expect("a side and its reasons");
+        let reasons = reasons.split('`').skip(1).step_by(2);
+        reasons.map(|reason| (side.to_owned(), reason.to_owned())).collect::<Vec<_>>()
+    });
+    assert_eq!(exported, explained.collect::<BTreeSet<_>>());
+    assert_eq!(exported.len(), 18);
 }
 
 fn length(text: &str) -> f64 {

@@ -96,7 +96,7 @@ fn start(origin: &Answering, workers: &str) -> Watched {
 
 /// Waits until so many have a place, and what they have sent has come.
 fn settle(proxy: &Watched, clients: u64) {
-    proxy.await_metric("headsnip_connections", |count| count == clients);
+    proxy.await_metric("headsnip_open_connections", |count| count == clients);
     sleep(Duration::from_millis(100));
 }
 
