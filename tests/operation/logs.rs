@@ -1,6 +1,9 @@
 //! The access log and JSON lines.
 
 use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -251,4 +254,31 @@ fn a_start_that_removes_nothing_is_warned_of() {
     let line = proxy.await_line("nothing is removed: --keep exempts all that is denied");
     let told: Value = serde_json::from_str(&line).expect("JSON");
     assert_eq!(told["level"], "warning", "{line}");
+}
+
+/// systemd.exec(5), `$JOURNAL_STREAM`: the device and the inode of what goes to the journal, which notes times itself.
+#[test]
+fn a_line_has_a_time_unless_it_goes_to_the_journal() {
+    for (inode_of, is_dated) in [("this one", false), ("another", true), ("none", true)] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let own = std::fs::metadata(format!("/proc/self/fd/{}", writer.as_raw_fd())).expect("it is open");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_headsnip"));
+        command.args(["--listen", "127.0.0.1:0"]).stderr(writer).env_remove("JOURNAL_STREAM");
+        match inode_of {
+            "this one" => command.env("JOURNAL_STREAM", format!("{}:{}", own.dev(), own.ino())),
+            "another" => command.env("JOURNAL_STREAM", format!("{}:{}", own.dev(), own.ino() + 1)),
+            _ => &mut command,
+        };
+        let mut child = command.spawn().expect("the binary runs");
+        let mut line = String::new();
+        BufReader::new(reader).read_line(&mut line).expect("a line");
+        child.kill().and_then(|()| child.wait()).expect("it runs until then");
+        let (before, _) = line.split_once("headsnip: listening on ").expect("the line of the start");
+        if is_dated {
+            let time = humantime::parse_rfc3339(before.trim_end()).expect("a time");
+            assert!(time.elapsed().is_ok_and(|since| since < LIMIT), "{line}");
+        } else {
+            assert_eq!(before, "");
+        }
+    }
 }

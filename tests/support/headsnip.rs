@@ -38,7 +38,8 @@ impl Headsnip {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary is built");
-        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
+        let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let mut lines = lines.map_while(Result::ok).map(undated);
         let mut before = Vec::new();
         let port = loop {
             let line = lines.next().unwrap_or_else(|| panic!("no start line after {before:?}"));
@@ -126,4 +127,15 @@ pub fn until<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>
         assert!(Instant::now() < end, "waited {limit:?} for {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// A line without the time that stands before it; tests/operation/logs.rs has what holds of that.
+fn undated(mut line: String) -> String {
+    if let Some((time, rest)) = line.split_once(' ')
+        && time.ends_with('Z')
+        && rest.starts_with("headsnip: ")
+    {
+        line.drain(..=time.len());
+    }
+    line
 }

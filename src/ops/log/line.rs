@@ -1,12 +1,21 @@
 //! How a line looks, for people and for machines.
 
 use std::fmt::{self, Display, Write as _};
+use std::os::unix::fs::MetadataExt;
+use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use super::Format;
 
 /// Bytes of a line about a client, its end not counted, and of each of its fields.
 pub(super) const LONGEST: usize = 511;
+
+/// Whether whoever reads standard error notes the time of each line: the journal. systemd.exec(5), `$JOURNAL_STREAM`.
+static HAS_TIME: LazyLock<bool> = LazyLock::new(|| {
+    let journal = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    let own = std::fs::metadata("/proc/self/fd/2").map(|own| format!("{}:{}", own.dev(), own.ino()));
+    own.is_ok_and(|own| own == journal)
+});
 
 /// How much an event matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +47,10 @@ pub(super) fn write_event(
 ) {
     match format {
         Format::Text => {
+            if !*HAS_TIME {
+                write_now(text);
+                text.push(' ');
+            }
             text.push_str("headsnip: ");
             text.push_str(message);
             text.push('\n');
