@@ -4,6 +4,7 @@
 //! The first run installs the validators, of pinned versions, under the build folder. Where Python, Node or systemd is missing, the tests
 //! that need it are skipped, which is said; with `CI=true` in the environment they fail instead.
 
+mod alerts;
 #[path = "../support/process.rs"]
 #[expect(dead_code, reason = "only what installs packages is needed of it")]
 mod process;
@@ -91,6 +92,9 @@ fn main() -> ExitCode {
     let missing = unit::missing();
     trials.push(trial("headsnip.service", must_run, missing.clone(), unit::is_sound));
     trials.push(trial("headsnip.service exposes little", must_run, missing, unit::exposes_little));
+    let missing = alerts::missing();
+    trials.push(trial("prometheus-rules.yaml", must_run, missing, alerts::fire_where_they_should));
+    trials.push(trial("prometheus-rules.yaml names", must_run, None, alerts::name_what_is_exported));
     trials.push(trial("headsnip.default", must_run, None, unit::settings_are_known));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
