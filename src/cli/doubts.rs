@@ -72,7 +72,7 @@ fn is_of_kubernetes(rest: &str, value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Command, parse};
+    use super::super::{Command, parse};
 
     fn doubted(arguments: &[&str], environment: &[(&str, &str)]) -> Vec<String> {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
