@@ -208,13 +208,23 @@ async fn connect_to(address: &SockAddr, peer: Peer) -> io::Result<Stream> {
         // What is relayed was already held back by its sender, if at all.
         socket.set_tcp_nodelay(true)?;
     }
-    match socket.connect(address) {
-        Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => return Err(error),
-        Ok(()) | Err(_) => {}
+    // Asked again, the kernel tells what became of it: on this machine it is over before the first call returns.
+    if is_connected(&socket, address)? || is_connected(&socket, address)? {
+        return Stream::new(socket, peer);
     }
-    let stream = Stream::new(socket, peer)?;
-    stream.connected().await?;
-    Ok(stream)
+    Stream::connected(socket, peer).await
+}
+
+/// Connects, or asks what became of that. `false`: it is under way.
+fn is_connected(socket: &Socket, address: &SockAddr) -> io::Result<bool> {
+    match socket.connect(address) {
+        Ok(()) => Ok(true),
+        Err(error) => match Errno::from_io_error(&error) {
+            Some(Errno::INPROGRESS | Errno::ALREADY) => Ok(false),
+            Some(Errno::ISCONN) => Ok(true),
+            _ => Err(error),
+        },
+    }
 }
 
 /// Tells whether who is connected to this address, from that one, is connected to a listener of ours.
@@ -371,6 +381,44 @@ mod tests {
             let [own, peer] = [own, peer].map(|address| address.parse().expect("an address"));
             assert_eq!(is_reached(own, peer, local.parse().expect("an address")), reached, "{own} {peer} {local}");
         }
+    }
+
+    /// On this machine, without a turn of the reactor.
+    #[test]
+    fn who_listens_here_is_written_to_at_once() {
+        let (_listener, address) = listener();
+        let path = std::env::temp_dir().join(format!("headsnip-{}-at-once", std::process::id()));
+        let _file = std::os::unix::net::UnixListener::bind(&path).expect("a free path");
+        for place in [Address::from(address), Address::Unix(path.clone())] {
+            let upstream = Upstream::new(&place, &[]);
+            run(async {
+                let mut context = Context::from_waker(std::task::Waker::noop());
+                let mut dialling = std::pin::pin!(upstream.dial(LIMIT));
+                let Poll::Ready(Ok(mut stream)) = dialling.as_mut().poll(&mut context) else {
+                    panic!("{place}: it is not connected at once");
+                };
+                assert!(stream.poll_write(&mut context, b"request").is_ready(), "{place}");
+            });
+        }
+        std::fs::remove_file(path).expect("it was there");
+    }
+
+    /// A socket file does not wait for a place in a backlog, so we do.
+    #[test]
+    fn a_full_backlog_of_a_socket_file_is_waited_for() {
+        let path = std::env::temp_dir().join(format!("headsnip-{}-full", std::process::id()));
+        let socket = Socket::new(socket2::Domain::UNIX, Type::STREAM, None).expect("a socket");
+        socket.bind(&SockAddr::unix(&path).expect("a path")).expect("a free path");
+        socket.listen(0).expect("it listens");
+        let upstream = Upstream::new(&Address::Unix(path.clone()), &[]);
+        run(async {
+            let _first = upstream.dial(LIMIT).await.expect("there is one place");
+            let mut second = std::pin::pin!(upstream.dial(LIMIT));
+            assert!(poll_fn(|context| Poll::Ready(second.as_mut().poll(context).is_pending())).await);
+            let _taken = socket.accept().expect("the first");
+            second.await.expect("its place is free");
+        });
+        std::fs::remove_file(path).expect("it was there");
     }
 
     /// The kernel does that once the port of its choice is the one that is dialled; here it is chosen beforehand.

@@ -94,7 +94,10 @@ impl Accepting {
         match acceptfrom_with(self.socket.get_ref(), SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
             Ok((socket, address)) => {
                 let peer = Peer(address.and_then(|address| address.try_into().ok()));
-                Stream::new(socket.into(), peer).map(|stream| Some((stream, peer)))
+                let stream = Stream::new(socket.into(), peer)?;
+                // A client that was not accepted at once has sent its request.
+                stream.expect_bytes();
+                Ok(Some((stream, peer)))
             }
             // The latter is said of a socket file once nobody comes any more.
             Err(Errno::AGAIN | Errno::INVAL) => {

@@ -78,10 +78,9 @@ impl Pipe {
     }
 
     /// Moves all bytes out.
-    pub(crate) fn poll_drain(&mut self, context: &mut Context<'_>, sink: &Stream) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_drain(&mut self, context: &mut Context<'_>, sink: &mut Stream) -> Poll<io::Result<()>> {
         while self.held > 0 {
-            let call = || move_bytes(&self.reader, sink, self.held);
-            match ready!(sink.poll_call(context, Interest::WRITABLE, call))? {
+            match ready!(sink.poll_send(context, |sink| move_bytes(&self.reader, sink, self.held)))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 moved => self.held -= moved,
             }
@@ -125,13 +124,13 @@ mod tests {
 
     #[tokio::test]
     async fn bytes_go_through_in_order_and_the_end_is_told() {
-        let ((source, mut sender), (sink, mut reader)) = (Stream::pair(), Stream::pair());
+        let ((source, mut sender), (mut sink, mut reader)) = (Stream::pair(), Stream::pair());
         let mut pipe = Pipe::open().expect("a pipe");
         for text in [&b"hello, "[..], b"world"] {
             sender.write_all(text).expect("room");
             let filled = poll_fn(|context| pipe.poll_fill(context, &source, 100)).await.expect("bytes");
             assert_eq!((filled, pipe.held()), (u32::try_from(text.len()).expect("few"), text.len()));
-            poll_fn(|context| pipe.poll_drain(context, &sink)).await.expect("a sink");
+            poll_fn(|context| pipe.poll_drain(context, &mut sink)).await.expect("a sink");
             assert_eq!(pipe.held(), 0);
         }
         let mut read = [0; 12];
@@ -155,18 +154,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_sink_that_reads_nothing_is_waited_for() {
-        let ((source, mut sender), (sink, mut reader)) = (Stream::pair(), Stream::pair());
+        let ((source, mut sender), (mut sink, mut reader)) = (Stream::pair(), Stream::pair());
         let mut pipe = Pipe::open().expect("a pipe");
         let (mut sent, mut blocked) = (0, false);
         while !blocked {
             sender.write_all(&[b'a'; 4096]).expect("room");
             sent += 4096;
             poll_fn(|context| pipe.poll_fill(context, &source, u64::MAX)).await.expect("bytes");
-            blocked = poll_fn(|context| Poll::Ready(pipe.poll_drain(context, &sink).is_pending())).await;
+            blocked = poll_fn(|context| Poll::Ready(pipe.poll_drain(context, &mut sink).is_pending())).await;
         }
         assert!(pipe.held() > 0);
         let reading = std::thread::spawn(move || reader.read_exact(&mut vec![0; sent]));
-        poll_fn(|context| pipe.poll_drain(context, &sink)).await.expect("a sink");
+        poll_fn(|context| pipe.poll_drain(context, &mut sink)).await.expect("a sink");
         assert!(reading.join().is_ok_and(|read| read.is_ok()));
     }
 

@@ -59,13 +59,16 @@ pub(crate) trait Transport {
     fn is_remote(&self) -> bool;
 
     /// The connection itself, if the kernel can splice it.
-    fn in_kernel(&self) -> Option<&Stream>;
+    fn in_kernel(&mut self) -> Option<&mut Stream>;
 }
 
 /// A connected TCP or Unix-domain stream.
 #[derive(Debug)]
 pub(crate) struct Stream {
     socket: AsyncFd<Socket>,
+    /// Whether the reactor tells of room to write. Else the kernel is asked, as by most streams for as long as they last: to be told costs
+    /// a turn of the reactor when it begins, and on a Unix-domain socket one each time that the other side reads.
+    is_room_told: bool,
     /// Whether bytes may be unread of which the reactor does not know: it tells once of what has come.
     is_behind: Cell<bool>,
     /// Whether the reactor wakes the task for which a read was last pending, and need not be asked to again.
@@ -77,14 +80,14 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// A stream of a socket that does not block. Must be called within a runtime.
+    /// A stream of a socket that does not block, and is connected. Must be called within a runtime.
     pub(super) fn new(socket: Socket, peer: Peer) -> io::Result<Self> {
         // An upstream at 0.0.0.0 is on this machine.
         let is_local = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
         let is_remote = peer.0.is_some_and(|address| !is_local(address.ip().to_canonical()));
-        let socket = watch(socket, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self {
-            socket,
+            socket: watch(socket, Interest::READABLE)?,
+            is_room_told: false,
             is_behind: Cell::new(false),
             is_watched: false,
             is_flowing: Cell::new(false),
@@ -102,10 +105,44 @@ impl Stream {
         self.is_watched = false;
     }
 
-    /// Waits until a connect that is under way has succeeded, or failed.
-    pub(super) async fn connected(&self) -> io::Result<()> {
-        drop(self.socket.writable().await?);
-        self.socket().take_error()?.map_or(Ok(()), Err)
+    /// A stream of a socket whose connect is under way, once that has succeeded.
+    pub(super) async fn connected(socket: Socket, peer: Peer) -> io::Result<Self> {
+        let mut stream = Self::new(socket, peer)?;
+        stream.have_room_told()?;
+        drop(stream.socket.writable().await?);
+        stream.socket().take_error()?.map_or(Ok(stream), Err)
+    }
+
+    /// Has the next read ask the kernel: bytes may have come before the reactor was asked to tell of them.
+    pub(super) fn expect_bytes(&self) {
+        self.is_behind.set(true);
+    }
+
+    /// Has the reactor tell of room to write, too. It cannot be asked for more than at first, so another descriptor of the socket takes the
+    /// place of this one.
+    fn have_room_told(&mut self) -> io::Result<()> {
+        self.socket = watch(self.socket().try_clone()?, Interest::READABLE | Interest::WRITABLE)?;
+        self.is_room_told = true;
+        Ok(())
+    }
+
+    /// Writes by a system call that would not wait, when there may be room, and again when there was none.
+    pub(crate) fn poll_send<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        if !self.is_room_told {
+            match call(self.as_fd()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                called => return Poll::Ready(called),
+            }
+            self.have_room_told()?;
+            // Who is to be woken for bytes must be told to the reactor anew.
+            self.is_watched = false;
+            context.waker().wake_by_ref();
+        }
+        self.poll_call(context, Interest::WRITABLE, || call(self.as_fd()))
     }
 
     /// Makes a system call that would not wait, when the stream is said to be ready for it, and again when it was not.
@@ -194,6 +231,10 @@ impl Transport for Stream {
     /// urgent mark is short too; what stands behind it is read when more comes, or the end.
     fn poll_read(&mut self, context: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
         if let Some(read) = self.call_behind(|| receive(self, room)) {
+            if let Ok(count) = read {
+                let was_flowing = self.is_flowing.replace(count == room.len());
+                self.is_behind.set(was_flowing || !(1..room.len()).contains(&count));
+            }
             return Poll::Ready(read);
         }
         loop {
@@ -227,9 +268,8 @@ impl Transport for Stream {
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(self.poll_call(context, Interest::WRITABLE, || {
-            Ok(rustix::net::send(self.as_fd(), bytes, SendFlags::NOSIGNAL)?)
-        }));
+        let written =
+            ready!(self.poll_send(context, |socket| Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?)));
         if written.as_ref().is_ok_and(|count| (1..bytes.len()).contains(count)) {
             forget_readiness(&self.socket, Interest::WRITABLE);
         }
@@ -288,7 +328,7 @@ impl Transport for Stream {
         self.is_remote
     }
 
-    fn in_kernel(&self) -> Option<&Stream> {
+    fn in_kernel(&mut self) -> Option<&mut Stream> {
         Some(self)
     }
 }
@@ -331,7 +371,80 @@ impl fmt::Display for Peer {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::io::{Read, Write};
+    use std::task::Waker;
+    use std::time::Instant;
+
     use super::*;
+
+    /// A stream to which nothing more can be written, and its other end.
+    fn full() -> (Stream, std::os::unix::net::UnixStream, usize) {
+        let (mut stream, far) = Stream::pair();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut written = 0;
+        while let Poll::Ready(count) = stream.poll_write(&mut context, &[b'a'; 4096]) {
+            written += count.expect("it is open");
+        }
+        (stream, far, written)
+    }
+
+    /// What a future gives whose task is woken for it: by the time limit it would be polled, too.
+    async fn soon<T>(future: impl Future<Output = T>) -> T {
+        let begun = Instant::now();
+        let limit = Duration::from_secs(10);
+        let output = tokio::time::timeout(limit, future).await.expect("it ends in time");
+        assert!(begun.elapsed() < limit, "it is not woken");
+        output
+    }
+
+    #[tokio::test]
+    async fn room_to_write_is_told_of_once_there_was_none() {
+        let (mut stream, mut far, written) = full();
+        assert!(stream.is_room_told);
+        far.read_exact(&mut vec![0; written]).expect("it was written");
+        let write = poll_fn(|context| stream.poll_write(context, b"more"));
+        let count = soon(write).await;
+        assert_eq!(count.expect("there is room"), 4);
+    }
+
+    /// The reactor is asked anew then, by another descriptor.
+    #[tokio::test]
+    async fn who_waits_for_bytes_is_woken_though_there_was_no_room_to_write() {
+        let (mut stream, mut far) = Stream::pair();
+        let mut room = [0; 9];
+        let mut turns = 0;
+        let read = poll_fn(|context| {
+            let read = stream.poll_read(context, &mut room);
+            if turns == 0 {
+                assert!(read.is_pending());
+                while stream.poll_write(context, &[b'a'; 4096]).is_ready() {}
+                far.write_all(b"bytes").expect("there is room");
+            }
+            turns += 1;
+            read
+        });
+        let count = soon(read).await;
+        assert_eq!(count.expect("bytes"), 5);
+    }
+
+    /// Of what comes after a short read the reactor tells; what came before it was asked to may be read at once.
+    #[tokio::test]
+    async fn expected_bytes_are_read_at_once_and_not_asked_for_again() {
+        let (near, mut far) = std::os::unix::net::UnixStream::pair().expect("a pair of sockets");
+        near.set_nonblocking(true).expect("a socket option");
+        far.write_all(b"request").expect("there is room");
+        let mut stream = Stream::new(std::os::fd::OwnedFd::from(near).into(), Peer(None)).expect("a reactor");
+        stream.expect_bytes();
+        let mut context = Context::from_waker(Waker::noop());
+        let read = stream.poll_read(&mut context, &mut [0; 9]);
+        assert!(matches!(read, Poll::Ready(Ok(7))), "{read:?}");
+        assert!(!stream.is_behind.get());
+        far.write_all(b"more").expect("there is room");
+        let read = poll_fn(|context| stream.poll_read(context, &mut [0; 9]));
+        let count = soon(read).await;
+        assert_eq!(count.expect("bytes"), 4);
+    }
 
     #[tokio::test]
     async fn who_is_on_another_machine_is_told_from_the_address() {

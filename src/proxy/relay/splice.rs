@@ -27,7 +27,7 @@ impl Relay {
         let memory = &turn.worker.memory;
         loop {
             let before = self.unwritten();
-            let drained = self.drain(turn.context, memory, turn.sink.as_deref()?);
+            let drained = self.drain(turn.context, memory, turn.sink.as_deref_mut()?);
             turn.moved |= self.unwritten() < before;
             match drained {
                 Poll::Pending => return Some(Rest::Blocked),
@@ -37,7 +37,7 @@ impl Relay {
             if !self.is_bulky || !self.held.is_empty() {
                 return None;
             }
-            turn.source.as_ref()?.in_kernel()?;
+            turn.source.as_mut()?.in_kernel()?;
             let most = match turn.judge(&[], edits) {
                 Ok(Verdict::Pass(Run::Exactly(left))) => left.get(),
                 Ok(Verdict::Pass(Run::UntilEof)) => u64::MAX,
@@ -50,7 +50,7 @@ impl Relay {
                 memory.release_pipe(pipe);
                 return Some(rest);
             }
-            let filled = pipe.poll_fill(turn.context, turn.source.as_ref()?.in_kernel()?, most);
+            let filled = pipe.poll_fill(turn.context, turn.source.as_mut()?.in_kernel()?, most);
             if let Poll::Ready(Ok(count @ 1..)) = filled {
                 turn.pass(widen(count), Path::Splice);
                 turn.move_on(widen(count), pipe::SIZE);
@@ -79,7 +79,7 @@ impl Relay {
         &mut self,
         context: &mut Context<'_>,
         memory: &Memory,
-        sink: &impl Transport,
+        sink: &mut impl Transport,
     ) -> Poll<io::Result<()>> {
         let (Some(mut pipe), Some(sink)) = (self.pipe.take(), sink.in_kernel()) else {
             return Poll::Ready(Ok(()));
@@ -150,7 +150,7 @@ mod tests {
             sender.write_all(&[b'a'; 4096]).expect("room");
             poll_fn(|context| pipe.poll_fill(context, &source, u64::MAX)).await.expect("bytes");
             let filled = pipe.held();
-            is_blocked = poll_fn(|context| Poll::Ready(pipe.poll_drain(context, &sink).is_pending())).await;
+            is_blocked = poll_fn(|context| Poll::Ready(pipe.poll_drain(context, &mut sink).is_pending())).await;
             taken += filled - pipe.held();
         }
         let mut relay = Relay { pipe: Some(pipe), ..Relay::default() };

@@ -266,6 +266,8 @@ impl<D: Dial> Session<D> {
         if exchange.passes_origin_end() && (exchange.is_under_way() || reading == Side::Open) {
             // A tunnel that is cut must not look ended.
             stream.reset_on_close();
+        } else if reading == Side::Ended {
+            // Nothing comes that could make the close a reset, and the port waits at its side.
         } else if exchange.is_under_way() || is_early {
             // What it says is for nobody; what it was sent must arrive.
             if is_early || stream.unsent() != Some(0) {

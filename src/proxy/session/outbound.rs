@@ -84,13 +84,13 @@ impl<D: Dial> Session<D> {
             self.followed.replay(&self.worker);
             return None;
         }
+        if let Origin::Open { reading, .. } = &mut self.origin {
+            *reading = Side::Ended;
+        }
         if let Err(fault) = self.followed.exchange.response_end(how) {
             return self.break_off(fault, Of::Origin);
         }
         if self.followed.exchange.passes_origin_end() {
-            if let Origin::Open { reading, .. } = &mut self.origin {
-                *reading = Side::Ended;
-            }
             // A client that is gone already needs no FIN; reading from it will tell.
             let _ = self.client.shut_down_write();
             None

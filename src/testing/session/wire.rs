@@ -329,7 +329,7 @@ impl Transport for Near {
         self.far.borrow().is_remote
     }
 
-    fn in_kernel(&self) -> Option<&Stream> {
+    fn in_kernel(&mut self) -> Option<&mut Stream> {
         None
     }
 }
