@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use support::headsnip::Headsnip;
-use support::{LIMIT, Origin, Peer};
+use support::{Ended, LIMIT, Origin, Peer};
 
 const MOST_IDLE_CLIENTS: usize = 2_000;
 
@@ -57,21 +57,17 @@ fn open_file_limit() -> usize {
     line.split_whitespace().nth(3).and_then(|limit| limit.parse().ok()).unwrap_or(usize::MAX)
 }
 
-/// By strace, where it is installed and may trace; with `CI` in the environment it must.
-#[test]
-fn a_warm_request_takes_four_transfers() {
-    const REQUESTS: usize = 200;
+/// The system calls of a process while exchanges are had, after which it is dropped. By strace, where it is installed and may trace; with `CI`
+/// in the environment it must. `None`: it is not, or may not.
+fn traced(proxy: Headsnip, exchanges: impl FnOnce(&Headsnip)) -> Option<String> {
     if Command::new("strace").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
         assert!(std::env::var_os("CI").is_none(), "strace is not installed");
         println!("skipped: strace is not installed");
-        return;
+        return None;
     }
-    let listener = Origin::new();
-    let proxy = Headsnip::start(&listener.address(), &[]);
-    let (mut client, mut origin) = connect(&proxy, &listener);
-    let trace = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("strace-{}", std::process::id()));
+    let trace = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("strace-{}", proxy.id()));
     let mut strace = Command::new("strace")
-        .args(["-f", "-p", &proxy.id().to_string(), "-e", "trace=!epoll_wait", "-o"])
+        .args(["-f", "-p", &proxy.id().to_string(), "-o"])
         .arg(&trace)
         .stderr(Stdio::piped())
         .spawn()
@@ -85,11 +81,9 @@ fn a_warm_request_takes_four_transfers() {
         strace.wait().expect("strace can be waited for");
         assert!(std::env::var_os("CI").is_none(), "{attached}");
         println!("skipped: {attached}");
-        return;
+        return None;
     }
-    for _ in 0..REQUESTS {
-        exchange(&mut client, &mut origin);
-    }
+    exchanges(&proxy);
     drop(proxy);
     let deadline = std::time::Instant::now() + LIMIT;
     while strace.try_wait().expect("strace can be waited for").is_none() {
@@ -97,10 +91,57 @@ fn a_warm_request_takes_four_transfers() {
         std::thread::yield_now();
     }
     let calls = std::fs::read_to_string(&trace).expect("strace wrote its file");
-    let count = |call: &str| calls.lines().filter(|line| line.contains(&format!(" {call}("))).count();
-    let receives = count("recvfrom") + count("read") + count("recvmsg");
-    let sends = count("sendto") + count("write") + count("writev") + count("sendmsg");
-    assert_eq!((receives, sends), (2 * REQUESTS, 2 * REQUESTS), "{calls}");
-    assert!(calls.lines().count() <= 4 * REQUESTS + 8, "more than transfers:\n{calls}");
     std::fs::remove_file(trace).expect("the trace is there");
+    Some(calls)
+}
+
+const REQUESTS: usize = 200;
+
+/// How often one of these system calls was made.
+fn count(calls: &str, names: &[&str]) -> usize {
+    calls.lines().filter(|line| names.iter().any(|name| line.contains(&format!(" {name}(")))).count()
+}
+
+#[test]
+fn a_warm_request_takes_four_transfers() {
+    let listener = Origin::new();
+    let proxy = Headsnip::start(&listener.address(), &[]);
+    let (mut client, mut origin) = connect(&proxy, &listener);
+    let traced = traced(proxy, |_| {
+        for _ in 0..REQUESTS {
+            exchange(&mut client, &mut origin);
+        }
+    });
+    let Some(calls) = traced else { return };
+    let receives = count(&calls, &["recvfrom", "read", "recvmsg"]);
+    let sends = count(&calls, &["sendto", "write", "writev", "sendmsg"]);
+    assert_eq!((receives, sends), (2 * REQUESTS, 2 * REQUESTS), "{calls}");
+    let waits = count(&calls, &["epoll_wait"]);
+    assert!(calls.lines().count() - waits <= 4 * REQUESTS + 8, "more than transfers:\n{calls}");
+}
+
+/// A dial on this machine is over at once, so nothing is waited for but the client, the response and the client's end.
+#[test]
+fn a_connection_for_one_request_waits_three_times() {
+    let listener = Origin::new();
+    let proxy = Headsnip::start(&listener.address(), &[]);
+    let traced = traced(proxy, |proxy| {
+        for _ in 0..REQUESTS {
+            let mut client = proxy.dial();
+            client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            let mut origin = listener.accept();
+            origin.expect("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            origin.send("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok");
+            drop(origin);
+            client.expect_end("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok", Ended::Fin);
+        }
+    });
+    let Some(calls) = traced else { return };
+    let waits = count(&calls, &["epoll_wait"]);
+    // The request may come after its connection, and the origin's end after its response.
+    assert!(waits <= 5 * REQUESTS + 8, "{waits} waits:\n{calls}");
+    let others = calls.lines().count() - waits;
+    assert!(others <= 23 * REQUESTS + 8, "{others} calls:\n{calls}");
+    assert!(count(&calls, &["shutdown"]) <= REQUESTS + 8, "only the client's end is waited for:\n{calls}");
+    assert_eq!(count(&calls, &["getsockopt"]), 0, "what became of a dial is known at once:\n{calls}");
 }
