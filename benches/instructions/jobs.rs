@@ -61,6 +61,7 @@ pub(crate) fn ordinary() -> Vec<Job> {
             ..small()
         },
         Job { name: "upload of 16 KiB", request: same(&request("PUT", "1.1", "", 16 << 10)), ..small() },
+        http10("a dial for each exchange"),
         Job {
             name: "event of a stream",
             response: answer("200 OK", "transfer-encoding: chunked\r\n", b""),
@@ -85,7 +86,6 @@ pub(crate) fn plain_and_alone() -> Vec<Job> {
         response: answer("304 Not Modified", &format!("{etag}{lines}"), b""),
         ..get(name)
     };
-    let kept = "connection: keep-alive\r\n";
     vec![
         get("GET, 200"),
         post("POST, 201", "201 Created", ""),
@@ -98,12 +98,18 @@ pub(crate) fn plain_and_alone() -> Vec<Job> {
         },
         not_modified("GET, 304", ""),
         not_modified("GET, 304 with a length", &length_line(BODY.len())),
-        Job {
-            request: same(&request("GET", "1.0", kept, 0)),
-            response: answer("200 OK", &format!("{kept}{}", length_line(BODY.len())), BODY.as_bytes()),
-            ..get("GET in HTTP/1.0, kept alive")
-        },
+        http10("GET in HTTP/1.0, kept alive"),
     ]
+}
+
+/// A request in HTTP/1.0 on a connection that is kept alive: it is alone, so each has an origin connection of its own.
+fn http10(name: &'static str) -> Job {
+    let kept = "connection: keep-alive\r\n";
+    Job {
+        request: same(&request("GET", "1.0", kept, 0)),
+        response: answer("200 OK", &format!("{kept}{}", length_line(BODY.len())), BODY.as_bytes()),
+        ..get(name)
+    }
 }
 
 /// A request of four field lines, and a response of seven, two of them denied, with a small body.
