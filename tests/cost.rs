@@ -11,7 +11,7 @@ use support::{Ended, LIMIT, Origin, Peer};
 const MOST_IDLE_CLIENTS: usize = 2_000;
 
 /// The most that an idle keep-alive client may cost, with its origin connection, in bytes.
-const BYTES_PER_CLIENT: usize = 1_300;
+const BYTES_PER_CLIENT: usize = 1_150;
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const RESPONSE: &str = "HTTP/1.1 200 OK\r\nserver: a\r\ncontent-length: 2\r\n\r\nok";
@@ -37,7 +37,7 @@ fn exchange(client: &mut Peer, origin: &mut Peer) {
 }
 
 #[test]
-fn an_idle_client_costs_at_most_1300_bytes() {
+fn an_idle_client_costs_at_most_1150_bytes() {
     let listener = Origin::new();
     let proxy = Headsnip::start(&listener.address(), &[]);
     let first = connect(&proxy, &listener);

@@ -27,18 +27,24 @@ pub(super) const UNACKNOWLEDGED: &str = "unacknowledged";
 /// The exchanges of one client connection, with what was noted of the one that is not over.
 pub(super) struct Followed {
     pub(super) exchange: Exchange<'static>,
-    /// Boxed: a session must fit a block of 512 bytes with what the runtime adds.
-    told: Box<Told>,
+    told: Told,
+}
+
+/// What is relayed to a client, for the access log alone.
+#[derive(Default)]
+struct Written {
+    /// Bytes that have gone to the client in all.
+    relayed: u64,
+    /// Exchanges that are over for us, each with the number of bytes that had then gone to the client.
+    over: VecDeque<(u64, Pooled)>,
 }
 
 /// What lines of the log are made of.
 struct Told {
     client: Peer,
     record: Option<Pooled>,
-    /// Exchanges that are over for us, each with the number of bytes that had then gone to the client.
-    written: VecDeque<(u64, Pooled)>,
-    /// Bytes that have gone to the client in all.
-    relayed: u64,
+    /// Boxed, and most have none: a session must fit a block of 512 bytes with what the runtime adds.
+    written: Option<Box<Written>>,
     /// Whether the last response came before the whole request was written.
     is_early: bool,
     /// Whether it was told why this connection ends badly: what else comes of it has the same reason.
@@ -47,9 +53,8 @@ struct Told {
 
 impl Followed {
     pub(super) fn new(exchange: Exchange<'static>, client: Peer) -> Self {
-        let told =
-            Told { client, record: None, written: VecDeque::new(), relayed: 0, is_early: false, has_failed: false };
-        Self { exchange, told: Box::new(told) }
+        let told = Told { client, record: None, written: None, is_early: false, has_failed: false };
+        Self { exchange, told }
     }
 
     /// Has the core judge, and counts what it found.
@@ -105,7 +110,15 @@ impl Followed {
         self.told.is_early = false;
         let mut record = worker.memory.record();
         record.begin(head, worker.config.access_log);
+        self.note(worker, record);
+    }
+
+    /// An exchange begins.
+    fn note<D: Dial>(&mut self, worker: &Worker<D>, record: Pooled) {
         self.told.record = Some(record);
+        if worker.config.access_log {
+            self.told.written.get_or_insert_default();
+        }
     }
 
     fn count<D: Dial>(&mut self, worker: &Worker<D>, direction: Direction, count: usize, path: Path) {
@@ -116,7 +129,9 @@ impl Followed {
             Direction::Inbound => record.bytes_in += count,
             Direction::Outbound => {
                 record.bytes_out += count;
-                self.told.relayed += count;
+                if let Some(written) = &mut self.told.written {
+                    written.relayed += count;
+                }
             }
         }
     }
@@ -183,7 +198,7 @@ impl Followed {
                 self.put_away(worker);
                 let mut record = worker.memory.record();
                 record.begin(b"", false);
-                self.told.record = Some(record);
+                self.note(worker, record);
             }
             if let Some(record) = &mut self.told.record {
                 record.status = Some(status.code());
@@ -222,31 +237,38 @@ impl Followed {
     /// The exchange there is has nothing more to come.
     fn put_away<D: Dial>(&mut self, worker: &Worker<D>) {
         let Some(mut record) = self.told.record.take() else { return };
-        if !worker.config.access_log {
+        let Some(written) = &mut self.told.written else {
             return worker.memory.release_record(record);
-        }
+        };
         record.end();
-        self.told.written.push_back((self.told.relayed, record));
-        if self.told.written.len() > MOST_UNACKNOWLEDGED {
+        written.over.push_back((written.relayed, record));
+        if written.over.len() > MOST_UNACKNOWLEDGED {
             self.log_first(worker, Some(UNACKNOWLEDGED));
         }
     }
 
     /// Tells whether exchanges wait to be acknowledged.
     pub(super) fn is_waiting(&self) -> bool {
-        !self.told.written.is_empty()
+        self.first_written().is_some()
+    }
+
+    fn first_written(&self) -> Option<&(u64, Pooled)> {
+        self.told.written.as_ref()?.over.front()
     }
 
     /// Tells of the exchanges whose end has arrived: so many bytes at the end have not.
     pub(super) fn acknowledge<D: Dial>(&mut self, worker: &Worker<D>, outstanding: usize) {
-        let arrived = self.told.relayed.saturating_sub(u64::try_from(outstanding).unwrap_or(u64::MAX));
-        while self.told.written.front().is_some_and(|(end, _)| *end <= arrived) {
+        let relayed = self.told.written.as_ref().map_or(0, |written| written.relayed);
+        let arrived = relayed.saturating_sub(u64::try_from(outstanding).unwrap_or(u64::MAX));
+        while self.first_written().is_some_and(|(end, _)| *end <= arrived) {
             self.log_first(worker, None);
         }
     }
 
     fn log_first<D: Dial>(&mut self, worker: &Worker<D>, detail: Option<&str>) {
-        let Some((_, mut record)) = self.told.written.pop_front() else { return };
+        let Some((_, mut record)) = self.told.written.as_mut().and_then(|written| written.over.pop_front()) else {
+            return;
+        };
         if let Some(detail) = detail {
             let failure = || Failure::new(Side::Client, Reason::ConnectionTerminated, &detail, Ending::Close);
             record.failure.get_or_insert_with(failure);
