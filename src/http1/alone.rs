@@ -5,7 +5,7 @@
 
 use super::Reuse;
 use super::framing::Framing;
-use super::head::{RequestHead, ResponseHead};
+use super::head::Head;
 use super::message::{Asked, Mark, Method, Sent, Version};
 
 /// Bytes of the longest plain request head: what others limit a head to.
@@ -15,31 +15,21 @@ const MAX_PLAIN_HEAD: usize = 8 * 1024;
 const MAX_PLAIN_FIELDS: usize = 64;
 
 /// What makes a request's head not plain, judged on what goes inbound, which is that many bytes. `None`: it is plain.
-pub(super) fn request(reuse: Reuse, head: &RequestHead, framing: Framing, bytes: usize) -> Option<Mark> {
+pub(super) fn request(reuse: Reuse, head: &Head<Method>, framing: Framing, bytes: usize) -> Option<Mark> {
     let fields = &head.fields;
     let has_body = framing != Framing::Empty;
-    let is_body_plain = match head.method {
+    let mark_of_method = match head.start {
         Method::Post | Method::Put | Method::Patch => {
-            fields.transfer_encoding.is_absent() || fields.transfer_encoding.is_exact
+            let coding = fields.transfer_encoding;
+            (!coding.is_absent() && !coding.is_exact).then_some(Mark::Body)
         }
-        Method::Connect
-        | Method::Delete
-        | Method::Get
-        | Method::Head
-        | Method::Options
-        | Method::Trace
-        | Method::Miscased
-        | Method::Other => !has_body,
+        Method::Get | Method::Delete | Method::Options => has_body.then_some(Mark::Body),
+        Method::Connect | Method::Head | Method::Trace | Method::Miscased | Method::Other => Some(Mark::Method),
     };
-    let is_method_plain = matches!(
-        head.method,
-        Method::Get | Method::Post | Method::Put | Method::Patch | Method::Delete | Method::Options
-    );
     match () {
         () if reuse == Reuse::Never || (reuse == Reuse::Bodyless && has_body) => Some(Mark::Reuse),
         () if head.version != Version::Http11 => Some(Mark::Http10),
-        () if !is_method_plain => Some(Mark::Method),
-        () if !is_body_plain => Some(Mark::Body),
+        () if mark_of_method.is_some() => mark_of_method,
         () if fields.has_expect => Some(Mark::Expect),
         () if fields.upgrade.is_some() => Some(Mark::Upgrade),
         () if fields.has_trailer => Some(Mark::Trailer),
@@ -52,14 +42,14 @@ pub(super) fn request(reuse: Reuse, head: &RequestHead, framing: Framing, bytes:
 }
 
 /// What makes a final response not plain. That nothing was read behind it, the exchange sees by itself.
-pub(super) fn response(asked: Asked, sent: Sent, head: &ResponseHead) -> Option<Mark> {
+pub(super) fn response(asked: Asked, sent: Sent, head: &Head<u16>) -> Option<Mark> {
     let fields = &head.fields;
     let is_framed = !fields.content_length.is_absent() || !fields.transfer_encoding.is_absent();
     match () {
         () if head.version != Version::Http11 => Some(Mark::ResponseHttp10),
         () if sent != Sent::Whole => Some(Mark::Early),
-        () if asked.has_body && !(200..300).contains(&head.status) => Some(Mark::Status),
-        () if head.status == 304 && is_framed => Some(Mark::NotModified),
+        () if asked.has_body && !(200..300).contains(&head.start) => Some(Mark::Status),
+        () if head.start == 304 && is_framed => Some(Mark::NotModified),
         () => None,
     }
 }

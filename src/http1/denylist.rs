@@ -78,7 +78,7 @@ impl Denylist {
 
     /// The marks of names that may be denied.
     pub(super) fn marks(&self) -> u64 {
-        if self.denied.prefixes.is_empty() { self.denied.marks } else { u64::MAX }
+        self.denied.marks
     }
 
     /// What is denied, as an operator would write it: names and prefixes less those that are kept.
@@ -104,7 +104,7 @@ struct Names {
     exact: Vec<Box<str>>,
     /// Lower case, without the star.
     prefixes: Vec<Box<str>>,
-    /// The marks of the exact names, a bit each.
+    /// The marks of names that may be among these.
     marks: u64,
 }
 
@@ -112,12 +112,11 @@ impl Names {
     /// Adds a name or `prefix*`.
     fn add(&mut self, name: &str) {
         let name = name.to_ascii_lowercase();
-        let (names, name) = if let Some(prefix) = name.strip_suffix('*') {
-            (&mut self.prefixes, prefix)
-        } else {
-            self.marks |= mark(name.as_bytes());
-            (&mut self.exact, name.as_str())
+        let (names, name, marks) = match name.strip_suffix('*') {
+            Some(prefix) => (&mut self.prefixes, prefix, u64::MAX),
+            None => (&mut self.exact, name.as_str(), mark(name.as_bytes())),
         };
+        self.marks |= marks;
         if !names.iter().any(|known| **known == *name) {
             names.push(name.into());
         }
@@ -129,9 +128,6 @@ impl Names {
 
     /// Where an entry that is that name stands, among the exact names and then the prefixes.
     fn find_exact(&self, name: &[u8]) -> Option<u16> {
-        if self.marks & mark(name) == 0 {
-            return None;
-        }
         self.exact.iter().position(|exact| is_name(name, exact.as_bytes())).map(narrow)
     }
 

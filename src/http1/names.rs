@@ -1,5 +1,7 @@
 //! The names and values of field lines, as far as anything depends on them: tokens, lists, hosts.
 
+use super::edits::widen;
+
 /// A field name that means something here; names compare in any ASCII case (RFC 9110 §5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Name {
@@ -68,6 +70,9 @@ impl Name {
     }
 }
 
+/// A one in each of eight bytes.
+const ONES: u64 = 0x0101_0101_0101_0101;
+
 /// Tells whether a name is the known one, which is in lower case, in any case (RFC 9110 §5.1). Eight bytes at a time: it is asked of
 /// each line.
 pub(super) fn is_name(name: &[u8], known: &[u8]) -> bool {
@@ -95,7 +100,6 @@ fn ends(bytes: &[u8]) -> Option<[u8; 8]> {
 
 /// Eight bytes with their letters in lower case.
 fn lower_case(bytes: [u8; 8]) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
     let bytes = u64::from_ne_bytes(bytes);
     let low = bytes & (0x7f * ONES);
     // The highest bit of each byte: whether it is at least an A, and whether it is over a Z.
@@ -103,6 +107,23 @@ fn lower_case(bytes: [u8; 8]) -> u64 {
     let over_z = low + (0x7f - u64::from(b'Z')) * ONES;
     let is_upper = (from_a ^ over_z) & !bytes & (0x80 * ONES);
     bytes | (is_upper >> 2)
+}
+
+/// Where the first control byte is. Eight bytes at a time: it is asked of each line.
+pub(super) fn find_control(bytes: &[u8]) -> Option<usize> {
+    let mut rest = bytes;
+    while let Some((eight, behind)) = rest.split_first_chunk::<8>() {
+        let eight = u64::from_le_bytes(*eight);
+        // The highest bit of each byte: below a space, or a delete. What the first borrows is from bytes behind the first found.
+        let below_space = eight.wrapping_sub(u64::from(b' ') * ONES);
+        let is_delete = (eight & (0x7f * ONES)) + ONES;
+        let found = (below_space | is_delete) & !eight & (0x80 * ONES);
+        if found != 0 {
+            return Some(bytes.len() - rest.len() + widen(found.trailing_zeros()) / 8);
+        }
+        rest = behind;
+    }
+    Some(bytes.len() - rest.len() + rest.iter().position(u8::is_ascii_control)?)
 }
 
 /// Tells whether a name is the known one, in any case and with `_` for `-`.
@@ -127,6 +148,11 @@ pub(super) fn trimmed(value: &[u8]) -> &[u8] {
 /// A token (RFC 9110 §5.6.2).
 pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
+}
+
+/// Bytes of the token that these begin with.
+pub(super) fn token_length(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| !is_token_byte(*byte)).unwrap_or(bytes.len())
 }
 
 pub(super) fn is_token_byte(byte: u8) -> bool {
@@ -220,6 +246,21 @@ mod tests {
             assert!(is_name(known.to_ascii_uppercase().as_bytes(), known.as_bytes()));
             assert!(!is_name(format!("{known}a").as_bytes(), known.as_bytes()));
         }
+    }
+
+    #[test]
+    fn the_first_control_byte_is_found_wherever_it_is() {
+        for place in 0..20 {
+            for byte in 0..=u8::MAX {
+                for other in [b' ', b'~', 0x80, 0xff] {
+                    let mut bytes = [other; 20];
+                    bytes[place] = byte;
+                    let expected = byte.is_ascii_control().then_some(place);
+                    assert_eq!(find_control(&bytes), expected, "{}", bytes.escape_ascii());
+                }
+            }
+        }
+        assert_eq!(find_control(b"a\x7fb\0cdefg\r"), Some(1));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::chunked::{Chunked, Piece};
 use super::edits::Edits;
 use super::error::Violation;
 use super::framing::{Framing, request_framing};
-use super::head::{self, RequestHead};
+use super::head::{self, Head};
 use super::message::{Asked, Mark, Method, Sent};
 use super::scan::{Form, HeadScan};
 use super::{Direction, Policy, Run, Verdict, empty_lines, keep, pass};
@@ -110,16 +110,14 @@ impl Requests {
                     {
                         return Ok(verdict);
                     }
-                    let read = head::request(scan, policy, shown, edits)
-                        .and_then(|head| head.map(|head| admit(policy, head, edits)).transpose());
-                    return match read.map_err(|violation| (violation, Place::Between))? {
-                        Some((length, begun, framing)) => {
-                            *asked = Some(begun);
-                            self.begin(framing);
-                            Ok(Verdict::head(length))
-                        }
-                        None => Ok(Verdict::NeedMore),
+                    let between = |violation| (violation, Place::Between);
+                    let Some(head) = head::request(scan, policy, shown, edits).map_err(between)? else {
+                        return Ok(Verdict::NeedMore);
                     };
+                    let (begun, framing) = admit(policy, &head, edits).map_err(between)?;
+                    *asked = Some(begun);
+                    self.begin(framing);
+                    return Ok(Verdict::head(head.length));
                 }
                 State::Body(Body::Length(left, _), _) => return Ok(pass(*left)),
                 State::Body(Body::Chunked(chunked, sent), then) => {
@@ -307,16 +305,16 @@ impl Requests {
 }
 
 /// What a well-formed head means, or the rule that its meaning breaks.
-fn admit(policy: &Policy, head: RequestHead, edits: &Edits) -> Result<(usize, Asked, Framing), Violation> {
-    if head.method == Method::Connect {
+fn admit(policy: &Policy, head: &Head<Method>, edits: &Edits) -> Result<(Asked, Framing), Violation> {
+    let &Head { start: method, version, ref fields, .. } = head;
+    if method == Method::Connect {
         return Err(Violation::ConnectUnsupported);
     }
-    if head.method == Method::Miscased {
+    if method == Method::Miscased {
         return Err(Violation::MethodCase);
     }
-    let framing = request_framing(head.version, &head.fields)?;
-    let mark = alone::request(policy.reuse, &head, framing, edits.going_on(head.length));
-    let RequestHead { length, method, version, fields, .. } = head;
+    let framing = request_framing(version, fields)?;
+    let mark = alone::request(policy.reuse, head, framing, edits.going_on(head.length));
     let asked = Asked {
         method,
         version,
@@ -326,7 +324,7 @@ fn admit(policy: &Policy, head: RequestHead, edits: &Edits) -> Result<(usize, As
         closes: !fields.persists(version),
         mark,
     };
-    Ok((length, asked, framing))
+    Ok((asked, framing))
 }
 
 /// Tells whether what stands there, behind empty lines, is a whole head, or no head at all.

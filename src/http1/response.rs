@@ -12,7 +12,7 @@ use super::chunked::{Chunked, Piece};
 use super::edits::Edits;
 use super::error::Violation;
 use super::framing::{Framing, Surplus, response_framing};
-use super::head::{self, ResponseHead};
+use super::head::{self, Head};
 use super::mend;
 use super::message::{Asked, Mark, Sent, Version};
 use super::scan::HeadScan;
@@ -134,11 +134,11 @@ impl Responses {
         &mut self,
         (asked, sent): (&mut Asked, Sent),
         is_draining: bool,
-        head: &ResponseHead,
+        head: &Head<u16>,
         shown: &[u8],
         edits: &mut Edits,
     ) -> Result<(Verdict, Event), Violation> {
-        let ResponseHead { length, status, version, ref fields } = *head;
+        let &Head { length, start: status, version, ref fields, .. } = head;
         let bytes = shown.get(..length).unwrap_or(shown);
         let (framing, surplus) = response_framing(asked.method, version, status, fields)?;
         if surplus != Surplus::None {

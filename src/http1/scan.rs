@@ -1,6 +1,6 @@
 //! The grammar of heads and trailer sections, a byte at a time: finds the end, or names the first rule broken.
 //!
-//! It is asked where httparse cannot tell: while a section is partial, when it is to be mended, and when something is wrong
+//! It is asked where a quick look cannot tell: while a section is partial, when it is to be mended, and when something is wrong
 //! with it. Each byte is walked once, however the section is cut. The bytes of a line are judged as they come, its shape once its LF has
 //! come; so a bad byte is told as soon as it is there, by the same name whether the section came whole or in pieces.
 //!
@@ -11,7 +11,8 @@ use memchr::memchr;
 use super::Policy;
 use super::edits::widen;
 use super::error::Violation;
-use super::names::{is_token, is_token_byte};
+use super::message::{Method, Version};
+use super::names::{is_token, token_length};
 
 /// The section that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,31 +133,38 @@ impl HeadScan {
 }
 
 /// `method SP request-target SP HTTP-version` (RFC 9112 §3).
-fn request_line(line: &[u8]) -> Result<(), Violation> {
-    let mut parts = line.split(|byte| *byte == b' ');
-    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(Violation::RequestLineMalformed);
+pub(super) fn request_line(line: &[u8]) -> Result<(Method, Version), Violation> {
+    let malformed = Violation::RequestLineMalformed;
+    let (method, rest) = line.split_at(token_length(line));
+    let (target, last) = rest.split_last_chunk::<8>().ok_or(malformed)?;
+    let [b' ', target @ .., b' '] = target else {
+        return Err(malformed);
     };
-    if !is_token(method) || target.is_empty() || target.contains(&b'\t') {
-        return Err(Violation::RequestLineMalformed);
+    if method.is_empty() || target.is_empty() || target.iter().any(|byte| *byte <= b' ') {
+        return Err(malformed);
     }
-    check_version(version, Violation::RequestLineMalformed)
+    Ok((Method::of(method), version(last, malformed)?))
 }
 
 /// `HTTP-version SP status-code [SP reason]` (RFC 9112 §4). The space before an empty reason is often left out.
-fn status_line(line: &[u8]) -> Result<(), Violation> {
+pub(super) fn status_line(line: &[u8]) -> Result<(u16, Version), Violation> {
     let malformed = Violation::StatusLineMalformed;
-    let (version, rest) = line.split_at_checked(8).ok_or(malformed)?;
-    check_version(version, malformed)?;
-    let (code, reason) = rest.split_at_checked(4).ok_or(malformed)?;
-    let is_code = code[0] == b' ' && matches!(code[1], b'1'..=b'9') && code[2..].iter().all(u8::is_ascii_digit);
-    if is_code && matches!(reason.first(), None | Some(b' ')) { Ok(()) } else { Err(malformed) }
+    let (first, rest) = line.split_at_checked(8).ok_or(malformed)?;
+    let version = version(first, malformed)?;
+    let [b' ', a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', reason @ ..] = rest else {
+        return Err(malformed);
+    };
+    if !matches!(reason, [] | [b' ', ..]) {
+        return Err(malformed);
+    }
+    let status = [a, b, c].into_iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
+    Ok((status, version))
 }
 
-fn check_version(version: &[u8], malformed: Violation) -> Result<(), Violation> {
+fn version(version: &[u8], malformed: Violation) -> Result<Version, Violation> {
     match version {
-        b"HTTP/1.0" | b"HTTP/1.1" => Ok(()),
+        b"HTTP/1.0" => Ok(Version::Http10),
+        b"HTTP/1.1" => Ok(Version::Http11),
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
             Err(Violation::VersionUnsupported)
         }
@@ -170,7 +178,7 @@ fn field_line(form: Form, line: &[u8]) -> Result<(), Violation> {
     let end = name.iter().rposition(|byte| !matches!(byte, b' ' | b'\t')).map_or(0, |last| last + 1);
     if end < name.len() && !form.is_mended() {
         Err(Violation::WhiteSpaceBeforeColon)
-    } else if end > 0 && name[..end].iter().copied().all(is_token_byte) {
+    } else if is_token(&name[..end]) {
         Ok(())
     } else {
         Err(Violation::InvalidFieldName)
