@@ -90,35 +90,18 @@ impl<'p> Exchange<'p> {
         if self.spent.is_some() {
             return Ok(Verdict::Wait);
         }
-        let verdict = self.requests.judge(self.policy, &mut self.asked, shown, edits);
-        match self.requests.broken() {
-            Some((violation, place)) => Err(self.broken_request(violation, place)),
-            None => Ok(verdict),
-        }
-    }
-
-    fn broken_request(&self, violation: Violation, place: Place) -> Fault {
-        let ending = match self.responses.progress() {
-            Progress::Before if place == Place::Within => Ending::Reply(Status::BadRequest),
-            Progress::Before => Ending::Reply(violation.request_status()),
-            Progress::Within | Progress::WithinUndelimited => self.cut(),
-            // It was answered in full before it broke.
-            Progress::Complete | Progress::Over => Ending::Close,
-        };
-        Fault { violation, ending }
+        self.requests.judge(self.policy, &mut self.asked, shown, edits).map_err(|(violation, place)| {
+            let status = if place == Place::Within { Status::BadRequest } else { violation.request_status() };
+            Fault { violation, ending: self.give_up(status) }
+        })
     }
 
     /// How the client sees that the response under way is not whole.
     fn cut(&self) -> Ending {
-        let is_seen = match self.responses.progress() {
-            Progress::WithinUndelimited => false,
-            Progress::Before | Progress::Within | Progress::Complete | Progress::Over => {
-                // For a client of HTTP/1.0, chunks end with the connection.
-                let is_old = self.asked.is_some_and(|asked| asked.version == Version::Http10);
-                !(is_old && self.responses.is_chunked())
-            }
-        };
-        if is_seen { Ending::Cut } else { Ending::Reset }
+        // For a client of HTTP/1.0, chunks end with the connection.
+        let is_old = self.asked.is_some_and(|asked| asked.version == Version::Http10);
+        let is_undelimited = self.responses.progress() == Progress::WithinUndelimited;
+        if is_undelimited || (is_old && self.responses.is_chunked()) { Ending::Reset } else { Ending::Cut }
     }
 
     /// Takes note whether all that was judged of the client's bytes has been written: a response that comes before that is early.
@@ -180,12 +163,10 @@ impl<'p> Exchange<'p> {
     pub fn response_end(&mut self, how: OriginEnd) -> Result<(), Fault> {
         let fault = |violation, ending| Err(Fault { violation, ending });
         match self.responses.progress() {
-            // Who has ended may have been why.
-            Progress::Before if self.asked.is_some() && self.is_deserted() => {
-                fault(Violation::ResponseMissing, Ending::Close)
-            }
             Progress::Before if self.asked.is_some() => {
-                fault(Violation::ResponseMissing, Ending::Reply(Status::BadGateway))
+                // Who has ended may have been why.
+                let ending = if self.is_deserted() { Ending::Close } else { Ending::Reply(Status::BadGateway) };
+                fault(Violation::ResponseMissing, ending)
             }
             Progress::Before => {
                 self.spent = None;
@@ -322,7 +303,7 @@ impl<'p> Exchange<'p> {
         match self.responses.progress() {
             Progress::Before => Ending::Reply(status),
             Progress::Within | Progress::WithinUndelimited => self.cut(),
-            // It was answered in full, early.
+            // It was answered in full, early or before its request broke.
             Progress::Complete | Progress::Over => Ending::Close,
         }
     }

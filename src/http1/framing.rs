@@ -37,7 +37,9 @@ pub(super) enum Surplus {
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that a head says or does not")]
 pub(super) struct Fields {
-    hosts: Hosts,
+    /// `Host` lines.
+    hosts: u32,
+    has_invalid_host: bool,
     /// What `Upgrade` lines name.
     pub(super) upgrade: Option<Protocols>,
     pub(super) close: bool,
@@ -56,16 +58,6 @@ pub(super) struct Fields {
     connection_names_framing: bool,
     /// Whether a framing field is spelt with an underscore.
     has_underscore: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Hosts {
-    #[default]
-    None,
-    One,
-    /// One or more, of which one is invalid.
-    Invalid,
-    Many,
 }
 
 /// What all Content-Length lines say.
@@ -119,7 +111,10 @@ impl Fields {
     pub(super) fn see(&mut self, upgrades: &Upgrades, name: Name, value: &[u8]) {
         match name {
             Name::Other | Name::Http2Settings => {}
-            Name::Host => self.hosts.add(value),
+            Name::Host => {
+                self.hosts += 1;
+                self.has_invalid_host |= !is_host(trimmed(value));
+            }
             Name::Connection => members(value).for_each(|option| self.see_option(option)),
             Name::ContentLength => self.content_length.see(value),
             Name::TransferEncoding => self.transfer_encoding.see(value),
@@ -155,16 +150,6 @@ impl Fields {
     }
 }
 
-impl Hosts {
-    fn add(&mut self, value: &[u8]) {
-        *self = match self {
-            Self::None if is_host(trimmed(value)) => Self::One,
-            Self::None => Self::Invalid,
-            Self::One | Self::Invalid | Self::Many => Self::Many,
-        }
-    }
-}
-
 impl ContentLength {
     pub(super) fn is_absent(self) -> bool {
         self.members == 0
@@ -173,7 +158,7 @@ impl ContentLength {
     pub(super) fn see(&mut self, value: &[u8]) {
         match value {
             // As nearly all are.
-            [b' ', digits @ ..] if is_short_number(digits) => self.add(digits),
+            [b' ', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => self.add(digits),
             _ => members(value).for_each(|member| self.add(member)),
         }
     }
@@ -226,10 +211,10 @@ pub(super) fn request_framing(version: Version, fields: &Fields) -> Result<Frami
         return Err(Violation::UnderscoreInName);
     }
     match fields.hosts {
-        Hosts::None if version == Version::Http11 => return Err(Violation::NoHost),
-        Hosts::None | Hosts::One => {}
-        Hosts::Many => return Err(Violation::ManyHosts),
-        Hosts::Invalid => return Err(Violation::InvalidHost),
+        0 if version == Version::Http11 => return Err(Violation::NoHost),
+        0 | 1 if !fields.has_invalid_host => {}
+        0 | 1 => return Err(Violation::InvalidHost),
+        _ => return Err(Violation::ManyHosts),
     }
     if fields.connection_names_framing {
         return Err(Violation::ConnectionNamesFraming);
@@ -298,20 +283,12 @@ pub(super) fn response_framing(
     }
 }
 
-/// Tells whether these are digits, few enough that the number cannot be too large.
-fn is_short_number(digits: &[u8]) -> bool {
-    (1..=18).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit)
-}
-
 fn of_length(length: u64) -> Framing {
     if length == 0 { Framing::Empty } else { Framing::Length(length) }
 }
 
 /// `1*DIGIT` up to [`MAX_LENGTH`].
 fn decimal(digits: &[u8]) -> Option<u64> {
-    if is_short_number(digits) {
-        return Some(digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0')));
-    }
     if digits.is_empty() {
         return None;
     }

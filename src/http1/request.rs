@@ -26,7 +26,8 @@ pub(super) struct Requests {
 #[derive(Clone, Copy, Debug)]
 enum State {
     Head(HeadScan),
-    Body(Body, Then),
+    /// How much of the request was judged, its head at least, and what follows it.
+    Body(Body, Sent, Then),
     /// In the trailer section, behind that many bytes of the last chunk's line.
     Trailer(HeadScan, u16, Then),
     /// The request is whole, and its exchange under way.
@@ -39,9 +40,9 @@ enum State {
 
 #[derive(Clone, Copy, Debug)]
 enum Body {
-    /// 0 < left, and whether a byte has gone.
-    Length(u64, Sent),
-    Chunked(Chunked, Sent),
+    /// 0 < left
+    Length(u64),
+    Chunked(Chunked),
 }
 
 /// What follows a body.
@@ -76,21 +77,19 @@ impl Requests {
         Self { state: State::Head(HeadScan::default()) }
     }
 
-    /// Judges bytes of the client. `asked` is there while an exchange is under way, and set where one begins.
+    /// Judges bytes of the client. `asked` is there while an exchange is under way, and set where one begins. An error is told again.
     pub(super) fn judge(
         &mut self,
         policy: &Policy,
         asked: &mut Option<Asked>,
         shown: &[u8],
         edits: &mut Edits,
-    ) -> Verdict {
-        match self.try_judge(policy, asked, shown, edits) {
-            Ok(verdict) => verdict,
-            Err((violation, place)) => {
-                self.state = State::Broken(violation, place);
-                Verdict::Wait
-            }
+    ) -> Result<Verdict, (Violation, Place)> {
+        let verdict = self.try_judge(policy, asked, shown, edits);
+        if let Err((violation, place)) = verdict {
+            self.state = State::Broken(violation, place);
         }
+        verdict
     }
 
     fn try_judge(
@@ -119,8 +118,8 @@ impl Requests {
                     self.begin(framing);
                     return Ok(Verdict::head(head.length));
                 }
-                State::Body(Body::Length(left, _), _) => return Ok(pass(*left)),
-                State::Body(Body::Chunked(chunked, sent), then) => {
+                State::Body(Body::Length(left), ..) => return Ok(pass(*left)),
+                State::Body(Body::Chunked(chunked), sent, then) => {
                     if !shown.is_empty() {
                         *sent = Sent::Part;
                     }
@@ -147,17 +146,19 @@ impl Requests {
                     return Ok(Verdict::head(line + length));
                 }
                 State::Tunnel => return Ok(Verdict::Pass(Run::UntilEof)),
-                State::Whole(_) | State::Last | State::Broken(..) | State::Ended(_) => return Ok(Verdict::Wait),
+                State::Broken(violation, place) => return Err((*violation, *place)),
+                State::Whole(_) | State::Last | State::Ended(_) => return Ok(Verdict::Wait),
             }
         }
     }
 
     fn begin(&mut self, framing: Framing) {
-        self.state = match framing {
-            Framing::Length(length) => State::Body(Body::Length(length, Sent::Head), Then::Whole),
-            Framing::Chunked => State::Body(Body::Chunked(Chunked::new(Direction::Inbound), Sent::Head), Then::Whole),
-            Framing::Empty | Framing::UntilClose | Framing::Tunnel => State::Whole(Behind::Unknown),
+        let body = match framing {
+            Framing::Length(length) => Body::Length(length),
+            Framing::Chunked => Body::Chunked(Chunked::new(Direction::Inbound)),
+            Framing::Empty | Framing::UntilClose | Framing::Tunnel => return self.follow(Then::Whole),
         };
+        self.state = State::Body(body, Sent::Head, Then::Whole);
     }
 
     fn follow(&mut self, then: Then) {
@@ -169,33 +170,22 @@ impl Requests {
 
     /// Takes note that bytes were moved unseen.
     pub(super) fn passed(&mut self, count: u64) {
-        match &mut self.state {
-            State::Body(Body::Length(left, sent), then) => {
+        let State::Body(body, sent, then) = &mut self.state else { return };
+        *sent = Sent::Part;
+        match body {
+            Body::Chunked(chunked) => chunked.pass(count),
+            Body::Length(left) if count < *left => *left -= count,
+            Body::Length(_) => {
                 let then = *then;
-                *sent = Sent::Part;
-                *left = left.saturating_sub(count);
-                if *left == 0 {
-                    self.follow(then);
-                }
+                self.follow(then);
             }
-            State::Body(Body::Chunked(chunked, sent), _) => {
-                *sent = Sent::Part;
-                chunked.pass(count);
-            }
-            State::Head(_)
-            | State::Trailer(..)
-            | State::Whole(_)
-            | State::Tunnel
-            | State::Last
-            | State::Broken(..)
-            | State::Ended(_) => {}
         }
     }
 
     /// The request under way was answered by a 101.
     pub(super) fn switch(&mut self) {
         match &mut self.state {
-            State::Body(_, then) | State::Trailer(_, _, then) => *then = Then::Tunnel,
+            State::Body(_, _, then) | State::Trailer(_, _, then) => *then = Then::Tunnel,
             State::Whole(_) => self.state = State::Tunnel,
             State::Ended(place) => *place = Place::Tunnel,
             State::Head(_) | State::Tunnel | State::Last | State::Broken(..) => {}
@@ -204,21 +194,14 @@ impl Requests {
 
     /// The exchange under way is over, and another request may follow.
     pub(super) fn next(&mut self) {
-        match self.state {
-            State::Whole(_) => self.state = State::Head(HeadScan::default()),
-            State::Head(_)
-            | State::Body(..)
-            | State::Trailer(..)
-            | State::Tunnel
-            | State::Last
-            | State::Broken(..)
-            | State::Ended(_) => {}
+        if self.is_whole() {
+            *self = Self::new();
         }
     }
 
     /// The exchange under way is over, and none follows.
     pub(super) fn finish(&mut self) {
-        if let State::Whole(_) = self.state {
+        if self.is_whole() {
             self.state = State::Last;
         }
     }
@@ -253,18 +236,13 @@ impl Requests {
     /// How much of the request under way has been judged.
     pub(super) fn sent(&self) -> Sent {
         match self.state {
-            State::Body(Body::Length(_, sent) | Body::Chunked(_, sent), _) => sent,
+            State::Body(_, sent, _) => sent,
             // The last chunk's line is held back with it; others may have gone.
             State::Trailer(..) | State::Ended(Place::Within) | State::Broken(_, Place::Within) => Sent::Part,
             State::Head(_) | State::Whole(_) | State::Tunnel | State::Last | State::Broken(..) | State::Ended(_) => {
                 Sent::Whole
             }
         }
-    }
-
-    /// The rule that the client broke, and where.
-    pub(super) fn broken(&self) -> Option<(Violation, Place)> {
-        if let State::Broken(violation, place) = self.state { Some((violation, place)) } else { None }
     }
 
     /// Where the client ended, if it has.
@@ -292,7 +270,7 @@ impl Requests {
         matches!(
             self.state,
             State::Tunnel
-                | State::Body(_, Then::Tunnel)
+                | State::Body(_, _, Then::Tunnel)
                 | State::Trailer(_, _, Then::Tunnel)
                 | State::Ended(Place::Tunnel)
         )

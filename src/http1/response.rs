@@ -192,13 +192,9 @@ impl Responses {
     /// Takes note that bytes were moved unseen.
     pub(super) fn passed(&mut self, count: u64) {
         match &mut self.state {
-            State::Length(left) => {
-                *left = left.saturating_sub(count);
-                if *left == 0 {
-                    self.state = State::Complete;
-                }
-            }
             State::Chunked(chunked) => chunked.pass(count),
+            State::Length(left) if count < *left => *left -= count,
+            State::Length(_) => self.state = State::Complete,
             State::Head(_) | State::UntilClose | State::Trailer(..) | State::Tunnel | State::Complete | State::Over => {
             }
         }

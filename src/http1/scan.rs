@@ -37,16 +37,8 @@ pub(super) struct HeadScan {
     line: u32,
     /// Bytes walked; line ≤ walked.
     walked: u32,
-    place: Place,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-enum Place {
-    /// Before the end of the start-line, or at the start of a trailer section.
-    #[default]
-    Start,
-    /// After the start-line and that many field lines.
-    Fields(u16),
+    /// Lines walked, the start-line of a head among them.
+    lines: u32,
 }
 
 impl HeadScan {
@@ -70,7 +62,7 @@ impl HeadScan {
     fn walk_byte(self, form: Form, policy: &Policy, within: &[u8], byte: u8) -> Result<(), Violation> {
         let after_cr = self.walked > self.line && within[self.walked() - 1] == b'\r';
         if form == Form::Response
-            && self.place == Place::Start
+            && self.lines == 0
             && b"HTTP/".get(self.walked()).is_some_and(|expected| *expected != byte)
         {
             return Err(Violation::StatusLineMalformed);
@@ -89,19 +81,14 @@ impl HeadScan {
     fn walk_line(&mut self, form: Form, policy: &Policy, within: &[u8]) -> Result<bool, Violation> {
         let line = &within[widen(self.line)..self.walked()];
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let seen = match (self.place, form) {
-            (Place::Start, Form::Request) => {
-                request_line(line)?;
-                self.place = Place::Fields(0);
+        let seen = match form {
+            Form::Request | Form::Response if self.lines == 0 => {
+                if form == Form::Request { request_line(line).map(drop) } else { status_line(line).map(drop) }?;
+                self.lines = 1;
                 return Ok(false);
             }
-            (Place::Start, Form::Response) => {
-                status_line(line)?;
-                self.place = Place::Fields(0);
-                return Ok(false);
-            }
-            (Place::Start, Form::RequestTrailer | Form::ResponseTrailer) => 0,
-            (Place::Fields(seen), _) => seen,
+            Form::Request | Form::Response => self.lines - 1,
+            Form::RequestTrailer | Form::ResponseTrailer => self.lines,
         };
         if line.is_empty() {
             return Ok(true);
@@ -115,10 +102,10 @@ impl HeadScan {
         } else {
             field_line(form, line)?;
         }
-        if usize::from(seen) >= policy.max_fields {
+        if widen(seen) >= policy.max_fields {
             return Err(Violation::TooManyFieldLines);
         }
-        self.place = Place::Fields(seen.saturating_add(1));
+        self.lines += 1;
         Ok(false)
     }
 
