@@ -4,7 +4,7 @@
 //! request where it went. What is *plain* is a closed list, so that what nobody thought of is alone.
 
 use super::Reuse;
-use super::framing::Framing;
+use super::framing::{Fields, Framing};
 use super::head::Head;
 use super::message::{Asked, Mark, Method, Sent, Version};
 
@@ -15,8 +15,13 @@ const MAX_PLAIN_HEAD: usize = 8 * 1024;
 const MAX_PLAIN_FIELDS: usize = 64;
 
 /// What makes a request's head not plain, judged on what goes inbound, which is that many bytes. `None`: it is plain.
-pub(super) fn request(reuse: Reuse, head: &Head<Method>, framing: Framing, bytes: usize) -> Option<Mark> {
-    let fields = &head.fields;
+pub(super) fn request(
+    reuse: Reuse,
+    head: &Head<Method>,
+    fields: &Fields,
+    framing: Framing,
+    bytes: usize,
+) -> Option<Mark> {
     let has_body = framing != Framing::Empty;
     let mark_of_method = match head.start {
         Method::Post | Method::Put | Method::Patch => {
@@ -30,20 +35,16 @@ pub(super) fn request(reuse: Reuse, head: &Head<Method>, framing: Framing, bytes
         () if reuse == Reuse::Never || (reuse == Reuse::Bodyless && has_body) => Some(Mark::Reuse),
         () if head.version != Version::Http11 => Some(Mark::Http10),
         () if mark_of_method.is_some() => mark_of_method,
-        () if fields.has_expect => Some(Mark::Expect),
-        () if fields.upgrade.is_some() => Some(Mark::Upgrade),
-        () if fields.has_trailer => Some(Mark::Trailer),
-        () if fields.has_odd_te => Some(Mark::Te),
-        () if fields.has_method_override => Some(Mark::MethodOverride),
-        () if fields.has_other_options => Some(Mark::Connection),
+        () if fields.upgrade.is_some() => Some(fields.mark.map_or(Mark::Upgrade, |mark| mark.min(Mark::Upgrade))),
+        () if fields.mark.is_some() => fields.mark,
+        () if fields.has_other_options || fields.has_options_of_offer => Some(Mark::Connection),
         () if bytes > MAX_PLAIN_HEAD || head.lines > MAX_PLAIN_FIELDS => Some(Mark::HeadSize),
         () => None,
     }
 }
 
 /// What makes a final response not plain. That nothing was read behind it, the exchange sees by itself.
-pub(super) fn response(asked: Asked, sent: Sent, head: &Head<u16>) -> Option<Mark> {
-    let fields = &head.fields;
+pub(super) fn response(asked: Asked, sent: Sent, head: &Head<u16>, fields: &Fields) -> Option<Mark> {
     let is_framed = !fields.content_length.is_absent() || !fields.transfer_encoding.is_absent();
     match () {
         () if head.version != Version::Http11 => Some(Mark::ResponseHttp10),

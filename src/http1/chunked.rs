@@ -88,7 +88,7 @@ impl Chunked {
         Self { size: 0, held: 0, place: Place::Size(0), direction, has_extensions: false }
     }
 
-    /// Tells whether a chunk had extensions.
+    /// Tells whether a chunk had extensions, or, of a response, spaces in their place.
     pub(super) fn has_extensions(&self) -> bool {
         self.has_extensions
     }
@@ -198,7 +198,7 @@ impl Chunked {
         if length == MAX_CHUNK_EXTENSION {
             return Err(Violation::ChunkLineTooLong);
         }
-        self.has_extensions |= next == Extension::BeforeName;
+        self.has_extensions = true;
         Ok(Place::Extension(next, length + 1))
     }
 }

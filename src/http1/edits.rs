@@ -26,8 +26,8 @@ pub struct Edits {
     spared: Vec<Withheld>,
     /// Whether [`CLOSE_LINE`] goes before the empty line.
     closes: bool,
-    /// Whether a line that goes whole would have been mended.
-    has_malformed: bool,
+    /// Whether something was mended, or would have been in a line that goes whole.
+    is_mended: bool,
 }
 
 /// What was judged.
@@ -206,7 +206,7 @@ impl Edits {
 
     /// Tells whether something was mended, or would have been in a line that is denied.
     pub(super) fn is_mended(&self) -> bool {
-        self.has_malformed || self.mended().next().is_some()
+        self.is_mended
     }
 
     /// Bytes that do not go on.
@@ -220,10 +220,11 @@ impl Edits {
         self.withheld.clear();
         self.spared.clear();
         self.closes = false;
-        self.has_malformed = false;
+        self.is_mended = false;
     }
 
     pub(super) fn withhold(&mut self, range: Range<usize>, why: Why) {
+        self.is_mended |= matches!(why, Why::Mended(_));
         self.withheld.push(Withheld { start: narrow(range.start), end: narrow(range.end), why });
     }
 
@@ -241,7 +242,7 @@ impl Edits {
 
     /// Takes note of a line that goes whole, and would have been mended.
     pub(super) fn note_malformed(&mut self) {
-        self.has_malformed = true;
+        self.is_mended = true;
     }
 
     /// Has the head say that the connection closes.
@@ -258,14 +259,6 @@ impl Edits {
             end = end.max(withheld.end);
             is_apart
         });
-    }
-
-    /// Has positions count from that many bytes sooner.
-    pub(super) fn shift(&mut self, by: usize) {
-        for withheld in self.withheld.iter_mut().chain(&mut self.spared) {
-            withheld.start += narrow(by);
-            withheld.end += narrow(by);
-        }
     }
 }
 
@@ -317,5 +310,8 @@ mod tests {
         edits.sort();
         let ranges: Vec<_> = edits.withheld().iter().map(Withheld::range).collect();
         assert_eq!(ranges, [0..10, 12..13, 30..40]);
+        assert!(!edits.is_not_for_client());
+        edits.withhold_all(50);
+        assert!(edits.is_not_for_client() && edits.withheld().len() == 1);
     }
 }

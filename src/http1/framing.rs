@@ -6,7 +6,7 @@
 
 use super::MAX_LENGTH;
 use super::error::Violation;
-use super::message::{Method, Version};
+use super::message::{Mark, Method, Version};
 use super::names::{Name, is_host, is_token, members, trimmed};
 use super::upgrade::{Protocols, Upgrades};
 
@@ -44,16 +44,15 @@ pub(super) struct Fields {
     pub(super) upgrade: Option<Protocols>,
     pub(super) close: bool,
     pub(super) keep_alive: bool,
-    /// Whether `Connection` names anything but keep-alive.
+    /// Whether `Connection` names what goes with an offer to upgrade.
+    pub(super) has_options_of_offer: bool,
+    /// Whether it names anything but that and keep-alive.
     pub(super) has_other_options: bool,
     pub(super) content_length: ContentLength,
     pub(super) transfer_encoding: TransferEncoding,
-    pub(super) has_expect: bool,
     pub(super) wants_continue: bool,
-    pub(super) has_trailer: bool,
-    /// Whether a `TE` line says more than `trailers`.
-    pub(super) has_odd_te: bool,
-    pub(super) has_method_override: bool,
+    /// The first mark, in their order, that a line other than those above makes.
+    pub(super) mark: Option<Mark>,
     /// Whether `Connection` names a field that must reach the origin.
     connection_names_framing: bool,
     /// Whether a framing field is spelt with an underscore.
@@ -63,9 +62,11 @@ pub(super) struct Fields {
 /// What all Content-Length lines say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ContentLength {
-    /// List members, over all lines.
-    members: u32,
     said: Length,
+    /// What the first number was, if it was one.
+    length: u64,
+    /// Whether there was more than one list member, over all lines.
+    is_repeated: bool,
     /// Whether a number begins with a zero that means nothing.
     has_leading_zero: bool,
 }
@@ -74,7 +75,7 @@ pub(super) struct ContentLength {
 enum Length {
     #[default]
     Absent,
-    Of(u64),
+    Agree,
     Differ,
     Malformed,
 }
@@ -82,12 +83,11 @@ enum Length {
 /// What all Transfer-Encoding lines say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct TransferEncoding {
-    lines: u32,
     codings: Codings,
     /// Whether a coding other than `chunked` was named.
     has_others: bool,
-    /// Lines that say `chunked` and nothing else where that was the last coding already: they change nothing.
-    pub(super) repeats: u32,
+    /// Whether a line said `chunked` and nothing else where that was the last coding already: it changes nothing.
+    has_repeats: bool,
     /// Whether the last line is `chunked` in lower case.
     pub(super) is_exact: bool,
 }
@@ -117,25 +117,32 @@ impl Fields {
             }
             Name::Connection => members(value).for_each(|option| self.see_option(option)),
             Name::ContentLength => self.content_length.see(value),
-            Name::TransferEncoding => self.transfer_encoding.see(value),
+            Name::TransferEncoding => drop(self.transfer_encoding.see(value)),
             Name::Upgrade => {
                 let protocols = self.upgrade.get_or_insert_default();
                 members(value).for_each(|member| protocols.add(upgrades, member));
             }
             Name::Expect => {
-                self.has_expect = true;
+                self.mark(Mark::Expect);
                 self.wants_continue |= members(value).any(|member| member.eq_ignore_ascii_case(b"100-continue"));
             }
-            Name::Trailer => self.has_trailer = true,
-            Name::Te => self.has_odd_te |= !trimmed(value).eq_ignore_ascii_case(b"trailers"),
-            Name::MethodOverride => self.has_method_override = true,
+            Name::Trailer => self.mark(Mark::Trailer),
+            Name::Te if trimmed(value).eq_ignore_ascii_case(b"trailers") => {}
+            Name::Te => self.mark(Mark::Te),
+            Name::MethodOverride => self.mark(Mark::MethodOverride),
             Name::Underscored => self.has_underscore = true,
         }
+    }
+
+    fn mark(&mut self, mark: Mark) {
+        self.mark = Some(self.mark.map_or(mark, |first| first.min(mark)));
     }
 
     fn see_option(&mut self, option: &[u8]) {
         if option.eq_ignore_ascii_case(b"keep-alive") {
             self.keep_alive = true;
+        } else if is_of_offer(option) {
+            self.has_options_of_offer = true;
         } else if !option.is_empty() {
             self.has_other_options = true;
             self.close |= option.eq_ignore_ascii_case(b"close");
@@ -152,43 +159,49 @@ impl Fields {
 
 impl ContentLength {
     pub(super) fn is_absent(self) -> bool {
-        self.members == 0
+        self.said == Length::Absent
     }
 
     pub(super) fn see(&mut self, value: &[u8]) {
-        match value {
-            // As nearly all are.
-            [b' ', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => self.add(digits),
-            _ => members(value).for_each(|member| self.add(member)),
+        let value = trimmed(value);
+        if value.iter().all(u8::is_ascii_digit) {
+            self.add(value);
+        } else {
+            members(value).for_each(|member| self.add(member));
         }
     }
 
     fn add(&mut self, member: &[u8]) {
-        self.members += 1;
+        self.is_repeated = !self.is_absent();
         self.has_leading_zero |= member.len() > 1 && member.starts_with(b"0");
         self.said = match (self.said, decimal(member)) {
             (Length::Malformed, _) | (_, None) => Length::Malformed,
-            (Length::Absent, Some(length)) => Length::Of(length),
-            (Length::Of(first), Some(length)) if first == length => Length::Of(length),
-            (Length::Of(_) | Length::Differ, Some(_)) => Length::Differ,
+            (Length::Absent, Some(length)) => {
+                self.length = length;
+                Length::Agree
+            }
+            (Length::Agree, Some(length)) if length == self.length => Length::Agree,
+            (Length::Agree | Length::Differ, Some(_)) => Length::Differ,
         }
     }
 }
 
 impl TransferEncoding {
     pub(super) fn is_absent(self) -> bool {
-        self.lines == 0
+        self.codings == Codings::Absent
     }
 
-    pub(super) fn see(&mut self, value: &[u8]) {
-        self.lines += 1;
+    /// Takes note of one line. Tells whether it changes nothing.
+    pub(super) fn see(&mut self, value: &[u8]) -> bool {
         let value = trimmed(value);
         self.is_exact = value == b"chunked";
-        if self.codings == Codings::ChunkedLast && value.eq_ignore_ascii_case(b"chunked") {
-            self.repeats += 1;
+        let is_repeat = self.codings == Codings::ChunkedLast && value.eq_ignore_ascii_case(b"chunked");
+        if is_repeat {
+            self.has_repeats = true;
         } else {
             members(value).for_each(|coding| self.add(coding));
         }
+        is_repeat
     }
 
     fn add(&mut self, coding: &[u8]) {
@@ -203,6 +216,11 @@ impl TransferEncoding {
             Codings::Malformed => Codings::Malformed,
         }
     }
+}
+
+/// Tells whether a connection option goes with an offer to upgrade.
+pub(super) fn is_of_offer(option: &[u8]) -> bool {
+    option.eq_ignore_ascii_case(b"upgrade") || option.eq_ignore_ascii_case(b"http2-settings")
 }
 
 /// The body of a request (RFC 9112 §6.3, items 3 to 7), where no server could take it for another.
@@ -229,17 +247,17 @@ pub(super) fn request_framing(version: Version, fields: &Fields) -> Result<Frami
             Err(Violation::TransferEncodingMalformed)
         } else if coding.has_others {
             Err(Violation::TransferEncodingUnsupported)
-        } else if coding.codings == Codings::ChunkedLast && coding.lines == 1 {
+        } else if coding.codings == Codings::ChunkedLast && !coding.has_repeats {
             Ok(Framing::Chunked)
         } else {
             Err(Violation::TransferEncodingMalformed)
         };
     }
     match length.said {
-        _ if length.members > 1 => Err(Violation::ContentLengthRepeated),
+        _ if length.is_repeated => Err(Violation::ContentLengthRepeated),
         Length::Absent => Ok(Framing::Empty),
-        Length::Of(length) if !fields.content_length.has_leading_zero => Ok(of_length(length)),
-        Length::Of(_) | Length::Differ | Length::Malformed => Err(Violation::ContentLengthMalformed),
+        Length::Agree if !length.has_leading_zero => Ok(of_length(length.length)),
+        Length::Agree | Length::Differ | Length::Malformed => Err(Violation::ContentLengthMalformed),
     }
 }
 
@@ -270,14 +288,14 @@ pub(super) fn response_framing(
                 return Err(Violation::TransferEncodingMalformed);
             }
         };
-        let is_clean = length.is_absent() && coding.repeats == 0;
+        let is_clean = length.is_absent() && !coding.has_repeats;
         return Ok((framing, if is_clean { Surplus::None } else { Surplus::Lengths }));
     }
     // Items 5, 6 and 8.
-    let surplus = if length.members > 1 { Surplus::Repeats } else { Surplus::None };
+    let surplus = if length.is_repeated { Surplus::Repeats } else { Surplus::None };
     match length.said {
         Length::Absent => Ok((Framing::UntilClose, surplus)),
-        Length::Of(length) => Ok((of_length(length), surplus)),
+        Length::Agree => Ok((of_length(length.length), surplus)),
         Length::Differ => Err(Violation::ContentLengthsDiffer),
         Length::Malformed => Err(Violation::ContentLengthMalformed),
     }
@@ -340,6 +358,17 @@ mod tests {
         for value in ["", "+5", "-5", "5 5", "0x5", "5;", "5.", "\u{665}"] {
             assert_eq!(request(&[("content-length", value)]), Err(malformed), "{value:?}");
             assert_eq!(response(&[("content-length", value)]), Err(malformed), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_mark_counts_wherever_its_line_stands() {
+        for (lines, mark) in [
+            (&[("TE", "trailers")][..], None),
+            (&[("X-HTTP-Method", "PUT"), ("TE", "gzip"), ("Trailer", "a"), ("Expect", "a")], Some(Mark::Expect)),
+            (&[("Trailer", "a"), ("TE", "gzip"), ("X-HTTP-Method", "PUT")], Some(Mark::Trailer)),
+        ] {
+            assert_eq!(fields(lines).mark, mark, "{lines:?}");
         }
     }
 

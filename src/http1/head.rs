@@ -20,7 +20,7 @@ use super::framing::Fields;
 use super::lines::{FieldLine, FieldLines};
 use super::mend::withhold_offers;
 use super::message::{Method, Version};
-use super::names::{KNOWN, Name, find_control, mark, token_length};
+use super::names::{KNOWN, Name, find_end, mark, token_length};
 use super::scan::{Form, HeadScan, request_line, status_line};
 
 /// Field lines of a head that httparse is asked to read; it wants a place for each beforehand, 32 bytes a line on the stack.
@@ -39,219 +39,291 @@ pub(super) struct Head<T> {
     pub(super) version: Version,
     /// Field lines; of a request those that go on.
     pub(super) lines: usize,
-    /// Of a request, what goes on says this.
-    pub(super) fields: Fields,
 }
 
 /// Reads a start-line: of which section it is, what it says, and the version.
 type StartLine<T> = fn(&[u8]) -> Result<(Section, T, Version), Violation>;
 
-/// Reads a request head, and withholds of it the offers that nobody may take up. `None`: not whole yet.
-pub(super) fn request(
-    scan: &mut HeadScan,
-    policy: &Policy,
-    shown: &[u8],
-    edits: &mut Edits,
-) -> Result<Option<Head<Method>>, Violation> {
-    let start = |line: &[u8]| request_line(line).map(|(method, version)| (Section::Request, method, version));
-    let Some(mut head) = read(scan, Form::Request, policy, shown, edits, quick_request, start)? else {
-        return Ok(None);
-    };
-    head.lines -= withhold_offers(&policy.upgrades, &shown[..head.length], head.version, &mut head.fields, edits);
-    Ok(Some(head))
+/// Reads one section.
+#[derive(Debug)]
+pub(super) struct Reader<'r> {
+    policy: &'r Policy,
+    /// What of it does not go on.
+    pub(super) edits: &'r mut Edits,
+    /// What it says; of a request, what goes on says this.
+    pub(super) fields: Fields,
 }
 
-/// Reads a response head, and withholds its denied lines. `None`: not whole yet.
-pub(super) fn response(
-    scan: &mut HeadScan,
-    policy: &Policy,
-    shown: &[u8],
-    edits: &mut Edits,
-) -> Result<Option<Head<u16>>, Violation> {
-    let start = |line: &[u8]| status_line(line).map(|(status, version)| (Section::Response(status), status, version));
-    read(scan, Form::Response, policy, shown, edits, quick_response, start)
-}
-
-/// Reads the trailer section of a response, and withholds its denied lines. Gives its length with its empty line. `None`: not whole yet.
-pub(super) fn response_trailer(
-    scan: &mut HeadScan,
-    policy: &Policy,
-    shown: &[u8],
-    edits: &mut Edits,
-) -> Result<Option<usize>, Violation> {
-    let length = trailer(scan, Form::ResponseTrailer, policy, shown, edits)?;
-    for line in FieldLines::of_trailer(&shown[..length.unwrap_or_default()]) {
-        deny_or_mend(policy, &line, edits);
+impl<'r> Reader<'r> {
+    pub(super) fn new(policy: &'r Policy, edits: &'r mut Edits) -> Self {
+        Self { policy, edits, fields: Fields::default() }
     }
-    Ok(length)
-}
 
-/// Reads the trailer section of a request. Gives its length with its empty line. `None`: not whole yet.
-pub(super) fn request_trailer(
-    scan: &mut HeadScan,
-    policy: &Policy,
-    shown: &[u8],
-    edits: &mut Edits,
-) -> Result<Option<usize>, Violation> {
-    let length = trailer(scan, Form::RequestTrailer, policy, shown, edits)?;
-    let mut lines = FieldLines::of_trailer(&shown[..length.unwrap_or_default()]);
-    if lines.all(|line| policy.request_trailers.allow(line.name())) {
-        Ok(length)
-    } else {
-        Err(Violation::TrailerNotAllowed)
+    /// Reads a request head, and withholds of it the offers that nobody may take up. `None`: not whole yet.
+    pub(super) fn request(&mut self, scan: &mut HeadScan, shown: &[u8]) -> Result<Option<Head<Method>>, Violation> {
+        let start = |line: &[u8]| request_line(line).map(|(method, version, _)| (Section::Request, method, version));
+        let Some(mut head) = self.read(scan, Form::Request, shown, Self::quick_request, start)? else {
+            return Ok(None);
+        };
+        let upgrades = &self.policy.upgrades;
+        head.lines -= withhold_offers(upgrades, &shown[..head.length], head.version, &mut self.fields, self.edits);
+        Ok(Some(head))
     }
-}
 
-/// How long the trailer section is, none of whose lines is judged yet.
-fn trailer(
-    scan: &mut HeadScan,
-    form: Form,
-    policy: &Policy,
-    shown: &[u8],
-    edits: &mut Edits,
-) -> Result<Option<usize>, Violation> {
-    edits.begin(Section::Trailer);
-    scan.walk(form, policy, shown)
-}
+    /// Reads a response head, and withholds its denied lines. `None`: not whole yet.
+    pub(super) fn response(&mut self, scan: &mut HeadScan, shown: &[u8]) -> Result<Option<Head<u16>>, Violation> {
+        let start =
+            |line: &[u8]| status_line(line).map(|(status, version)| (Section::Response(status), status, version));
+        self.read(scan, Form::Response, shown, Self::quick_response, start)
+    }
 
-/// Reads a head, by `quick` if that can at one look, else by the scanner. `None`: not whole yet.
-fn read<T>(
-    scan: &mut HeadScan,
-    form: Form,
-    policy: &Policy,
-    shown: &[u8],
-    edits: &mut Edits,
-    quick: impl FnOnce(&Policy, &[u8], &mut Edits) -> Option<Head<T>>,
-    start: StartLine<T>,
-) -> Result<Option<Head<T>>, Violation> {
-    if !scan.has_begun() {
-        let within = shown.get(..policy.max_head).unwrap_or(shown);
-        if let Some(head) = quick(policy, within, edits) {
-            return Ok(Some(head));
+    /// Reads the trailer section of a response, which begins behind so many bytes, and withholds its denied lines. Tells where it ends,
+    /// its empty line included. `None`: not whole yet.
+    pub(super) fn response_trailer(
+        &mut self,
+        scan: &mut HeadScan,
+        start: usize,
+        shown: &[u8],
+    ) -> Result<Option<usize>, Violation> {
+        let Some((end, lines)) = self.trailer(scan, Form::ResponseTrailer, start, shown)? else {
+            return Ok(None);
+        };
+        lines.for_each(|line| self.deny_or_mend(&line));
+        Ok(Some(end))
+    }
+
+    /// The same of a request, of whose trailer section nothing is withheld.
+    pub(super) fn request_trailer(
+        &mut self,
+        scan: &mut HeadScan,
+        start: usize,
+        shown: &[u8],
+    ) -> Result<Option<usize>, Violation> {
+        let Some((end, mut lines)) = self.trailer(scan, Form::RequestTrailer, start, shown)? else {
+            return Ok(None);
+        };
+        let is_allowed = lines.all(|line| self.policy.request_trailers.allow(line.name()));
+        if is_allowed { Ok(Some(end)) } else { Err(Violation::TrailerNotAllowed) }
+    }
+
+    /// Where the trailer section ends, and its lines, none of which is judged yet.
+    fn trailer<'a>(
+        &mut self,
+        scan: &mut HeadScan,
+        form: Form,
+        start: usize,
+        shown: &'a [u8],
+    ) -> Result<Option<(usize, FieldLines<'a>)>, Violation> {
+        self.edits.begin(Section::Trailer);
+        let length = scan.walk(form, self.policy, shown.get(start..).unwrap_or_default())?;
+        let end = length.map(|length| start + length);
+        Ok(end.map(|end| (end, FieldLines::of_trailer(&shown[..end], start))))
+    }
+
+    /// Reads a head, by `quick` if that can at one look, else by the scanner. `None`: not whole yet.
+    fn read<T>(
+        &mut self,
+        scan: &mut HeadScan,
+        form: Form,
+        shown: &[u8],
+        quick: fn(&mut Self, &[u8]) -> Option<Head<T>>,
+        start: StartLine<T>,
+    ) -> Result<Option<Head<T>>, Violation> {
+        if !scan.has_begun() {
+            let within = shown.get(..self.policy.max_head).unwrap_or(shown);
+            if let Some(head) = quick(self, within) {
+                return Ok(Some(head));
+            }
+        }
+        match scan.walk(form, self.policy, shown)? {
+            Some(length) => self.split(&shown[..length], start).map(Some),
+            None => Ok(None),
         }
     }
-    match scan.walk(form, policy, shown)? {
-        Some(length) => split(policy, &shown[..length], edits, start).map(Some),
-        None => Ok(None),
-    }
-}
 
-/// Reads a request head that is whole and of the common form. `None`: the scanner must look.
-fn quick_request(policy: &Policy, bytes: &[u8], edits: &mut Edits) -> Option<Head<Method>> {
-    let end = line_end(bytes)?;
-    let (method, version) = request_line(&bytes[..end]).ok()?;
-    let (mut fields, mut lines) = (Fields::default(), 0);
-    let mut rest = &bytes[end..];
-    loop {
-        rest = rest.get(EMPTY_LINE.len()..)?;
-        let name = token_length(rest);
-        if name == 0 && rest.starts_with(EMPTY_LINE) {
-            break;
+    /// Reads a request head that is whole and of the common form. `None`: the scanner must look.
+    // Apart from its caller, it has the registers for itself.
+    #[inline(never)]
+    fn quick_request(&mut self, bytes: &[u8]) -> Option<Head<Method>> {
+        let (method, version, mut rest) = request_line(bytes).ok()?;
+        let mut lines = 0;
+        loop {
+            rest = rest.strip_prefix(EMPTY_LINE)?;
+            let (name, behind) = rest.split_at(token_length(rest));
+            if name.is_empty() {
+                break;
+            }
+            let behind = behind.strip_prefix(b":")?;
+            let (value, behind) = behind.split_at(find_end::<0x1f>(behind)?);
+            if mark(name) & KNOWN != 0 {
+                self.fields.see(&self.policy.upgrades, Name::of(name), value);
+            }
+            rest = behind;
+            lines += 1;
         }
-        if name == 0 || rest.get(name) != Some(&b':') || lines == policy.max_fields {
+        let behind = rest.strip_prefix(EMPTY_LINE).filter(|_| lines <= self.policy.max_fields)?;
+        self.edits.begin(Section::Request);
+        Some(Head { length: bytes.len() - behind.len(), start: method, version, lines })
+    }
+
+    /// The same of a response, whose denied lines are withheld.
+    // Apart from its caller, it has the registers for itself.
+    #[inline(never)]
+    fn quick_response(&mut self, bytes: &[u8]) -> Option<Head<u16>> {
+        if bytes.first() != Some(&b'H') {
             return None;
         }
-        let (name, behind) = rest.split_at(name);
-        let end = line_end(behind)?;
-        if mark(name) & KNOWN != 0 {
-            fields.see(&policy.upgrades, Name::of(name), &behind[1..end]);
-        }
-        rest = &behind[end..];
-        lines += 1;
-    }
-    edits.begin(Section::Request);
-    let length = bytes.len() - rest.len() + EMPTY_LINE.len();
-    Some(Head { length, start: method, version, lines, fields })
-}
-
-/// Where the CRLF is that ends the line. `None`: there is none yet, or another control byte before it.
-fn line_end(bytes: &[u8]) -> Option<usize> {
-    find_control(bytes).filter(|at| bytes[*at..].starts_with(EMPTY_LINE))
-}
-
-/// The same of a response, whose denied lines are withheld.
-fn quick_response(policy: &Policy, bytes: &[u8], edits: &mut Edits) -> Option<Head<u16>> {
-    if bytes.first() != Some(&b'H') {
-        return None;
-    }
-    let mut room = [const { MaybeUninit::uninit() }; QUICK_LINES];
-    let mut parsed = httparse::Response::new(&mut []);
-    let length = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, &mut room);
-    let httparse::Status::Complete(length) = length.ok()? else {
-        return None;
-    };
-    let lines = &*parsed.headers;
-    let status = parsed.code.filter(|code| *code >= 100 && lines.len() <= policy.max_fields)?;
-    let version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
-    let mut head = Head { length, start: status, version, lines: lines.len(), fields: Fields::default() };
-    edits.begin(Section::Response(status));
-    let end_of_lines = length - EMPTY_LINE.len();
-    let start_of = |line: &httparse::Header<'_>| line.name.as_ptr().addr() - bytes.as_ptr().addr();
-    let ends_in_crlf = |end: usize| bytes.get(..end).is_some_and(|line| line.ends_with(EMPTY_LINE));
-    for (index, line) in lines.iter().enumerate() {
-        let start = start_of(line);
-        if !ends_in_crlf(start) {
+        let mut room = [const { MaybeUninit::uninit() }; QUICK_LINES];
+        let mut head = httparse::Response::new(&mut []);
+        let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut head, bytes, &mut room);
+        let httparse::Status::Complete(length) = parsed.ok()? else {
             return None;
+        };
+        let lines = &*head.headers;
+        let status = head.code.filter(|code| *code >= 100 && lines.len() <= self.policy.max_fields)?;
+        let version = if head.version == Some(0) { Version::Http10 } else { Version::Http11 };
+        self.edits.begin(Section::Response(status));
+        let end_of_lines = length - EMPTY_LINE.len();
+        let start_of = |line: &httparse::Header<'_>| line.name.as_ptr().addr() - bytes.as_ptr().addr();
+        // It saw an LF before each of these.
+        let ends_in_crlf = |end: usize| bytes.get(end.wrapping_sub(EMPTY_LINE.len())) == Some(&b'\r');
+        let denied = self.policy.denylist.marks();
+        for (index, line) in lines.iter().enumerate() {
+            let start = start_of(line);
+            if !ends_in_crlf(start) {
+                return None;
+            }
+            let name = line.name.as_bytes();
+            let mark = mark(name);
+            if mark & (KNOWN | denied) == 0 {
+                continue;
+            }
+            if mark & KNOWN != 0 {
+                self.fields.see(&self.policy.upgrades, Name::of(name), line.value);
+            }
+            if mark & denied != 0 {
+                let end = lines.get(index + 1).map_or(end_of_lines, start_of);
+                self.deny(name, start..end);
+            }
         }
-        let name = line.name.as_bytes();
-        let mark = mark(name);
-        if mark & KNOWN != 0 {
-            head.fields.see(&policy.upgrades, Name::of(name), line.value);
+        // Before an empty line of an LF alone, there is no CR in this place.
+        ends_in_crlf(end_of_lines).then_some(Head { length, start: status, version, lines: lines.len() })
+    }
+
+    /// Splits a head that the scanner found sound, and mends it.
+    fn split<T>(&mut self, bytes: &[u8], start: StartLine<T>) -> Result<Head<T>, Violation> {
+        let line = &bytes[..memchr(b'\n', bytes).unwrap_or_default()];
+        let (section, start, version) = start(line.strip_suffix(b"\r").unwrap_or(line))?;
+        self.edits.begin(section);
+        self.fields = Fields::default();
+        let mut lines = 0;
+        for line in FieldLines::of_head(bytes) {
+            lines += 1;
+            self.fields.see(&self.policy.upgrades, Name::of(line.name()), line.value());
+            if section != Section::Request {
+                self.deny_or_mend(&line);
+            }
         }
-        if mark & policy.denylist.marks() != 0 {
-            let end = lines.get(index + 1).map_or(end_of_lines, start_of);
-            deny(policy, name, start..end, edits);
+        Ok(Head { length: bytes.len(), start, version, lines })
+    }
+
+    /// Withholds a line of that name of a response that is denied. Tells whether it does not go on.
+    fn deny(&mut self, name: &[u8], place: Range<usize>) -> bool {
+        let Some(entry) = self.policy.denylist.entry(name) else {
+            return false;
+        };
+        // RFC 9110 §7.8, §15.5.22: there it must be.
+        if matches!(self.edits.section(), Section::Response(101 | 426)) && Name::of(name) == Name::Upgrade {
+            return false;
+        }
+        if self.policy.dry_run {
+            self.edits.spare(place, entry);
+            return false;
+        }
+        self.edits.withhold(place, Why::Denied(entry));
+        true
+    }
+
+    /// Withholds a line that is denied, and of another what is mended within it.
+    fn deny_or_mend(&mut self, line: &FieldLine<'_>) {
+        if self.deny(line.name(), line.place()) {
+            if line.name < line.colon || line.value().contains(&b'\n') {
+                self.edits.note_malformed();
+            }
+            return;
+        }
+        if line.name < line.colon {
+            let space = line.start + line.name..line.start + line.colon;
+            self.edits.withhold(space, Why::Mended(Mended::SpaceBeforeColon));
+        }
+        for fold in memchr_iter(b'\n', line.value()) {
+            let end = line.value_start() + fold + 1;
+            self.edits.withhold(end - EMPTY_LINE.len()..end, Why::Mended(Mended::Fold));
         }
     }
-    (ends_in_crlf(end_of_lines) && ends_in_crlf(length)).then_some(head)
 }
 
-/// Splits a head that the scanner found sound, and mends it.
-fn split<T>(policy: &Policy, bytes: &[u8], edits: &mut Edits, start: StartLine<T>) -> Result<Head<T>, Violation> {
-    let line = &bytes[..memchr(b'\n', bytes).unwrap_or_default()];
-    let (section, start, version) = start(line.strip_suffix(b"\r").unwrap_or(line))?;
-    edits.begin(section);
-    let mut head = Head { length: bytes.len(), start, version, lines: 0, fields: Fields::default() };
-    for line in FieldLines::of_head(bytes) {
-        head.lines += 1;
-        head.fields.see(&policy.upgrades, Name::of(line.name()), line.value());
-        if section != Section::Request {
-            deny_or_mend(policy, &line, edits);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUEST: &str = "GET /a?b HTTP/1.1\r\nHost: a.b:80\r\nA-1: b,~\u{e9}\r\nContent-Length: 12\r\n\r\nabc";
+    const RESPONSE: &str =
+        "HTTP/1.1 200 OK\r\nServer: a\r\nX-A: b\tc\u{e9}\r\nContent-Length: 12\r\nx-powered-by:\r\n\r\nabc";
+
+    /// What is read in looks of so many bytes, and whether at the first.
+    fn read(policy: &Policy, form: Form, bytes: &[u8], looks: &[usize]) -> (Result<Option<String>, Violation>, bool) {
+        let (mut scan, mut edits) = (HeadScan::default(), Edits::default());
+        let mut said = Ok(None);
+        for look in looks {
+            let shown = &bytes[..*look];
+            let mut reader = Reader::new(policy, &mut edits);
+            said = if form == Form::Response {
+                reader.response(&mut scan, shown).map(|head| head.map(|head| format!("{head:?} {reader:?}")))
+            } else {
+                reader.request(&mut scan, shown).map(|head| head.map(|head| format!("{head:?} {reader:?}")))
+            };
+        }
+        (said, !scan.has_begun())
+    }
+
+    /// Asserts that one look says what the scanner does, and tells whether the scanner was spared.
+    fn is_quick(policy: &Policy, form: Form, bytes: &[u8]) -> bool {
+        let (at_one_look, is_quick) = read(policy, form, bytes, &[bytes.len()]);
+        let (scanned, _) = read(policy, form, bytes, &[bytes.len().min(1), bytes.len()]);
+        assert_eq!(at_one_look, scanned, "{}", bytes.escape_ascii());
+        is_quick
+    }
+
+    #[test]
+    fn a_head_of_the_common_form_is_read_at_one_look() {
+        for (form, head) in [
+            (Form::Request, REQUEST),
+            (Form::Request, "POST / HTTP/1.0\r\n\r\nabc"),
+            (Form::Response, RESPONSE),
+            (Form::Response, "HTTP/1.0 404\r\n\r\n"),
+        ] {
+            assert!(is_quick(&Policy::default(), form, head.as_bytes()), "{head:?}");
         }
     }
-    Ok(head)
-}
 
-/// Withholds a line of that name of a response that is denied. Tells whether it does not go on.
-fn deny(policy: &Policy, name: &[u8], place: Range<usize>, edits: &mut Edits) -> bool {
-    let Some(entry) = policy.denylist.entry(name) else {
-        return false;
-    };
-    // RFC 9110 §7.8, §15.5.22: there it must be.
-    if matches!(edits.section(), Section::Response(101 | 426)) && Name::of(name) == Name::Upgrade {
-        return false;
-    }
-    if policy.dry_run {
-        edits.spare(place, entry);
-        return false;
-    }
-    edits.withhold(place, Why::Denied(entry));
-    true
-}
-
-/// Withholds a line that is denied, and of another what is mended within it.
-fn deny_or_mend(policy: &Policy, line: &FieldLine<'_>, edits: &mut Edits) {
-    if deny(policy, line.name(), line.place(), edits) {
-        if line.name < line.colon || line.value().contains(&b'\n') {
-            edits.note_malformed();
+    #[test]
+    fn what_is_read_at_one_look_is_what_the_scanner_reads() {
+        let bytes: Vec<u8> = (0..=u8::MAX).filter(|byte| !matches!(byte, b'b'..=b'y' | b'I'..=b'Y' | 0x81..)).collect();
+        let policies = [
+            Policy::default(),
+            Policy { allow_bare_lf: true, max_fields: 2, ..Policy::default() },
+            Policy { max_head: 60, ..Policy::default() },
+        ];
+        let heads = [(Form::Request, REQUEST), (Form::Response, RESPONSE)];
+        for (policy, (form, head)) in policies.iter().flat_map(|policy| heads.map(|head| (policy, head))) {
+            for (place, byte) in (0..head.len()).flat_map(|place| bytes.iter().map(move |byte| (place, *byte))) {
+                let (before, behind) = head.as_bytes().split_at(place);
+                is_quick(policy, form, &[before, &[byte], behind].concat());
+                is_quick(policy, form, &[before, &[byte], &behind[1..]].concat());
+                is_quick(policy, form, &[before, &behind[1..]].concat());
+                is_quick(policy, form, before);
+            }
         }
-        return;
-    }
-    if line.name < line.colon {
-        edits.withhold(line.start + line.name..line.start + line.colon, Why::Mended(Mended::SpaceBeforeColon));
-    }
-    for fold in memchr_iter(b'\n', line.value()) {
-        let end = line.value_start() + fold + 1;
-        edits.withhold(end - EMPTY_LINE.len()..end, Why::Mended(Mended::Fold));
     }
 }

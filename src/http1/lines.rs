@@ -45,9 +45,9 @@ pub(super) struct FieldLines<'a> {
 }
 
 impl<'a> FieldLines<'a> {
-    /// Those of a trailer section.
-    pub(super) fn of_trailer(section: &'a [u8]) -> Self {
-        Self { section, at: 0 }
+    /// Those of a trailer section, which begins there.
+    pub(super) fn of_trailer(section: &'a [u8], at: usize) -> Self {
+        Self { section, at }
     }
 
     /// Those of a head, behind its start-line.

@@ -2,7 +2,7 @@
 //! go, and keep-alive where the connection closes.
 
 use super::edits::{Edits, Mended, Why};
-use super::framing::{ContentLength, Fields, Surplus, TransferEncoding};
+use super::framing::{ContentLength, Fields, Surplus, TransferEncoding, is_of_offer};
 use super::lines::{FieldLine, FieldLines};
 use super::message::Version;
 use super::names::{Name, members, trimmed};
@@ -45,18 +45,8 @@ pub(super) fn withhold_offers(
     }
     // Of lines that name nothing there may be one left.
     fields.upgrade = stays.or(has_empty.then(Default::default));
-    if stays.is_none() {
-        let connection = FieldLines::of_head(head).filter(|line| Name::of(line.name()) == Name::Connection);
-        let mut options = connection.flat_map(|line| members(line.value()));
-        let is_other = |option: &[u8]| !option.is_empty() && !option.eq_ignore_ascii_case(b"keep-alive");
-        fields.has_other_options = options.any(|option| is_other(option) && !is_of_offer(option));
-    }
+    fields.has_options_of_offer &= stays.is_some();
     gone
-}
-
-/// Tells whether a connection option goes with an offer.
-fn is_of_offer(option: &[u8]) -> bool {
-    option.eq_ignore_ascii_case(b"upgrade") || option.eq_ignore_ascii_case(b"http2-settings")
 }
 
 /// Withholds members of a line's list, each with a comma; the whole line, if it had one and none is left. Tells whether the line stays.
@@ -100,13 +90,8 @@ pub(super) fn withhold_surplus(head: &[u8], surplus: Surplus, edits: &mut Edits)
             Surplus::None => {}
             Surplus::Both => withhold(Mended::LengthOfNothing),
             Surplus::Lengths if name == Name::ContentLength => withhold(Mended::BothLengths),
-            Surplus::Lengths => {
-                let before = codings.repeats;
-                codings.see(line.value());
-                if codings.repeats > before {
-                    withhold(Mended::CodingRepeated);
-                }
-            }
+            Surplus::Lengths if codings.see(line.value()) => withhold(Mended::CodingRepeated),
+            Surplus::Lengths => {}
             Surplus::Repeats => {
                 // All say the same: the first stays.
                 let is_repeat = |member: &[u8]| {

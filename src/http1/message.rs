@@ -83,8 +83,8 @@ pub(super) enum Sent {
     Whole,
 }
 
-/// Why an exchange is not plain: the first reason found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+/// Why an exchange is not plain: the first reason, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum Mark {

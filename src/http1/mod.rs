@@ -243,9 +243,13 @@ fn empty_lines(shown: &[u8]) -> Option<Verdict> {
     if shown.first() != Some(&b'\r') {
         return None;
     }
-    let count = shown.chunks(2).take_while(|pair| pair == b"\r\n").count() * 2;
-    match NonZeroUsize::new(count) {
+    match NonZeroUsize::new(count_empty_lines(shown)) {
         Some(count) => Some(Verdict::Withhold(count)),
         None => (shown.len() == 1).then_some(Verdict::NeedMore),
     }
+}
+
+/// Bytes of the empty lines that these begin with.
+fn count_empty_lines(shown: &[u8]) -> usize {
+    shown.chunks(2).take_while(|pair| pair == b"\r\n").count() * 2
 }

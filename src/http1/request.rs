@@ -12,11 +12,11 @@ use super::alone;
 use super::chunked::{Chunked, Piece};
 use super::edits::Edits;
 use super::error::Violation;
-use super::framing::{Framing, request_framing};
-use super::head::{self, Head};
+use super::framing::{Fields, Framing, request_framing};
+use super::head::{Head, Reader};
 use super::message::{Asked, Mark, Method, Sent};
 use super::scan::{Form, HeadScan};
-use super::{Direction, Policy, Run, Verdict, empty_lines, keep, pass};
+use super::{Direction, Policy, Run, Verdict, count_empty_lines, empty_lines, keep, pass};
 
 #[derive(Debug)]
 pub(super) struct Requests {
@@ -110,10 +110,11 @@ impl Requests {
                         return Ok(verdict);
                     }
                     let between = |violation| (violation, Place::Between);
-                    let Some(head) = head::request(scan, policy, shown, edits).map_err(between)? else {
+                    let mut reader = Reader::new(policy, edits);
+                    let Some(head) = reader.request(scan, shown).map_err(between)? else {
                         return Ok(Verdict::NeedMore);
                     };
-                    let (begun, framing) = admit(policy, &head, edits).map_err(between)?;
+                    let (begun, framing) = admit(policy, &head, &reader.fields, reader.edits).map_err(between)?;
                     *asked = Some(begun);
                     self.begin(framing);
                     return Ok(Verdict::head(head.length));
@@ -135,15 +136,15 @@ impl Requests {
                 }
                 State::Trailer(scan, line, then) => {
                     let (line, then) = (usize::from(*line), *then);
-                    let section = shown.get(line..).unwrap_or_default();
-                    let Some(length) = head::request_trailer(scan, policy, section, edits).map_err(within)? else {
+                    let end = Reader::new(policy, edits).request_trailer(scan, line, shown).map_err(within)?;
+                    let Some(end) = end else {
                         return Ok(Verdict::NeedMore);
                     };
-                    if let (true, Some(asked)) = (length > b"\r\n".len(), &mut *asked) {
+                    if let (true, Some(asked)) = (end > line + b"\r\n".len(), &mut *asked) {
                         asked.mark(Some(Mark::TrailerSection));
                     }
                     self.follow(then);
-                    return Ok(Verdict::head(line + length));
+                    return Ok(Verdict::head(end));
                 }
                 State::Tunnel => return Ok(Verdict::Pass(Run::UntilEof)),
                 State::Broken(violation, place) => return Err((*violation, *place)),
@@ -283,8 +284,8 @@ impl Requests {
 }
 
 /// What a well-formed head means, or the rule that its meaning breaks.
-fn admit(policy: &Policy, head: &Head<Method>, edits: &Edits) -> Result<(Asked, Framing), Violation> {
-    let &Head { start: method, version, ref fields, .. } = head;
+fn admit(policy: &Policy, head: &Head<Method>, fields: &Fields, edits: &Edits) -> Result<(Asked, Framing), Violation> {
+    let &Head { start: method, version, .. } = head;
     if method == Method::Connect {
         return Err(Violation::ConnectUnsupported);
     }
@@ -292,7 +293,7 @@ fn admit(policy: &Policy, head: &Head<Method>, edits: &Edits) -> Result<(Asked, 
         return Err(Violation::MethodCase);
     }
     let framing = request_framing(version, fields)?;
-    let mark = alone::request(policy.reuse, head, framing, edits.going_on(head.length));
+    let mark = alone::request(policy.reuse, head, fields, framing, edits.going_on(head.length));
     let asked = Asked {
         method,
         version,
@@ -307,8 +308,7 @@ fn admit(policy: &Policy, head: &Head<Method>, edits: &Edits) -> Result<(Asked, 
 
 /// Tells whether what stands there, behind empty lines, is a whole head, or no head at all.
 fn is_request(policy: &Policy, shown: &[u8]) -> bool {
-    let empty = shown.chunks(2).take_while(|pair| pair == b"\r\n").count() * 2;
-    let rest = shown.get(empty..).unwrap_or_default();
+    let rest = &shown[count_empty_lines(shown)..];
     let is_begun = !matches!(rest, [] | [b'\r']);
     is_begun && !matches!(HeadScan::default().walk(Form::Request, policy, rest), Ok(None))
 }

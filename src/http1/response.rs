@@ -12,7 +12,7 @@ use super::chunked::{Chunked, Piece};
 use super::edits::Edits;
 use super::error::Violation;
 use super::framing::{Framing, Surplus, response_framing};
-use super::head::{self, Head};
+use super::head::{Head, Reader};
 use super::mend;
 use super::message::{Asked, Mark, Sent, Version};
 use super::scan::HeadScan;
@@ -99,11 +99,12 @@ impl Responses {
                         }
                         return none(verdict);
                     }
-                    let Some(head) = head::response(scan, policy, shown, edits)? else {
+                    let mut reader = Reader::new(policy, edits);
+                    let Some(head) = reader.response(scan, shown)? else {
                         return none(Verdict::NeedMore);
                     };
                     *scan = HeadScan::default();
-                    return self.head((asked, sent), is_draining, &head, shown, edits);
+                    return self.head((asked, sent), is_draining, &head, reader, shown);
                 }
                 State::Length(left) => return none(pass(*left)),
                 State::Chunked(chunked) => match chunked.scan(shown)? {
@@ -112,15 +113,13 @@ impl Responses {
                     Piece::Trailer(line) => self.state = State::Trailer(HeadScan::default(), line),
                 },
                 State::Trailer(scan, line) => {
-                    let line = usize::from(*line);
-                    let section = shown.get(line..).unwrap_or_default();
-                    let Some(length) = head::response_trailer(scan, policy, section, edits)? else {
+                    let end = Reader::new(policy, edits).response_trailer(scan, usize::from(*line), shown)?;
+                    let Some(end) = end else {
                         return none(Verdict::NeedMore);
                     };
-                    edits.shift(line);
                     asked.mark(edits.is_mended().then_some(Mark::Mended));
                     self.state = State::Complete;
-                    return none(Verdict::head(line + length));
+                    return none(Verdict::head(end));
                 }
                 State::UntilClose | State::Tunnel => return none(Verdict::Pass(Run::UntilEof)),
                 // Whatever the origin adds is not waited for and goes nowhere.
@@ -135,10 +134,10 @@ impl Responses {
         (asked, sent): (&mut Asked, Sent),
         is_draining: bool,
         head: &Head<u16>,
+        Reader { edits, ref fields, .. }: Reader<'_>,
         shown: &[u8],
-        edits: &mut Edits,
     ) -> Result<(Verdict, Event), Violation> {
-        let &Head { length, start: status, version, ref fields, .. } = head;
+        let &Head { length, start: status, version, .. } = head;
         let bytes = shown.get(..length).unwrap_or(shown);
         let (framing, surplus) = response_framing(asked.method, version, status, fields)?;
         if surplus != Surplus::None {
@@ -173,7 +172,7 @@ impl Responses {
         if asked.closes && !fields.close && (is_draining || !is_said) {
             mend::close(bytes, edits);
         }
-        asked.mark(alone::response(*asked, sent, head));
+        asked.mark(alone::response(*asked, sent, head, fields));
         self.state = match framing {
             Framing::Empty | Framing::Tunnel => State::Complete,
             Framing::Length(length) => State::Length(length),

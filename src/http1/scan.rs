@@ -12,7 +12,7 @@ use super::Policy;
 use super::edits::widen;
 use super::error::Violation;
 use super::message::{Method, Version};
-use super::names::{is_token, token_length};
+use super::names::{find_end, is_token, token_length};
 
 /// The section that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,25 +119,27 @@ impl HeadScan {
     }
 }
 
-/// `method SP request-target SP HTTP-version` (RFC 9112 §3).
-pub(super) fn request_line(line: &[u8]) -> Result<(Method, Version), Violation> {
+/// `method SP request-target SP HTTP-version` (RFC 9112 §3). Gives what is behind it, too.
+#[expect(clippy::inline_always, reason = "measured: a request of the common form is read in one function")]
+#[inline(always)]
+pub(super) fn request_line(bytes: &[u8]) -> Result<(Method, Version, &[u8]), Violation> {
     let malformed = Violation::RequestLineMalformed;
-    let (method, rest) = line.split_at(token_length(line));
-    let (target, last) = rest.split_last_chunk::<8>().ok_or(malformed)?;
-    let [b' ', target @ .., b' '] = target else {
-        return Err(malformed);
-    };
-    if method.is_empty() || target.is_empty() || target.iter().any(|byte| *byte <= b' ') {
+    let (method, rest) = bytes.split_at(token_length(bytes));
+    let target = rest.strip_prefix(b" ").ok_or(malformed)?;
+    let end = find_end::<b' '>(target).filter(|end| *end > 0).ok_or(malformed)?;
+    let rest = target[end..].strip_prefix(b" ").ok_or(malformed)?;
+    let (last, behind) = rest.split_first_chunk::<8>().ok_or(malformed)?;
+    if method.is_empty() || !(behind.is_empty() || behind.starts_with(b"\r\n")) {
         return Err(malformed);
     }
-    Ok((Method::of(method), version(last, malformed)?))
+    Ok((Method::of(method), version(*last, malformed)?, behind))
 }
 
 /// `HTTP-version SP status-code [SP reason]` (RFC 9112 §4). The space before an empty reason is often left out.
 pub(super) fn status_line(line: &[u8]) -> Result<(u16, Version), Violation> {
     let malformed = Violation::StatusLineMalformed;
-    let (first, rest) = line.split_at_checked(8).ok_or(malformed)?;
-    let version = version(first, malformed)?;
+    let (first, rest) = line.split_first_chunk::<8>().ok_or(malformed)?;
+    let version = version(*first, malformed)?;
     let [b' ', a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', reason @ ..] = rest else {
         return Err(malformed);
     };
@@ -148,10 +150,10 @@ pub(super) fn status_line(line: &[u8]) -> Result<(u16, Version), Violation> {
     Ok((status, version))
 }
 
-fn version(version: &[u8], malformed: Violation) -> Result<Version, Violation> {
+fn version(version: [u8; 8], malformed: Violation) -> Result<Version, Violation> {
     match version {
-        b"HTTP/1.0" => Ok(Version::Http10),
-        b"HTTP/1.1" => Ok(Version::Http11),
+        _ if version == *b"HTTP/1.1" => Ok(Version::Http11),
+        _ if version == *b"HTTP/1.0" => Ok(Version::Http10),
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
             Err(Violation::VersionUnsupported)
         }
@@ -169,5 +171,50 @@ fn field_line(form: Form, line: &[u8]) -> Result<(), Violation> {
         Ok(())
     } else {
         Err(Violation::InvalidFieldName)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_line_is_three_parts_with_a_space_between_each() {
+        let sound = |method, version, behind: &'static [u8]| Ok((method, version, behind));
+        assert_eq!(request_line(b"GET /a HTTP/1.1"), sound(Method::Get, Version::Http11, b""));
+        assert_eq!(request_line(b"a * HTTP/1.0\r\nA"), sound(Method::Other, Version::Http10, b"\r\nA"));
+        for line in [
+            "",
+            "GET",
+            "GET /",
+            "GET / ",
+            "GET  HTTP/1.1",
+            "GET HTTP/1.1",
+            " / HTTP/1.1",
+            "GET / HTTP/1.1 ",
+            "GET / HTTP/1.11",
+            "GET /  HTTP/1.1",
+            "GET /\ta HTTP/1.1",
+            "GET\t/ HTTP/1.1",
+            "G@T / HTTP/1.1",
+            "GET / HTTP/2",
+            "GET / http/1.1",
+            "GET / HTTP/2.0 a",
+        ] {
+            assert_eq!(request_line(line.as_bytes()), Err(Violation::RequestLineMalformed), "{line:?}");
+        }
+        assert_eq!(request_line(b"PRI * HTTP/2.0"), Err(Violation::VersionUnsupported));
+    }
+
+    #[test]
+    fn a_status_line_is_a_version_and_three_digits() {
+        assert_eq!(status_line(b"HTTP/1.1 200 OK"), Ok((200, Version::Http11)));
+        assert_eq!(status_line(b"HTTP/1.0 999"), Ok((999, Version::Http10)));
+        for line in
+            ["HTTP/1.1", "HTTP/1.1 ", "HTTP/1.1 099", "HTTP/1.1 20", "HTTP/1.1 2000", "HTTP/1.1 200-", "HTTP/1.1  200"]
+        {
+            assert_eq!(status_line(line.as_bytes()), Err(Violation::StatusLineMalformed), "{line:?}");
+        }
+        assert_eq!(status_line(b"HTTP/2.0 200 OK"), Err(Violation::VersionUnsupported));
     }
 }

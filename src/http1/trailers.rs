@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::names::is_token;
+use super::names::{is_token, overlap};
 
 /// Names that cannot be allowed; with a star, all that begin so. An underscore counts as a dash.
 const PROTECTED: &str = "authorization cache-control connection content-* cookie expect forwarded host http2-settings if-* keep-alive \
@@ -35,11 +35,7 @@ fn checked(name: &str) -> Result<Box<str>, TrailersError> {
         return Err(TrailersError::NotAName(name.to_owned()));
     }
     let read = name.to_ascii_lowercase().replace('_', "-");
-    let covers = |protected: &&'static str| match protected.strip_suffix('*') {
-        Some(prefix) => read.starts_with(prefix),
-        None => read == *protected,
-    };
-    match PROTECTED.split_ascii_whitespace().find(covers) {
+    match PROTECTED.split_ascii_whitespace().find(|protected| overlap(&read, protected)) {
         Some(protected) => Err(TrailersError::Protected { name: name.to_owned(), protected }),
         None => Ok(name.into()),
     }

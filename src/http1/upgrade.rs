@@ -48,9 +48,7 @@ impl Upgrades {
         let allowed: Vec<Box<str>> = names.into_iter().map(Box::from).collect();
         (allowed.len() <= MAX_UPGRADES).then_some(Self { allowed })
     }
-}
 
-impl Upgrades {
     /// Tells whether a 101 may switch to the protocol of that name.
     pub(super) fn allow(&self, member: &[u8]) -> bool {
         self.allowed.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(member))
