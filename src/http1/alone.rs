@@ -54,3 +54,29 @@ pub(super) fn response(asked: Asked, sent: Sent, head: &Head<u16>, fields: &Fiel
         () => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::names::Name;
+    use super::super::upgrade::Upgrades;
+    use super::*;
+
+    #[test]
+    fn of_several_marks_the_first_is_told() {
+        let mark = |lines: &[(&str, &str)]| {
+            let mut fields = Fields::default();
+            for (name, value) in lines {
+                fields.see(&Upgrades::default(), Name::of(name.as_bytes()), value.as_bytes());
+            }
+            let head = Head { length: 100, start: Method::Get, version: Version::Http11, lines: lines.len() };
+            request(Reuse::Plain, &head, &fields, Framing::Empty, head.length)
+        };
+        let upgrade = ("Upgrade", "websocket");
+        assert_eq!(mark(&[("Host", "a"), ("Connection", "keep-alive")]), None);
+        assert_eq!(mark(&[upgrade, ("Expect", "a")]), Some(Mark::Expect));
+        assert_eq!(mark(&[("Trailer", "a"), upgrade, ("Connection", "upgrade")]), Some(Mark::Upgrade));
+        assert_eq!(mark(&[("Connection", "close"), ("X_HTTP_Method", "PUT")]), Some(Mark::MethodOverride));
+        assert_eq!(mark(&[("Connection", "upgrade")]), Some(Mark::Connection));
+        assert_eq!(mark(&[("A", "b"); MAX_PLAIN_FIELDS + 1]), Some(Mark::HeadSize));
+    }
+}

@@ -55,7 +55,7 @@ impl Denylist {
             expand(entry)?.into_iter().for_each(|name| list.kept.add(name));
         }
         let kept = &list.kept;
-        list.denied.exact.retain(|name| !kept.contain(name.as_bytes()));
+        list.denied.exact.retain(|name| kept.find(name.as_bytes()).is_none());
         Ok(list)
     }
 
@@ -68,11 +68,11 @@ impl Denylist {
     /// Which of [`entries`](Self::entries), counted from 0, denies a field line of that name. `None`: it passes.
     #[must_use]
     pub fn entry(&self, name: &[u8]) -> Option<u16> {
+        let place = self.denied.find(name)?;
         // Of the exact names those that are kept have gone.
-        self.denied.find_exact(name).or_else(|| {
-            let prefix = self.denied.find_prefix(name)?;
-            (!self.kept.contain(name)).then_some(prefix)
-        })
+        let is_kept = place >= self.denied.exact.len() && self.kept.find(name).is_some();
+        // Nobody writes as many entries; those beyond deny all the same.
+        (!is_kept).then(|| u16::try_from(place).unwrap_or(u16::MAX))
     }
 
     /// The marks of names that may be denied.
@@ -121,25 +121,13 @@ impl Names {
         }
     }
 
-    fn contain(&self, name: &[u8]) -> bool {
-        self.find_exact(name).is_some() || self.find_prefix(name).is_some()
+    /// Where the first entry stands that covers a name, among the exact names and then the prefixes.
+    fn find(&self, name: &[u8]) -> Option<usize> {
+        self.exact.iter().position(|exact| is_name(name, exact.as_bytes())).or_else(|| {
+            let prefix = self.prefixes.iter().position(|prefix| starts_with(name, prefix.as_bytes()))?;
+            Some(self.exact.len() + prefix)
+        })
     }
-
-    /// Where an entry that is that name stands, among the exact names and then the prefixes.
-    fn find_exact(&self, name: &[u8]) -> Option<u16> {
-        self.exact.iter().position(|exact| is_name(name, exact.as_bytes())).map(narrow)
-    }
-
-    /// The same of a prefix.
-    fn find_prefix(&self, name: &[u8]) -> Option<u16> {
-        let prefix = self.prefixes.iter().position(|prefix| starts_with(name, prefix.as_bytes()))?;
-        Some(narrow(self.exact.len() + prefix))
-    }
-}
-
-/// Nobody writes as many entries; those beyond deny all the same.
-fn narrow(place: usize) -> u16 {
-    u16::try_from(place).unwrap_or(u16::MAX)
 }
 
 fn starts_with(name: &[u8], prefix: &[u8]) -> bool {

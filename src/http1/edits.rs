@@ -14,7 +14,7 @@ pub(super) const CLOSE_LINE: &[u8] = b"Connection: close\r\n";
 pub const MAX_ADDED: usize = CLOSE_LINE.len();
 
 /// The line that ends a section.
-const EMPTY_LINE: &[u8] = b"\r\n";
+pub(super) const EMPTY_LINE: &[u8] = b"\r\n";
 
 /// What becomes of the bytes of a head or a trailer section that was judged.
 #[derive(Debug, Default)]
@@ -310,7 +310,9 @@ mod tests {
         edits.sort();
         let ranges: Vec<_> = edits.withheld().iter().map(Withheld::range).collect();
         assert_eq!(ranges, [0..10, 12..13, 30..40]);
-        assert!(!edits.is_not_for_client());
+        assert!(!edits.is_not_for_client() && !edits.is_mended());
+        edits.withhold(41..42, Why::Mended(Mended::Fold));
+        assert!(edits.is_mended());
         edits.withhold_all(50);
         assert!(edits.is_not_for_client() && edits.withheld().len() == 1);
     }

@@ -164,17 +164,17 @@ impl ContentLength {
 
     pub(super) fn see(&mut self, value: &[u8]) {
         let value = trimmed(value);
-        if value.iter().all(u8::is_ascii_digit) {
-            self.add(value);
-        } else {
-            members(value).for_each(|member| self.add(member));
+        match decimal(value) {
+            // As nearly all are.
+            length @ Some(_) => self.add(value, length),
+            None => members(value).for_each(|member| self.add(member, decimal(member))),
         }
     }
 
-    fn add(&mut self, member: &[u8]) {
+    fn add(&mut self, member: &[u8], length: Option<u64>) {
         self.is_repeated = !self.is_absent();
         self.has_leading_zero |= member.len() > 1 && member.starts_with(b"0");
-        self.said = match (self.said, decimal(member)) {
+        self.said = match (self.said, length) {
             (Length::Malformed, _) | (_, None) => Length::Malformed,
             (Length::Absent, Some(length)) => {
                 self.length = length;

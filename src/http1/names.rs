@@ -249,7 +249,10 @@ mod tests {
         {
             assert!(is_host(host.as_bytes()), "{host}");
         }
-        for host in ["a b", "a/b", "a@b", "a:b", "a:80:80", "[]", "[::1", "::1]", "a%2", "[::1]x", "a\"", "\u{e9}"] {
+        for host in [
+            "a b", "a/b", "a@b", "a:b", "a:80:80", "[]", "[::1", "::1]", "a%2", "a%g0", "a%0g", "[::1]x", "a\"",
+            "\u{e9}",
+        ] {
             assert!(!is_host(host.as_bytes()), "{host}");
         }
     }

@@ -10,7 +10,7 @@
 
 use super::alone;
 use super::chunked::{Chunked, Piece};
-use super::edits::Edits;
+use super::edits::{EMPTY_LINE, Edits};
 use super::error::Violation;
 use super::framing::{Fields, Framing, request_framing};
 use super::head::{Head, Reader};
@@ -136,11 +136,11 @@ impl Requests {
                 }
                 State::Trailer(scan, line, then) => {
                     let (line, then) = (usize::from(*line), *then);
-                    let end = Reader::new(policy, edits).request_trailer(scan, line, shown).map_err(within)?;
-                    let Some(end) = end else {
+                    let mut reader = Reader::new(policy, edits);
+                    let Some(end) = reader.trailer(scan, Form::RequestTrailer, line, shown).map_err(within)? else {
                         return Ok(Verdict::NeedMore);
                     };
-                    if let (true, Some(asked)) = (end > line + b"\r\n".len(), &mut *asked) {
+                    if let (true, Some(asked)) = (end > line + EMPTY_LINE.len(), &mut *asked) {
                         asked.mark(Some(Mark::TrailerSection));
                     }
                     self.follow(then);

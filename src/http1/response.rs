@@ -15,7 +15,7 @@ use super::framing::{Framing, Surplus, response_framing};
 use super::head::{Head, Reader};
 use super::mend;
 use super::message::{Asked, Mark, Sent, Version};
-use super::scan::HeadScan;
+use super::scan::{Form, HeadScan};
 use super::{Direction, MAX_INTERIM, MAX_INTERIM_BYTES, Policy, Run, Verdict, empty_lines, keep, pass};
 
 #[derive(Debug)]
@@ -113,7 +113,8 @@ impl Responses {
                     Piece::Trailer(line) => self.state = State::Trailer(HeadScan::default(), line),
                 },
                 State::Trailer(scan, line) => {
-                    let end = Reader::new(policy, edits).response_trailer(scan, usize::from(*line), shown)?;
+                    let line = usize::from(*line);
+                    let end = Reader::new(policy, edits).trailer(scan, Form::ResponseTrailer, line, shown)?;
                     let Some(end) = end else {
                         return none(Verdict::NeedMore);
                     };
