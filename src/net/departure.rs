@@ -44,7 +44,7 @@ impl Drop for Departing {
     }
 }
 
-/// Ends a connection. Must be called within a `LocalSet`.
+/// Ends a connection. Must be called within a `LocalSet` or `LocalRuntime`.
 pub(super) fn depart(mut stream: Stream) {
     let Some(departing) = Departing::begin() else { return };
     if stream.shut_down_write().is_err() {

@@ -78,7 +78,7 @@ impl Name {
         Self { host: host.into(), lookup: Box::new(lookup), known: Rc::default() }
     }
 
-    /// Its addresses, in the resolver's order, as far as is known. Must be called within a `LocalSet`.
+    /// Its addresses, in the resolver's order, as far as is known. Must be called within a `LocalSet` or `LocalRuntime`.
     pub(super) async fn addresses(&self) -> Answer {
         let known = self.known.borrow().addresses.clone();
         let Some((addresses, _)) = known else {

@@ -2,16 +2,19 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{spawn_local, unconstrained};
 use tokio::time::sleep;
 
 use super::Drained;
 use super::handle::Closing;
 use super::session::Session;
+use super::sessions::Sessions;
 use super::worker::Worker;
 use crate::net::dial::{Dial, Upstream, is_absent};
 use crate::net::listener::{Accepting, MOST_WAITING};
@@ -25,6 +28,7 @@ const PROBE_PAUSE: Duration = Duration::from_secs(1);
 /// A worker that lives.
 struct Life {
     worker: Rc<Worker<Upstream>>,
+    sessions: Sessions<Session<Upstream>>,
     /// A client that was accepted and waits for a place.
     waiting: RefCell<Option<(Stream, Peer)>>,
 }
@@ -39,7 +43,7 @@ impl Life {
     /// Serves the client that waits, in a place taken for it.
     fn serve(&self) {
         match self.waiting.take() {
-            Some((client, peer)) => drop(spawn_local(Session::new(Rc::clone(&self.worker), client, peer))),
+            Some((client, peer)) => self.sessions.add(Session::new(Rc::clone(&self.worker), client, peer)),
             None => self.worker.places.give_back(),
         }
     }
@@ -158,7 +162,8 @@ impl Life {
     }
 }
 
-/// Serves until the orders and the clients have it end. Another task goes on alongside until `others` have ended too.
+/// Serves until the orders and the clients have it end. Another task goes on alongside until `others` have ended too. Must be called
+/// within a `LocalRuntime`.
 pub(super) async fn serve(
     worker: Worker<Upstream>,
     listener: Accepting,
@@ -168,16 +173,22 @@ pub(super) async fn serve(
 ) -> Drained {
     open_line();
     let worker = Rc::new(worker);
-    let sessions = LocalSet::new();
     let sweeping = Rc::clone(&worker);
-    sessions.spawn_local(async move { sweeping.deadlines.sweep(|| sweeping.tick()).await });
-    sessions.spawn_local(alongside);
-    let lived = async {
-        let drained = Life { worker, waiting: RefCell::default() }.live(listener, orders).await;
-        others.await;
-        drained
+    spawn_local(async move { sweeping.deadlines.sweep(|| sweeping.tick()).await });
+    spawn_local(alongside);
+    let life = Life { worker, sessions: Sessions::new(), waiting: RefCell::default() };
+    // Sessions bound their turns themselves.
+    let serving = unconstrained(poll_fn(|context| {
+        life.sessions.poll(context);
+        Poll::<Infallible>::Pending
+    }));
+    let drained = tokio::select! {
+        biased;
+        drained = life.live(listener, orders) => drained,
+        never = serving => match never {},
     };
-    sessions.run_until(lived).await
+    others.await;
+    drained
 }
 
 /// The order to end, once it goes at least so far.

@@ -9,6 +9,7 @@ pub(crate) mod places;
 mod relay;
 mod reply;
 pub(crate) mod session;
+mod sessions;
 pub(crate) mod worker;
 
 use std::convert::Infallible;
@@ -20,8 +21,8 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 use std::thread;
 
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc;
+use tokio::runtime::LocalRuntime;
+use tokio::sync::{mpsc, watch};
 
 use self::handle::Closing;
 pub use self::handle::Handle;
@@ -31,7 +32,7 @@ use crate::config::{Config, ConfigError};
 use crate::http1::Direction;
 use crate::net::address::Address;
 use crate::net::dial::Upstream;
-use crate::net::listener::{Accepting, Listener, is_family_unknown};
+use crate::net::listener::{Listener, is_family_unknown};
 use crate::net::{cgroup, descriptors};
 use crate::ops::admin::{Admin, Sources};
 use crate::ops::counters::{Counters, Path};
@@ -45,7 +46,7 @@ pub struct Proxy {
     counts: &'static Counts,
     address: Address,
     admin: Option<(Listener, Address)>,
-    workers: Vec<(Runtime, Accepting)>,
+    listeners: Vec<Listener>,
     limits: Limits,
     /// What the process may have, as far as it can be seen.
     memory_limit: Option<u64>,
@@ -91,8 +92,6 @@ pub enum StartError {
     Config(ConfigError),
     /// So many descriptors cannot be opened.
     Descriptors(u64, io::Error),
-    /// The runtime or its reactor could not be made.
-    Runtime(io::Error),
     /// The address could not be listened on.
     Listen(Address, io::Error),
     /// The admin address could not be listened on.
@@ -114,8 +113,6 @@ impl Proxy {
         let admin =
             config.admin.as_ref().map(|address| bind_admin(address).map_err(|e| StartError::Admin(address.clone(), e)));
         let admin = admin.transpose()?;
-        let workers: io::Result<Vec<_>> = listeners.into_iter().map(begin).collect();
-        let workers = workers.map_err(StartError::Runtime)?;
         let share = descriptors::share(open_files, config.workers, has_admin);
         let memory_limit = cgroup::memory_limit();
         let clients = most_clients(config, share.clients);
@@ -125,7 +122,7 @@ impl Proxy {
             counts: Box::leak(Box::new(counts)),
             address,
             admin,
-            workers,
+            listeners,
             limits: Limits { clients, memory: config.memory_budget(memory_limit) },
             memory_limit,
             pipes: share.pipes,
@@ -167,7 +164,7 @@ impl Proxy {
     /// on this thread, within the runtime, for who must listen to signals for example: it may end at any time, which changes
     /// nothing. [`std::future::pending`] is nothing to do.
     pub fn run(self, alongside: impl Future<Output = ()> + 'static) -> io::Result<Drained> {
-        let Self { config, counts, address, admin, workers, limits, pipes, handle, .. } = self;
+        let Self { config, counts, address, admin, listeners, limits, pipes, handle, .. } = self;
         let listening: Arc<[Address]> =
             std::iter::once(address).chain(admin.as_ref().map(|(_, address)| address.clone())).collect();
         let places = Arc::new(Places::new(limits.clients));
@@ -178,33 +175,33 @@ impl Proxy {
                 Admin::start(listener, sources(config, counts, limits, &handle, Arc::clone(&listening)))
             })
             .transpose()?;
-        let mut workers = workers.into_iter().zip(&counts.0).map(|((runtime, listener), counters)| {
+        let mut workers = listeners.into_iter().zip(&counts.0).map(|(listener, counters)| {
             let (places, orders, listening) = (Arc::clone(&places), handle.orders(), Arc::clone(&listening));
-            (runtime, listener, orders, move || {
+            (listener, orders, move || {
                 Worker::new(config, counters, places, share, Upstream::new(&config.upstream, &listening))
             })
         });
         let own = workers.next();
         // Closed when all the others have ended.
         let (at_work, mut all_ended) = mpsc::channel::<Infallible>(1);
-        let others = workers.map(|(runtime, listener, orders, worker)| {
-            let at_work = at_work.clone();
+        let others = workers.map(|(listener, orders, worker)| {
+            let (at_work, handle) = (at_work.clone(), handle.clone());
             let serve = move || {
                 let _at_work = at_work;
                 let nobody = std::future::ready(());
-                runtime.block_on(life::serve(worker(), listener, orders, std::future::pending(), nobody))
+                run(worker(), listener, orders, std::future::pending(), nobody).inspect_err(|_| handle.cut())
             };
             thread::Builder::new().name("worker".into()).spawn(serve)
         });
         let others = others.collect::<io::Result<Vec<_>>>().inspect_err(|_| handle.cut())?;
         drop(at_work);
         let mut drained = Drained { finished: 0, cut: 0 };
-        if let Some((runtime, listener, orders, worker)) = own {
+        if let Some((listener, orders, worker)) = own {
             let all_ended = async move { all_ended.recv().await.map_or((), |never| match never {}) };
-            drained += runtime.block_on(life::serve(worker(), listener, orders, alongside, all_ended));
+            drained += run(worker(), listener, orders, alongside, all_ended).inspect_err(|_| handle.cut())?;
         }
         for other in others {
-            drained += other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            drained += other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         }
         Ok(drained)
     }
@@ -257,14 +254,16 @@ fn sources(
     }
 }
 
-/// A runtime that accepts.
-fn begin(listener: Listener) -> io::Result<(Runtime, Accepting)> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let accepting = {
-        let _within = runtime.enter();
-        listener.accepting()?
-    };
-    Ok((runtime, accepting))
+/// Serves on this thread.
+fn run(
+    worker: Worker<Upstream>,
+    listener: Listener,
+    orders: watch::Receiver<Closing>,
+    alongside: impl Future<Output = ()> + 'static,
+    others: impl Future<Output = ()>,
+) -> io::Result<Drained> {
+    LocalRuntime::new()?
+        .block_on(async { Ok(life::serve(worker, listener.accepting()?, orders, alongside, others).await) })
 }
 
 /// Fewer clients are told of where nobody asked for so few.
@@ -289,7 +288,6 @@ impl fmt::Display for StartError {
                 formatter,
                 "cannot open the {needed} files that it takes to serve one client: {error}; raise the limit by ulimit -n, LimitNOFILE= or the like"
             ),
-            Self::Runtime(error) => write!(formatter, "cannot start: {error}"),
             Self::Listen(address, error) => explain(formatter, "--listen", address, error),
             Self::Admin(address, error) => explain(formatter, "--admin", address, error),
         }
@@ -320,9 +318,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Config(_) => None,
-            Self::Descriptors(_, error) | Self::Runtime(error) | Self::Listen(_, error) | Self::Admin(_, error) => {
-                Some(error)
-            }
+            Self::Descriptors(_, error) | Self::Listen(_, error) | Self::Admin(_, error) => Some(error),
         }
     }
 }
