@@ -71,8 +71,8 @@ pub(crate) struct Stream {
     is_room_told: bool,
     /// Whether bytes may be unread of which the reactor does not know: it tells once of what has come.
     is_behind: Cell<bool>,
-    /// Whether the reactor wakes the task for which a read was last pending, and need not be asked to again.
-    is_watched: bool,
+    /// Whether the reactor wakes the task that has read last, and need not be asked to again.
+    is_watched: Cell<bool>,
     /// Whether bytes come in bulk: then a short read may be one that stops at an urgent mark, with much behind it, and proves nothing.
     is_flowing: Cell<bool>,
     is_remote: bool,
@@ -89,7 +89,7 @@ impl Stream {
             socket: watch(socket, Interest::READABLE)?,
             is_room_told: false,
             is_behind: Cell::new(false),
-            is_watched: false,
+            is_watched: Cell::new(false),
             is_flowing: Cell::new(false),
             is_remote,
             is_shut: Cell::new(false),
@@ -101,8 +101,8 @@ impl Stream {
     }
 
     /// Another task reads from here on: the reactor must be asked anew to wake it.
-    pub(super) fn change_task(&mut self) {
-        self.is_watched = false;
+    pub(super) fn change_task(&self) {
+        self.is_watched.set(false);
     }
 
     /// A stream of a socket whose connect is under way, once that has succeeded.
@@ -139,7 +139,7 @@ impl Stream {
             }
             self.have_room_told()?;
             // Who is to be woken for bytes must be told to the reactor anew.
-            self.is_watched = false;
+            self.is_watched.set(false);
             context.waker().wake_by_ref();
         }
         self.poll_call(context, Interest::WRITABLE, || call(self.as_fd()))
@@ -152,10 +152,12 @@ impl Stream {
         interest: Interest,
         mut call: impl FnMut() -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        if interest.is_readable()
-            && let Some(called) = self.call_behind(&mut call)
-        {
-            return Poll::Ready(called);
+        if interest.is_readable() {
+            // Whoever reads next asks the reactor for himself.
+            self.is_watched.set(false);
+            if let Some(called) = self.call_behind(&mut call) {
+                return Poll::Ready(called);
+            }
         }
         loop {
             let called = self.socket.try_io(interest, |_| call());
@@ -227,8 +229,8 @@ impl Stream {
 }
 
 impl Transport for Stream {
-    /// A short read is taken for "no more", but in a flow: the next call then asks the reactor, not the kernel. A read that stops at an
-    /// urgent mark is short too; what stands behind it is read when more comes, or the end.
+    /// A short read is taken for "no more", but in a flow: the reactor is asked at once to tell of more, and the next call asks it, not the
+    /// kernel. A read that stops at an urgent mark is short too; what stands behind it is read when more comes, or the end.
     fn poll_read(&mut self, context: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
         if let Some(read) = self.call_behind(|| receive(self, room)) {
             if let Ok(count) = read {
@@ -238,31 +240,29 @@ impl Transport for Stream {
             return Poll::Ready(read);
         }
         loop {
-            let mut is_asked = false;
-            let read = self.socket.try_io(Interest::READABLE, |_| {
-                is_asked = true;
-                receive(self, room)
+            let mut read = None;
+            let asked = self.socket.try_io(Interest::READABLE, |_| {
+                // The task was woken.
+                self.is_watched.set(false);
+                let count = receive(self, room)?;
+                read = Some(count);
+                let is_whole = count == room.len() || count == 0;
+                let was_flowing = self.is_flowing.replace(count == room.len());
+                // By that, the reactor forgets that there was something.
+                if is_whole || was_flowing { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
             });
-            match read {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.is_watched && !is_asked {
-                        return Poll::Pending;
-                    }
-                    let polled = self.poll_ready(context, Interest::READABLE);
-                    // Out of budget, the runtime has not asked the reactor.
-                    self.is_watched = polled.is_pending() && has_budget_remaining();
-                    ready!(polled)?;
-                }
-                read => {
-                    self.is_watched = false;
-                    if let Ok(count) = read {
-                        let was_flowing = self.is_flowing.replace(count == room.len());
-                        if !was_flowing && (1..room.len()).contains(&count) {
-                            forget_readiness(&self.socket, Interest::READABLE);
-                        }
-                    }
-                    return Poll::Ready(read);
-                }
+            let count = match (read, asked) {
+                (count, Ok(())) => return Poll::Ready(Ok(count.unwrap_or_default())),
+                (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
+                (None, Err(_)) if self.is_watched.get() => return Poll::Pending,
+                (count, Err(_)) => count,
+            };
+            let polled = self.poll_ready(context, Interest::READABLE);
+            // Out of budget, the runtime has not asked the reactor.
+            self.is_watched.set(polled.is_pending() && has_budget_remaining());
+            match count {
+                Some(count) => return Poll::Ready(Ok(count)),
+                None => ready!(polled)?,
             }
         }
     }
@@ -295,7 +295,7 @@ impl Transport for Stream {
     }
 
     fn is_quiet(&self) -> bool {
-        self.is_watched && !self.is_behind.get() && self.socket.try_io(Interest::READABLE, |_| Ok(())).is_err()
+        self.is_watched.get() && !self.is_behind.get() && self.socket.try_io(Interest::READABLE, |_| Ok(())).is_err()
     }
 
     fn has_unread(&self) -> bool {

@@ -16,10 +16,10 @@ const LONGEST_METHOD: usize = 32;
 /// One exchange: a request and what came of it.
 #[derive(Debug)]
 pub(crate) struct Record {
-    /// Empty where it is not told, or could not be read.
-    pub(crate) method: String,
-    pub(crate) target: String,
-    pub(crate) begun: Instant,
+    /// Empty where it could not be read.
+    method: String,
+    target: String,
+    begun: Instant,
     /// Of the last head that went to the client.
     pub(crate) status: Option<u16>,
     pub(crate) bytes_in: u64,
@@ -82,24 +82,15 @@ impl Record {
         self.took = Some(self.begun.elapsed());
     }
 
-    /// Begins with the request whose head is given; its method and target are only noted for the access log.
-    pub(crate) fn begin(&mut self, head: &[u8], is_told: bool) {
-        *self = Self::default();
-        if is_told {
-            let line = head.split(|byte| *byte == b'\r').next();
-            let mut words = line.unwrap_or_default().split(|byte| *byte == b' ');
-            let mut word = |longest| bounded(words.next().unwrap_or_default(), longest);
-            (self.method, self.target) = (word(LONGEST_METHOD), word(LONGEST_TARGET));
-        }
-    }
-}
-
-impl Default for Record {
-    fn default() -> Self {
+    /// The note of the request whose head is given, and was whole then.
+    pub(crate) fn of(head: &[u8], begun: Instant) -> Self {
+        let line = head.split(|byte| *byte == b'\r').next();
+        let mut words = line.unwrap_or_default().split(|byte| *byte == b' ');
+        let mut word = |longest| bounded(words.next().unwrap_or_default(), longest);
         Self {
-            method: String::new(),
-            target: String::new(),
-            begun: Instant::now(),
+            method: word(LONGEST_METHOD),
+            target: word(LONGEST_TARGET),
+            begun,
             status: None,
             bytes_in: 0,
             bytes_out: 0,
@@ -139,14 +130,12 @@ mod tests {
 
     #[test]
     fn what_a_client_sent_is_escaped_and_bounded() {
-        let mut record = Record::default();
-        record.begin(b"GET /a\\b\xff\x01\"?c HTTP/1.1\r\nHost: a\r\n\r\n", true);
-        assert_eq!((&*record.method, &*record.target), ("GET", "/a\\x5cb\\xff\\x01\"?c"));
+        let record = |head: &[u8]| Record::of(head, Instant::now());
+        let escaped = record(b"GET /a\\b\xff\x01\"?c HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!((&*escaped.method, &*escaped.target), ("GET", "/a\\x5cb\\xff\\x01\"?c"));
         let long = [b"GET /", &[b'a'; 9000][..], b" HTTP/1.1\r\n\r\n"].concat();
-        record.begin(&long, true);
-        let target = &record.target;
+        let target = record(&long).target;
         assert!(target.len() == LONGEST_TARGET + 3 && target.ends_with("a..."), "{target}");
-        record.begin(&long, false);
-        assert_eq!(record.target, "");
+        assert_eq!(record(b"").target, "");
     }
 }

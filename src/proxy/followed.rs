@@ -1,19 +1,18 @@
 //! What a session follows of its exchanges beside relaying them: the numbers and the lines that an operator sees.
 //!
-//! A note is taken while an exchange is under way or its last bytes are being written. An idle connection holds none, but for the
-//! access log: there an exchange is whole only once the client's side has acknowledged its last byte.
+//! For the access log a note is taken of an exchange, and held until the client's side has acknowledged its last byte.
 
 use std::collections::VecDeque;
 use std::fmt::Display;
+use std::time::Instant;
 
-use super::memory::Pooled;
 use super::reply;
 use super::worker::Worker;
 use crate::http1::edits::Section;
 use crate::http1::{Direction, Edits, Ending, Exchange, Fault, Mended, Verdict};
 use crate::net::dial::Dial;
 use crate::net::stream::Peer;
-use crate::ops::access::Failure;
+use crate::ops::access::{Failure, Record};
 use crate::ops::counters::Path;
 use crate::ops::log;
 use crate::ops::reason::{Reason, Side};
@@ -36,14 +35,17 @@ struct Written {
     /// Bytes that have gone to the client in all.
     relayed: u64,
     /// Exchanges that are over for us, each with the number of bytes that had then gone to the client.
-    over: VecDeque<(u64, Pooled)>,
+    over: VecDeque<(u64, Box<Record>)>,
 }
 
 /// What lines of the log are made of.
 struct Told {
     client: Peer,
-    record: Option<Pooled>,
-    /// Boxed, and most have none: a session must fit a block of 512 bytes with what the runtime adds.
+    /// When the head of the request under way was whole, until its response begins, if an operator is told how long that takes.
+    begun: Option<Instant>,
+    /// For the access log: the exchange under way.
+    record: Option<Box<Record>>,
+    /// Boxed, and most have none.
     written: Option<Box<Written>>,
     /// Whether the last response came before the whole request was written.
     is_early: bool,
@@ -53,7 +55,7 @@ struct Told {
 
 impl Followed {
     pub(super) fn new(exchange: Exchange<'static>, client: Peer) -> Self {
-        let told = Told { client, record: None, written: None, is_early: false, has_failed: false };
+        let told = Told { client, begun: None, record: None, written: None, is_early: false, has_failed: false };
         Self { exchange, told }
     }
 
@@ -108,15 +110,16 @@ impl Followed {
         // The one before it is over, and written.
         self.put_away(worker);
         self.told.is_early = false;
-        let mut record = worker.memory.record();
-        record.begin(head, worker.config.access_log);
-        self.note(worker, record);
+        self.told.begun = worker.is_timed.then(Instant::now);
+        self.note(worker, head);
     }
 
-    /// An exchange begins.
-    fn note<D: Dial>(&mut self, worker: &Worker<D>, record: Pooled) {
-        self.told.record = Some(record);
+    /// Has the access log tell of an exchange.
+    #[inline]
+    fn note<D: Dial>(&mut self, worker: &Worker<D>, head: &[u8]) {
         if worker.config.access_log {
+            let begun = self.told.begun.unwrap_or_else(Instant::now);
+            self.told.record = Some(worker.memory.hold_record(Record::of(head, begun)));
             self.told.written.get_or_insert_default();
         }
     }
@@ -157,13 +160,17 @@ impl Followed {
 
     fn answer<D: Dial>(&mut self, worker: &Worker<D>, status: u16) {
         worker.counters.responses(status).count();
-        let Some(record) = &mut self.told.record else { return };
-        record.status = Some(status);
-        if status >= 200 || status == 101 {
+        let is_final = status >= 200 || status == 101;
+        if is_final {
             self.told.is_early = self.exchange.is_asking();
-            let took = record.begun.elapsed();
-            record.first_byte = Some(took);
+        }
+        let first_byte = self.told.begun.take_if(|_| is_final).map(|begun| begun.elapsed());
+        if let Some(took) = first_byte {
             worker.counters.first_byte.observe(took);
+        }
+        if let Some(record) = &mut self.told.record {
+            record.status = Some(status);
+            record.first_byte = first_byte;
         }
     }
 
@@ -196,17 +203,14 @@ impl Followed {
             if !self.exchange.is_under_way() {
                 // Its head was refused; the exchange before it is over.
                 self.put_away(worker);
-                let mut record = worker.memory.record();
-                record.begin(b"", false);
-                self.note(worker, record);
+                self.note(worker, b"");
             }
             if let Some(record) = &mut self.told.record {
                 record.status = Some(status.code());
             }
             self.count(worker, Direction::Outbound, reply::bytes(status).len(), Path::Copy);
         }
-        if worker.config.access_log
-            && (self.exchange.is_under_way() || matches!(ending, Ending::Reply(_)))
+        if (self.exchange.is_under_way() || matches!(ending, Ending::Reply(_)))
             && let Some(record) = &mut self.told.record
         {
             // The first reason is the cause of the others.
@@ -237,9 +241,7 @@ impl Followed {
     /// The exchange there is has nothing more to come.
     fn put_away<D: Dial>(&mut self, worker: &Worker<D>) {
         let Some(mut record) = self.told.record.take() else { return };
-        let Some(written) = &mut self.told.written else {
-            return worker.memory.release_record(record);
-        };
+        let Some(written) = &mut self.told.written else { return };
         record.end();
         written.over.push_back((written.relayed, record));
         if written.over.len() > MOST_UNACKNOWLEDGED {
@@ -252,7 +254,7 @@ impl Followed {
         self.first_written().is_some()
     }
 
-    fn first_written(&self) -> Option<&(u64, Pooled)> {
+    fn first_written(&self) -> Option<&(u64, Box<Record>)> {
         self.told.written.as_ref()?.over.front()
     }
 

@@ -1,4 +1,4 @@
-//! What the sessions of a worker lend each other (a scratch buffer, buffers for what could not be written at once, pipes, notes),
+//! What the sessions of a worker lend each other (a scratch buffer, buffers for what could not be written at once, pipes),
 //! and the budget that all of it stays within.
 //!
 //! Before bytes are read that may have to be held, there must be room for them. Without room, reading waits; but a client may
@@ -9,8 +9,6 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::mem::size_of;
 use std::task::Waker;
 
-use bytes::BytesMut;
-
 use crate::http1::Edits;
 use crate::http1::edits::MAX_ADDED;
 use crate::net::pipe::{self, Pipe};
@@ -18,13 +16,13 @@ use crate::ops::access::Record;
 use crate::ops::counters::Gauge;
 
 /// Bytes read at once. Measured on bodies of 1 MiB: more than 64 KiB gains nothing on loopback.
-const SCRATCH: usize = 64 * 1024;
+pub(super) const SCRATCH: usize = 64 * 1024;
 
-/// Buffers, and notes, that wait in the pool; more are given back to the allocator.
-const POOLED_BUFFERS: usize = 64;
+/// Buffers that wait in the pool; more are given back to the allocator.
+const POOLED_BUFFERS: usize = 512;
 
-/// The largest buffer that is pooled, in bytes.
-const POOLED_CAPACITY: usize = SCRATCH;
+/// The largest buffer that is pooled, in bytes: a usual head.
+const POOLED_CAPACITY: usize = 2 * LEAST;
 
 /// Bytes that each client may hold whatever the others do: a usual head.
 pub(super) const LEAST: usize = 4096;
@@ -37,9 +35,6 @@ const SPARED: usize = 8;
 
 /// Bytes kept free before those that are read or held: a line may be added to a head.
 pub(super) const HEADROOM: usize = MAX_ADDED;
-
-/// The note of an exchange as connections hold it: most hold none.
-pub(super) type Pooled = Box<Record>;
 
 /// What one session at a time works with.
 #[derive(Debug)]
@@ -54,9 +49,8 @@ pub(super) struct Lent {
 #[derive(Debug)]
 pub(super) struct Memory {
     lent: RefCell<Lent>,
-    buffers: RefCell<Vec<BytesMut>>,
+    buffers: RefCell<Vec<Vec<u8>>>,
     pipes: RefCell<Vec<Pipe>>,
-    records: RefCell<Vec<Pooled>>,
     /// How many pipes may still be opened.
     unopened: Cell<usize>,
     /// Whether they are of use here.
@@ -78,7 +72,6 @@ impl Memory {
             lent: RefCell::new(Lent { scratch: vec![0; HEADROOM + SCRATCH].into(), edits: Edits::default() }),
             buffers: RefCell::default(),
             pipes: RefCell::default(),
-            records: RefCell::default(),
             unopened: Cell::new(pipes),
             has_pipes: Cell::new(true),
             budget: budget - budget / SPARED,
@@ -157,24 +150,22 @@ impl Memory {
     /// Gives what is pooled back to the allocator.
     fn trim(&self) {
         let buffers = self.buffers.take();
-        self.discharge(buffers.iter().map(BytesMut::capacity).sum::<usize>());
-        let records = self.records.take();
-        self.discharge(records.len() * size_of::<Record>());
+        self.discharge(buffers.iter().map(Vec::capacity).sum::<usize>());
     }
 
     /// A buffer with these bytes in it, the first [`HEADROOM`] of which are free.
-    pub(super) fn hold(&self, bytes: &[u8]) -> BytesMut {
+    pub(super) fn hold(&self, bytes: &[u8]) -> Vec<u8> {
         let mut buffer = self.buffers.borrow_mut().pop().unwrap_or_default();
         self.extend(&mut buffer, bytes);
         buffer
     }
 
     /// Holds more bytes behind those of a buffer. It grows by as much again while there is room, else by what is needed.
-    pub(super) fn extend(&self, buffer: &mut BytesMut, bytes: &[u8]) {
+    pub(super) fn extend(&self, buffer: &mut Vec<u8>, bytes: &[u8]) {
         let (capacity, needed) = (buffer.capacity(), buffer.len() + bytes.len());
         if needed > capacity {
             let doubled = needed.max(2 * capacity);
-            let mut grown = BytesMut::with_capacity(if doubled <= self.left() / 2 { doubled } else { needed });
+            let mut grown = Vec::with_capacity(if doubled <= self.left() / 2 { doubled } else { needed });
             grown.extend_from_slice(buffer);
             self.charge(grown.capacity());
             *buffer = grown;
@@ -184,7 +175,7 @@ impl Memory {
     }
 
     /// Takes a buffer back.
-    pub(super) fn release(&self, mut buffer: BytesMut) {
+    pub(super) fn release(&self, mut buffer: Vec<u8>) {
         buffer.clear();
         let mut buffers = self.buffers.borrow_mut();
         let capacity = buffer.capacity();
@@ -199,23 +190,16 @@ impl Memory {
         }
     }
 
-    /// A note that may be of another exchange.
-    pub(super) fn record(&self) -> Pooled {
-        let pooled = self.records.borrow_mut().pop();
-        pooled.unwrap_or_else(|| {
-            self.charge(size_of::<Record>());
-            Pooled::default()
-        })
+    /// Holds the note of an exchange.
+    pub(super) fn hold_record(&self, record: Record) -> Box<Record> {
+        self.charge(size_of::<Record>());
+        Box::new(record)
     }
 
     /// Takes a note back.
-    pub(super) fn release_record(&self, record: Pooled) {
-        let mut records = self.records.borrow_mut();
-        if records.len() < POOLED_BUFFERS {
-            records.push(record);
-        } else {
-            self.discharge(size_of::<Record>());
-        }
+    pub(super) fn release_record(&self, record: Box<Record>) {
+        drop(record);
+        self.discharge(size_of::<Record>());
     }
 
     /// An empty pipe. `None`: there is no room or none left, or the kernel gives no more.
@@ -255,6 +239,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
     use std::sync::atomic::Ordering::Relaxed;
     use std::task::Wake;
+    use std::time::Instant;
 
     use super::*;
 
@@ -284,7 +269,7 @@ mod tests {
         assert_eq!(pooled(&memory), 1);
         let buffer = memory.hold(b"others");
         assert_eq!((buffer.as_ptr(), &*buffer, pooled(&memory)), (place, &b"others"[..], 0));
-        memory.release(BytesMut::new());
+        memory.release(Vec::new());
         let large = memory.hold(&vec![0; POOLED_CAPACITY + 1]);
         memory.release(large);
         assert_eq!(pooled(&memory), 0);
@@ -314,7 +299,7 @@ mod tests {
         memory.extend(&mut one, &[1; 5000]);
         assert_eq!((&one[..], memory.held.get()), (&[1; 6000][..], one.capacity() + two.capacity()));
         let pipe = memory.pipe().expect("a pipe");
-        let record = memory.record();
+        let record = memory.hold_record(Record::of(b"", Instant::now()));
         let held = one.capacity() + two.capacity() + pipe::SIZE + size_of::<Record>();
         assert_eq!((memory.held.get(), memory.gauge.value()), (held, u64::try_from(held).expect("few")));
         memory.release_pipe(pipe);

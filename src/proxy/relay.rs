@@ -18,28 +18,20 @@ mod window;
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use bytes::BytesMut;
-
 pub(super) use self::turn::{MOST_MOVES, MOST_VERDICTS, Rest, Turn, yield_turn};
 use self::window::{Window, narrow, widen};
 use super::memory::{HEADROOM, Lent, Memory};
-use crate::http1::{Direction, Edits, Run, Verdict};
+use crate::http1::edits::Section;
+use crate::http1::{Edits, Run, Verdict};
 use crate::net::dial::Dial;
 use crate::net::pipe::Pipe;
 use crate::net::stream::Transport;
 use crate::ops::counters::Path;
 
-/// What became of the bytes at hand.
-enum Disposed {
-    /// All that can be is judged and written: more must be read.
-    Fully,
-    Stopped(Rest),
-}
-
 /// The bytes of one direction that are not done with. Those in the pipe, if there is one, go before those held.
 #[derive(Debug, Default)]
 pub(super) struct Relay {
-    held: BytesMut,
+    held: Vec<u8>,
     /// Where the bytes held stand.
     window: Window,
     /// Whether so much came at once that a pipe is worth it.
@@ -53,60 +45,74 @@ impl Relay {
     pub(super) fn run<D: Dial>(&mut self, turn: &mut Turn<'_, '_, D>) -> Rest {
         let memory = &turn.worker.memory;
         let Lent { scratch, edits } = &mut *memory.lend();
+        // What is held may have had to wait for its turn alone.
+        let mut is_at_hand = self.window.start() < self.held.len();
         loop {
             if (self.is_bulky || self.pipe.is_some())
                 && let Some(rest) = self.splice(turn, edits)
             {
                 return rest;
             }
-            if self.window.start() < self.held.len() {
-                let disposed = dispose(turn, &mut self.held, &mut self.window, edits);
-                self.settle(memory);
-                match disposed {
-                    Disposed::Fully if self.is_bulky && self.held.is_empty() => continue,
-                    Disposed::Fully => {}
-                    Disposed::Stopped(rest) => return rest,
+            let mut count = 0;
+            if !is_at_hand {
+                count = match self.read(turn, &mut scratch[HEADROOM..]) {
+                    Ok(count) => count,
+                    Err(rest) => return rest,
+                };
+                if !self.held.is_empty() {
+                    self.extend(memory, &scratch[HEADROOM..HEADROOM + count]);
                 }
             }
-            if turn.source.is_some()
-                && let Some(rest) = turn.pause()
-            {
-                return rest;
-            }
-            let Some(source) = &mut turn.source else {
-                return Rest::NoSource;
+            is_at_hand = false;
+            let is_lent = self.held.is_empty();
+            let bytes = if is_lent {
+                self.window = Window::at(HEADROOM);
+                &mut scratch[..HEADROOM + count]
+            } else {
+                &mut *self.held
             };
-            let room = memory.room(turn.elsewhere + self.held.capacity());
-            if room == 0 {
-                return Rest::NoRoom;
-            }
-            let is_bulk = splice::bulk(turn.worker.config, scratch.len() - HEADROOM);
-            let count = match source.poll_read(turn.context, &mut scratch[HEADROOM..HEADROOM + room]) {
-                Poll::Pending => return Rest::Blocked,
-                Poll::Ready(Ok(0)) => return Rest::SourceEnded,
-                Poll::Ready(Ok(count)) => count,
-                Poll::Ready(Err(_)) => return Rest::SourceFailed,
-            };
-            turn.move_on(count, room);
-            self.is_bulky = count >= is_bulk;
-            if !self.held.is_empty() {
-                self.extend(memory, &scratch[HEADROOM..HEADROOM + count]);
-                continue;
-            }
-            self.window = Window::at(HEADROOM);
-            let bytes = &mut scratch[..HEADROOM + count];
-            let disposed = dispose(turn, bytes, &mut self.window, edits);
+            let rest = dispose(turn, bytes, &mut self.window, edits);
             let low = self.window.low();
-            if low < bytes.len() {
+            if !is_lent {
+                self.settle(memory);
+            } else if low < bytes.len() {
                 let free = low.saturating_sub(HEADROOM);
                 self.held = memory.hold(&bytes[free..]);
                 self.window.follow(free, 0);
             } else {
                 self.window = Window::default();
             }
-            if let Disposed::Stopped(rest) = disposed {
+            if let Some(rest) = rest {
                 return rest;
             }
+        }
+    }
+
+    /// Reads what has come, if it may; tells how much.
+    fn read<D: Dial>(&mut self, turn: &mut Turn<'_, '_, D>, scratch: &mut [u8]) -> Result<usize, Rest> {
+        let Some(source) = &mut turn.source else {
+            return Err(Rest::NoSource);
+        };
+        if source.is_quiet() {
+            return Err(Rest::Blocked);
+        }
+        if turn.moves == 0 {
+            yield_turn(turn.context);
+            return Err(Rest::Paused);
+        }
+        let room = turn.worker.memory.room(turn.elsewhere + self.held.capacity());
+        if room == 0 {
+            return Err(Rest::NoRoom);
+        }
+        match source.poll_read(turn.context, &mut scratch[..room]) {
+            Poll::Pending => Err(Rest::Blocked),
+            Poll::Ready(Ok(0)) => Err(Rest::SourceEnded),
+            Poll::Ready(Ok(count)) => {
+                turn.move_on(count, room);
+                self.is_bulky = splice::is_bulk(turn.worker.config, count);
+                Ok(count)
+            }
+            Poll::Ready(Err(_)) => Err(Rest::SourceFailed),
         }
     }
 
@@ -175,7 +181,7 @@ impl Relay {
 
     /// Tells whether all that was judged is written.
     pub(super) fn is_flushed(&self) -> bool {
-        self.unwritten() == 0
+        self.window.start == self.window.judged && self.pipe.is_none()
     }
 
     /// Tells whether there is nothing at hand to be judged or written.
@@ -226,23 +232,25 @@ impl Relay {
     }
 }
 
-/// Judges bytes as far as may be and writes what goes on.
-fn dispose<D: Dial>(turn: &mut Turn<'_, '_, D>, bytes: &mut [u8], window: &mut Window, edits: &mut Edits) -> Disposed {
-    let disposed = loop {
+/// Judges bytes as far as may be and writes what goes on. `None`: more must be read.
+fn dispose<D: Dial>(
+    turn: &mut Turn<'_, '_, D>,
+    bytes: &mut [u8],
+    window: &mut Window,
+    edits: &mut Edits,
+) -> Option<Rest> {
+    let rest = loop {
         // With nothing at hand, what comes next may be read, though it may be held until its turn.
         let judged = window.judged();
         let left = bytes.len() - judged;
         if left == 0 {
-            break Disposed::Fully;
+            break None;
         }
         if turn.verdicts == 0 {
             yield_turn(turn.context);
-            break Disposed::Stopped(Rest::Paused);
+            break Some(Rest::Paused);
         }
         turn.verdicts -= 1;
-        // With a connection at hand and nothing under way, that connection has served before.
-        let may_keep =
-            turn.direction == Direction::Inbound && turn.sink.is_some() && turn.followed.exchange.is_unoccupied();
         match turn.judge(&bytes[judged..], edits) {
             Ok(Verdict::Head(count)) => {
                 let end = judged + count.get().min(left);
@@ -250,7 +258,8 @@ fn dispose<D: Dial>(turn: &mut Turn<'_, '_, D>, bytes: &mut [u8], window: &mut W
                     window.start = narrow(edits.apply(&mut bytes[..end], window.start(), judged));
                 }
                 window.judged = narrow(end);
-                if may_keep && turn.followed.exchange.may_replay() {
+                // With a connection at hand, that has served before.
+                if edits.section() == Section::Request && turn.sink.is_some() && turn.followed.exchange.may_replay() {
                     window.kept = Some(window.start);
                 }
             }
@@ -269,13 +278,13 @@ fn dispose<D: Dial>(turn: &mut Turn<'_, '_, D>, bytes: &mut [u8], window: &mut W
                 window.judged += narrow(count);
                 turn.pass(count, Path::Copy);
             }
-            Ok(Verdict::NeedMore) => break Disposed::Fully,
-            Ok(Verdict::Wait) => break Disposed::Stopped(Rest::Waiting),
-            Err(fault) => break Disposed::Stopped(Rest::Broken(fault)),
+            Ok(Verdict::NeedMore) => break None,
+            Ok(Verdict::Wait) => break Some(Rest::Waiting),
+            Err(fault) => break Some(Rest::Broken(fault)),
         }
     };
     window.bound();
-    write_out(turn, bytes, window).map_or(disposed, Disposed::Stopped)
+    write_out(turn, bytes, window).or(rest)
 }
 
 /// Writes all that is judged. `Some`: it does not all go.

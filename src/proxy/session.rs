@@ -189,10 +189,12 @@ impl<D: Dial> Session<D> {
 
     /// Lets go of an origin connection whose exchange is over and was not plain, once all of the request is written. Tells whether it did.
     fn let_go_of_spent(&mut self) -> bool {
-        let is_refused = matches!(self.origin, Origin::Open { writing: Writing::Refused(_), .. });
-        let Some(mark) = self.followed.exchange.spent().filter(|_| self.inbound.is_flushed() || is_refused) else {
+        let Some(mark) = self.followed.exchange.spent() else {
             return false;
         };
+        if !self.inbound.is_flushed() && !matches!(self.origin, Origin::Open { writing: Writing::Refused(_), .. }) {
+            return false;
+        }
         self.worker.counters.alone(mark).count();
         self.part_from_origin();
         self.followed.exchange.let_go();

@@ -40,6 +40,8 @@ pub(super) struct Waits {
 pub(crate) struct Worker<D> {
     pub(super) config: &'static Config,
     pub(super) counters: &'static Counters,
+    /// Whether anyone is told how long responses take: who is not need not look at the clock.
+    pub(super) is_timed: bool,
     pub(crate) deadlines: Deadlines,
     pub(super) waits: Waits,
     pub(super) memory: Memory,
@@ -78,6 +80,7 @@ impl<D: Dial> Worker<D> {
         Self {
             config,
             counters,
+            is_timed: config.admin.is_some() || config.access_log,
             deadlines,
             waits,
             memory: Memory::new(share.pipes, share.memory, &counters.memory),

@@ -4,21 +4,21 @@ use std::io;
 use std::task::{Context, Poll};
 
 use super::window::{Window, narrow, widen};
-use super::{Relay, Rest, Turn};
+use super::{Relay, Rest, Turn, yield_turn};
 use crate::config::Config;
 use crate::http1::{Edits, Run, Verdict};
 use crate::net::dial::Dial;
 use crate::net::pipe::{self, Pipe, is_refusal};
 use crate::net::stream::Transport;
 use crate::ops::counters::Path;
-use crate::proxy::memory::{HEADROOM, Memory};
+use crate::proxy::memory::{HEADROOM, Memory, SCRATCH};
 
 /// A pipe filled with fewer bytes was not worth its system calls.
 const WORTH: u64 = 16 * 1024;
 
-/// How many bytes must come at once for a pipe to be tried: all that is read at once, unless pipes are wanted for less.
-pub(super) fn bulk(config: &Config, room: usize) -> usize {
-    config.splice_from.and_then(|from| usize::try_from(from).ok()).map_or(room, |from| from.min(room))
+/// Tells whether so many bytes at once are worth trying a pipe: as many as are read at once, unless pipes are wanted for less.
+pub(super) fn is_bulk(config: &Config, count: usize) -> bool {
+    config.splice_from.is_some_and(|from| count >= usize::try_from(from).unwrap_or(SCRATCH).min(SCRATCH))
 }
 
 impl Relay {
@@ -46,9 +46,10 @@ impl Relay {
             let from = turn.worker.config.splice_from.filter(|from| most >= *from)?;
             let mut pipe = memory.pipe()?;
             // Only what moves is a move: or else a turn could pass without any.
-            if let Some(rest) = turn.pause() {
+            if turn.moves == 0 {
                 memory.release_pipe(pipe);
-                return Some(rest);
+                yield_turn(turn.context);
+                return Some(Rest::Paused);
             }
             let filled = pipe.poll_fill(turn.context, turn.source.as_mut()?.in_kernel()?, most);
             if let Poll::Ready(Ok(count @ 1..)) = filled {
@@ -197,7 +198,7 @@ mod tests {
         let mut pipe = Pipe::open().expect("a pipe");
         poll_fn(|context| pipe.poll_fill(context, &source, u64::MAX)).await.expect("bytes");
         let window = Window { start: 1, judged: 8, kept: None };
-        let mut relay = Relay { held: bytes::BytesMut::from(&b"-, world"[..]), window, ..Relay::default() };
+        let mut relay = Relay { held: b"-, world".to_vec(), window, ..Relay::default() };
         let memory = Memory::new(1, MEMORY, Box::leak(Box::default()));
         assert!(relay.take_back(&memory, &mut pipe).is_ready());
         assert_eq!((&relay.held[HEADROOM..], relay.unwritten()), (&b"hello, world"[..], 12));

@@ -63,15 +63,6 @@ pub(in crate::proxy) const MOST_MOVES: u8 = 8;
 pub(in crate::proxy) const MOST_VERDICTS: u8 = 8;
 
 impl<D: Dial> Turn<'_, '_, D> {
-    /// `Some`: the turn is over.
-    pub(super) fn pause(&mut self) -> Option<Rest> {
-        if self.moves > 0 {
-            return None;
-        }
-        yield_turn(self.context);
-        Some(Rest::Paused)
-    }
-
     /// Takes note of a move of so many bytes into so much room.
     pub(super) fn move_on(&mut self, count: usize, room: usize) {
         self.moved = true;
