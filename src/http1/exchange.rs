@@ -61,6 +61,16 @@ impl<'p> Exchange<'p> {
         verdict
     }
 
+    /// How many of the bytes that come next are of a body that has a length: [`judge`](Self::judge) would let them
+    /// [pass](Verdict::Pass).
+    #[must_use]
+    pub fn length_left(&self, direction: Direction) -> Option<u64> {
+        match direction {
+            Direction::Inbound => self.requests.length_left(),
+            Direction::Outbound => self.responses.length_left(),
+        }
+    }
+
     /// Takes note that bytes of one direction were moved unseen, at most as many as `Pass` allowed.
     pub fn passed(&mut self, direction: Direction, count: u64) {
         match direction {

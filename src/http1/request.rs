@@ -169,6 +169,11 @@ impl Requests {
         };
     }
 
+    /// What is left of a body that has a length.
+    pub(super) fn length_left(&self) -> Option<u64> {
+        if let State::Body(Body::Length(left, _), _) = self.state { Some(left) } else { None }
+    }
+
     /// Takes note that bytes were moved unseen.
     pub(super) fn passed(&mut self, count: u64) {
         let State::Body(body, sent, then) = &mut self.state else { return };

@@ -231,6 +231,7 @@ impl Stream {
 impl Transport for Stream {
     /// A short read is taken for "no more", but in a flow: the reactor is asked at once to tell of more, and the next call asks it, not the
     /// kernel. A read that stops at an urgent mark is short too; what stands behind it is read when more comes, or the end.
+    #[inline]
     fn poll_read(&mut self, context: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
         if let Some(read) = self.call_behind(|| receive(self, room)) {
             if let Ok(count) = read {
@@ -267,6 +268,7 @@ impl Transport for Stream {
         }
     }
 
+    #[inline]
     fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written =
             ready!(self.poll_send(context, |socket| Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?)));

@@ -239,6 +239,7 @@ impl Followed {
     }
 
     /// The exchange there is has nothing more to come.
+    #[inline]
     fn put_away<D: Dial>(&mut self, worker: &Worker<D>) {
         let Some(mut record) = self.told.record.take() else { return };
         let Some(written) = &mut self.told.written else { return };

@@ -137,6 +137,10 @@ impl<D: Dial> Session<D> {
             if let Some(stage) = self.pump_inbound(context, &mut moved) {
                 return Some(stage);
             }
+            // Then nothing is over, and no connection to be had.
+            if self.followed.exchange.is_under_way() && !matches!(self.origin, Origin::Absent) {
+                break;
+            }
             if self.is_finished() {
                 return Some(Stage::Flushing);
             }
@@ -236,8 +240,8 @@ impl<D: Dial> Session<D> {
     /// What the client is doing; one that has not taken the whole of its last response, or whose request the origin has not, is not idle.
     fn phase(&self) -> Phase {
         let phase = self.followed.exchange.phase();
-        let is_written = self.outbound.is_flushed() && self.inbound.is_flushed();
-        if phase == Phase::Idle && !is_written { Phase::Response } else { phase }
+        let is_idle = phase == Phase::Idle && self.outbound.is_flushed() && self.inbound.is_flushed();
+        if phase == Phase::Idle && !is_idle { Phase::Response } else { phase }
     }
 
     /// Sets the deadline anew where something else is waited for, or something moved. A head's deadline stands from its
@@ -293,10 +297,10 @@ where
                 Stage::Resetting(since) => session.reset(context, deadline, since),
                 Stage::Gone => return Poll::Ready(()),
             };
-            let Some(stage) = next else {
-                return Poll::Pending;
-            };
-            session.enter(stage, deadline);
+            match next {
+                Some(stage) => session.enter(stage, deadline),
+                None => return Poll::Pending,
+            }
         }
     }
 }

@@ -4,7 +4,6 @@
 //! worker's own task polls who stands in it: so many, then the reactor is asked.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +18,7 @@ const MOST_POLLED: usize = 64;
 pub(super) struct Sessions<S> {
     table: RefCell<Slab<Slot<S>>>,
     /// Those that were woken before the others.
-    turn: RefCell<VecDeque<usize>>,
+    turn: RefCell<Vec<usize>>,
     woken: Arc<Mutex<Woken>>,
 }
 
@@ -39,7 +38,7 @@ struct Called {
 
 #[derive(Default)]
 struct Woken {
-    queue: VecDeque<usize>,
+    queue: Vec<usize>,
     /// The task that polls them; it is woken for the first of the queue.
     task: Option<Waker>,
 }
@@ -69,8 +68,8 @@ impl<S: Future<Output = ()> + Unpin> Sessions<S> {
             woken.task = Some(context.waker().clone());
         }
         drop(woken);
-        for _ in 0..MOST_POLLED {
-            let Some(index) = turn.pop_front() else { return };
+        let count = turn.len().min(MOST_POLLED);
+        for index in turn.drain(..count) {
             // It may have ended since.
             let Some(slot) = table.get_mut(index) else { continue };
             slot.called.is_queued.swap(false, Ordering::AcqRel);
@@ -78,7 +77,9 @@ impl<S: Future<Output = ()> + Unpin> Sessions<S> {
                 table.remove(index);
             }
         }
-        context.waker().wake_by_ref();
+        if !turn.is_empty() {
+            context.waker().wake_by_ref();
+        }
     }
 }
 
@@ -97,7 +98,7 @@ impl Wake for Called {
         {
             task.wake_by_ref();
         }
-        woken.queue.push_back(self.index);
+        woken.queue.push(self.index);
     }
 }
 

@@ -1,7 +1,9 @@
 //! Drives the protocol core through steps as a session would, without sockets.
 
-use super::{End, Outcome, Rules, Step};
+use std::num::NonZeroU64;
 use std::ops::Range;
+
+use super::{End, Outcome, Rules, Step};
 
 use crate::http1::edits::Section;
 use crate::http1::{
@@ -212,7 +214,11 @@ impl Drive<'_> {
             Direction::Outbound => &mut self.outbound,
         };
         let may_keep = self.is_connected && self.exchange.is_unoccupied();
+        let length = self.exchange.length_left(direction).and_then(NonZeroU64::new);
         let judged = self.exchange.judge(direction, held, &mut self.edits);
+        if let Some(left) = length {
+            assert_eq!(judged, Ok(Verdict::Pass(Run::Exactly(left))), "a body with a length needs no look");
+        }
         if let Err(fault) = judged
             && fault.ending != Ending::DropOrigin
         {

@@ -31,10 +31,12 @@ impl Window {
         widen(self.judged)
     }
 
-    /// Goes with the bytes: what was at one place is at another.
-    pub(super) fn follow(&mut self, from: usize, to: usize) {
-        let moved = |position: u32| narrow(widen(position) - from + to);
-        *self = Self { start: moved(self.start), judged: moved(self.judged), kept: self.kept.map(moved) };
+    /// Goes with the bytes, of which so many are gone from the front.
+    pub(super) fn follow(&mut self, gone: usize) {
+        let gone = narrow(gone);
+        self.start -= gone;
+        self.judged -= gone;
+        self.kept = self.kept.map(|kept| kept - gone);
     }
 
     /// Keeps no longer what has become too long.

@@ -85,6 +85,7 @@ impl<D: Dial> Session<D> {
     }
 
     /// Gives up a request kept for a replay once there can be none.
+    #[inline]
     pub(super) fn settle_replay(&mut self) {
         if !self.inbound.is_keeping() || self.followed.exchange.may_replay() {
             return;
