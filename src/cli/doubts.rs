@@ -71,8 +71,8 @@ fn is_of_kubernetes(rest: &str, value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::{Command, parse};
+    use super::*;
 
     fn doubted(arguments: &[&str], environment: &[(&str, &str)]) -> Vec<String> {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();

@@ -171,7 +171,7 @@ impl Requests {
 
     /// What is left of a body that has a length.
     pub(super) fn length_left(&self) -> Option<u64> {
-        if let State::Body(Body::Length(left, _), _) = self.state { Some(left) } else { None }
+        if let State::Body(Body::Length(left), ..) = self.state { Some(left) } else { None }
     }
 
     /// Takes note that bytes were moved unseen.

@@ -189,12 +189,12 @@ impl Responses {
         if bytes > MAX_INTERIM_BYTES { Err(Violation::TooManyInterimResponses) } else { Ok(()) }
     }
 
-    /// Takes note that bytes were moved unseen.
     /// What is left of a body that has a length.
     pub(super) fn length_left(&self) -> Option<u64> {
         if let State::Length(left) = self.state { Some(left) } else { None }
     }
 
+    /// Takes note that bytes were moved unseen.
     pub(super) fn passed(&mut self, count: u64) {
         match &mut self.state {
             State::Chunked(chunked) => chunked.pass(count),

@@ -9,6 +9,8 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::mem::size_of;
 use std::task::Waker;
 
+use bytes::BytesMut;
+
 use crate::http1::Edits;
 use crate::http1::edits::MAX_ADDED;
 use crate::net::pipe::{self, Pipe};
@@ -49,7 +51,7 @@ pub(super) struct Lent {
 #[derive(Debug)]
 pub(super) struct Memory {
     lent: RefCell<Lent>,
-    buffers: RefCell<Vec<Vec<u8>>>,
+    buffers: RefCell<Vec<BytesMut>>,
     pipes: RefCell<Vec<Pipe>>,
     /// How many pipes may still be opened.
     unopened: Cell<usize>,
@@ -150,22 +152,22 @@ impl Memory {
     /// Gives what is pooled back to the allocator.
     fn trim(&self) {
         let buffers = self.buffers.take();
-        self.discharge(buffers.iter().map(Vec::capacity).sum::<usize>());
+        self.discharge(buffers.iter().map(BytesMut::capacity).sum::<usize>());
     }
 
     /// A buffer with these bytes in it, the first [`HEADROOM`] of which are free.
-    pub(super) fn hold(&self, bytes: &[u8]) -> Vec<u8> {
+    pub(super) fn hold(&self, bytes: &[u8]) -> BytesMut {
         let mut buffer = self.buffers.borrow_mut().pop().unwrap_or_default();
         self.extend(&mut buffer, bytes);
         buffer
     }
 
     /// Holds more bytes behind those of a buffer. It grows by as much again while there is room, else by what is needed.
-    pub(super) fn extend(&self, buffer: &mut Vec<u8>, bytes: &[u8]) {
+    pub(super) fn extend(&self, buffer: &mut BytesMut, bytes: &[u8]) {
         let (capacity, needed) = (buffer.capacity(), buffer.len() + bytes.len());
         if needed > capacity {
             let doubled = needed.max(2 * capacity);
-            let mut grown = Vec::with_capacity(if doubled <= self.left() / 2 { doubled } else { needed });
+            let mut grown = BytesMut::with_capacity(if doubled <= self.left() / 2 { doubled } else { needed });
             grown.extend_from_slice(buffer);
             self.charge(grown.capacity());
             *buffer = grown;
@@ -175,7 +177,7 @@ impl Memory {
     }
 
     /// Takes a buffer back.
-    pub(super) fn release(&self, mut buffer: Vec<u8>) {
+    pub(super) fn release(&self, mut buffer: BytesMut) {
         buffer.clear();
         let mut buffers = self.buffers.borrow_mut();
         let capacity = buffer.capacity();
@@ -269,7 +271,7 @@ mod tests {
         assert_eq!(pooled(&memory), 1);
         let buffer = memory.hold(b"others");
         assert_eq!((buffer.as_ptr(), &*buffer, pooled(&memory)), (place, &b"others"[..], 0));
-        memory.release(Vec::new());
+        memory.release(BytesMut::new());
         let large = memory.hold(&vec![0; POOLED_CAPACITY + 1]);
         memory.release(large);
         assert_eq!(pooled(&memory), 0);

@@ -18,6 +18,8 @@ mod window;
 use std::io;
 use std::task::{Context, Poll, ready};
 
+use bytes::BytesMut;
+
 pub(super) use self::turn::{MOST_MOVES, MOST_VERDICTS, Rest, Turn, yield_turn};
 use self::window::{Window, narrow, widen};
 use super::memory::{HEADROOM, Lent, Memory};
@@ -31,7 +33,7 @@ use crate::ops::counters::Path;
 /// The bytes of one direction that are not done with. Those in the pipe, if there is one, go before those held.
 #[derive(Debug, Default)]
 pub(super) struct Relay {
-    held: Vec<u8>,
+    held: BytesMut,
     /// Where the bytes held stand.
     window: Window,
     /// Whether so much came at once that a pipe is worth it.

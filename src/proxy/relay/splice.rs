@@ -120,6 +120,8 @@ mod tests {
     use std::time::Duration;
 
     use super::super::{MOST_MOVES, MOST_VERDICTS};
+    use bytes::BytesMut;
+
     use super::*;
     use crate::http1::{Direction, Exchange};
     use crate::net::address::Address;
@@ -198,7 +200,7 @@ mod tests {
         let mut pipe = Pipe::open().expect("a pipe");
         poll_fn(|context| pipe.poll_fill(context, &source, u64::MAX)).await.expect("bytes");
         let window = Window { start: 1, judged: 8, kept: None };
-        let mut relay = Relay { held: b"-, world".to_vec(), window, ..Relay::default() };
+        let mut relay = Relay { held: BytesMut::from(&b"-, world"[..]), window, ..Relay::default() };
         let memory = Memory::new(1, MEMORY, Box::leak(Box::default()));
         assert!(relay.take_back(&memory, &mut pipe).is_ready());
         assert_eq!((&relay.held[HEADROOM..], relay.unwritten()), (&b"hello, world"[..], 12));
