@@ -12,7 +12,7 @@ use super::response::{Event, Progress, Responses};
 use super::{Direction, Policy, Verdict};
 
 /// The state of one client connection: of all exchanges on it, one after another, whatever origin connections they are carried on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Exchange<'p> {
     policy: &'p Policy,
     requests: Requests,

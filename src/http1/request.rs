@@ -18,7 +18,7 @@ use super::message::{Asked, Mark, Method, Sent};
 use super::scan::{Form, HeadScan};
 use super::{Direction, Policy, Run, Verdict, count_empty_lines, empty_lines, keep, pass};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Requests {
     state: State,
 }

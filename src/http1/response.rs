@@ -18,7 +18,7 @@ use super::message::{Asked, Mark, Sent, Version};
 use super::scan::{Form, HeadScan};
 use super::{Direction, MAX_INTERIM, MAX_INTERIM_BYTES, Policy, Run, Verdict, empty_lines, keep, pass};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Responses {
     state: State,
     /// 1xx responses to the request that is being answered; ≤ [`MAX_INTERIM`].

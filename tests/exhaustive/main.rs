@@ -1,0 +1,7 @@
+//! The protocol core, explored to closure: from its first state, every input in every state that can be reached, breadth first, until no state is
+//! new. What holds on each edge then holds for inputs of any length.
+
+mod chunked;
+mod found;
+mod heads;
+mod state;
