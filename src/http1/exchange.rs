@@ -231,7 +231,7 @@ impl<'p> Exchange<'p> {
     #[must_use]
     pub fn passes_client_end(&self) -> bool {
         match self.requests.ended() {
-            Some(Place::Within | Place::Behind | Place::Tunnel) => true,
+            Some(Place::Unbegun | Place::Within | Place::Behind | Place::Tunnel) => true,
             Some(Place::Between) | None => self.is_deserted() && self.asked.is_some(),
         }
     }

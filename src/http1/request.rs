@@ -65,6 +65,8 @@ enum Behind {
 pub(super) enum Place {
     /// Between requests, or in a head of which nothing went on.
     Between,
+    /// Behind the head of a request, of whose body no byte has come.
+    Unbegun,
     /// In a request whose head went on.
     Within,
     /// Behind a request whose response was not complete.
@@ -223,6 +225,7 @@ impl Requests {
     pub(super) fn end(&mut self, policy: &Policy, asked: Option<&Asked>, shown: &[u8]) {
         match self.state {
             State::Head(_) => self.state = State::Ended(Place::Between),
+            State::Body(_, Sent::Head, _) => self.state = State::Ended(Place::Unbegun),
             State::Body(..) | State::Trailer(..) => self.state = State::Ended(Place::Within),
             State::Whole(Behind::Unknown) => {
                 // Until it is known whether the protocol is switched, nobody can say what these bytes are.
@@ -243,6 +246,7 @@ impl Requests {
     pub(super) fn sent(&self) -> Sent {
         match self.state {
             State::Body(_, sent, _) => sent,
+            State::Ended(Place::Unbegun) => Sent::Head,
             // The last chunk's line is held back with it; others may have gone.
             State::Trailer(..) | State::Ended(Place::Within) | State::Broken(_, Place::Within) => Sent::Part,
             State::Head(_) | State::Whole(_) | State::Tunnel | State::Last | State::Broken(..) | State::Ended(_) => {
