@@ -304,6 +304,10 @@ impl<'p> Exchange<'p> {
     /// Takes note that the origin takes no more of the client's bytes. What it has said may still be judged.
     pub fn request_refused(&mut self) {
         self.requests.abandon();
+        if self.asked.is_none() {
+            // It was answered in full before it was written, and what was held behind it went with it.
+            self.responses.finish();
+        }
         self.settle();
     }
 

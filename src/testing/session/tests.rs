@@ -52,6 +52,13 @@ fn a_request_goes_once_more_wherever_it_began_in_what_was_read() {
 }
 
 #[test]
+fn who_is_answered_by_an_origin_that_took_nothing_of_the_request_is_not_left_waiting() {
+    let bench = after(&[client(GET), origin(OK), Event::OriginRefuses, client(GET), origin(OK)]);
+    assert_eq!(bench.client.borrow().received, [OK, OK].concat().as_bytes());
+    assert_eq!(bench.client.borrow().seen, Side::Finished, "what it sends next would not be read");
+}
+
+#[test]
 fn the_rest_of_an_upload_that_nobody_takes_is_read_and_thrown_away() {
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok";
     let mut bench = after(&[client(UPLOAD), origin(head), Event::OriginRefuses, client("four"), client("more")]);
