@@ -2,6 +2,7 @@
 //! new. What holds on each edge then holds for inputs of any length.
 
 mod chunked;
+mod exchange;
 mod found;
 mod heads;
 mod state;
