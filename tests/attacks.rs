@@ -1,4 +1,5 @@
-//! Every row of `docs/attacks.md` is held by a test, and states what that test has shown.
+//! Every row of `docs/attacks.md` is held by a test, and states what that test has shown; every row of `docs/requirements.md` is held, or excepted for a
+//! reason.
 //!
 //! What stands in backquotes in the last cell of a row exists: a vector (`file: name`), a file of the fuzzer's corpora
 //! (`request/name`), or a test (`tests/file.rs: name`). A status and a rule in the cell before it (400 `bare_lf`) are the
@@ -19,7 +20,11 @@ fn path(relative: &str) -> PathBuf {
 }
 
 fn page() -> String {
-    fs::read_to_string(path("docs/attacks.md")).expect("a page of this repository")
+    read("docs/attacks.md")
+}
+
+fn read(relative: &str) -> String {
+    fs::read_to_string(path(relative)).expect("a file of this repository")
 }
 
 /// All vectors, each by the name that the page gives it.
@@ -41,6 +46,8 @@ struct Row<'a> {
     first: &'a str,
     does: &'a str,
     held_by: Vec<&'a str>,
+    /// The cell of what holds it.
+    last: &'a str,
 }
 
 impl<'a> Row<'a> {
@@ -48,7 +55,7 @@ impl<'a> Row<'a> {
         let cells: Vec<&str> = text.trim_matches('|').split(" | ").map(str::trim).collect();
         let (&first, &last) = cells.first().zip(cells.last()).expect("a split gives a part");
         let does = cells.len().checked_sub(2).map_or("", |before_the_last| cells[before_the_last]);
-        Self { line, first, does, held_by: quoted(last).map(|(_, word)| word).collect() }
+        Self { line, first, does, held_by: quoted(last).map(|(_, word)| word).collect(), last }
     }
 }
 
@@ -87,7 +94,7 @@ fn fault(row: &Row<'_>, vectors: &BTreeMap<String, Vector>) -> Option<String> {
 /// Whether there is what a row names.
 fn exists(reference: &str, vectors: &BTreeMap<String, Vector>) -> bool {
     match reference.split_once(": ") {
-        Some((file, test)) if file.starts_with("tests/") => {
+        Some((file, test)) if file.starts_with("tests/") || file.starts_with("src/") => {
             fs::read_to_string(path(file)).is_ok_and(|source| source.contains(&format!("fn {test}()")))
         }
         Some(_) => vectors.contains_key(reference),
@@ -132,6 +139,79 @@ fn every_cve_has_one_row_in_order() {
     let cves: Vec<(u32, u32)> = cves.map(|(year, within)| (number(year), number(within))).collect();
     assert!(cves.len() > 50, "only {}", cves.len());
     assert!(cves.is_sorted_by(|one, next| one < next), "{cves:?}");
+}
+
+/// Fewer rows than this, and the page of requirements was not read, or lost some.
+const LEAST_REQUIREMENTS: usize = 110;
+
+/// What is wrong with a row of requirements, if anything is: a section, what the code does and where, and what holds it or why nothing has to.
+fn requirement_fault(row: &Row<'_>, vectors: &BTreeMap<String, Vector>) -> Option<String> {
+    let is_section =
+        row.first.strip_prefix('§').is_some_and(|number| number.split('.').all(|part| part.parse::<u8>().is_ok()));
+    if !is_section {
+        return Some(format!("{} is no section", row.first));
+    }
+    let files: Vec<&str> = quoted(row.does).map(|(_, file)| file).collect();
+    if let Some(missing) = files.iter().find(|file| !file.starts_with("src/") || !path(file).is_file()) {
+        return Some(format!("there is no {missing}"));
+    }
+    if let Some(missing) = row.held_by.iter().find(|reference| reference.contains(": ") && !exists(reference, vectors))
+    {
+        return Some(format!("there is no {missing}"));
+    }
+    let is_excepted = row.last.strip_prefix("Excepted: ").is_some_and(|reason| reason.split_whitespace().count() > 2);
+    let is_held = row.held_by.iter().any(|reference| reference.contains(": ")) && !row.last.starts_with("Excepted");
+    match (files.len(), is_held || is_excepted) {
+        (1, true) => None,
+        (1, false) => Some("nothing holds it".into()),
+        (_, _) => Some("it is not in one file".into()),
+    }
+}
+
+fn requirement_faults(page: &str) -> Vec<String> {
+    let vectors = vectors();
+    let fault = |row: &Row<'_>| Some(format!("line {}: {}", row.line, requirement_fault(row, &vectors)?));
+    rows(page).iter().filter_map(fault).collect()
+}
+
+#[test]
+fn every_requirement_is_held_or_excepted() {
+    let page = read("docs/requirements.md");
+    assert!(rows(&page).len() >= LEAST_REQUIREMENTS, "only {}", rows(&page).len());
+    assert_eq!(requirement_faults(&page), Vec::<String>::new());
+}
+
+/// Each table goes by the RFC, so that what is missing is seen.
+#[test]
+fn requirements_are_in_the_order_of_the_rfc() {
+    let page = read("docs/requirements.md");
+    let number =
+        |row: &Row<'_>| row.first.split(['§', '.']).filter_map(|part| part.parse::<u8>().ok()).collect::<Vec<_>>();
+    for table in page.split("\n## ").skip(1) {
+        let sections: Vec<Vec<u8>> = rows(table).iter().map(number).collect();
+        assert!(sections.is_sorted(), "{sections:?}");
+    }
+}
+
+#[test]
+fn a_requirement_that_is_not_held_is_found() {
+    let row = |section: &str, place: &str, held_by: &str| format!("| {section} | a | {place} | {held_by} |\n");
+    let (scan, vector) = ("`src/http1/scan.rs`", "`requests-heads: no-host`");
+    assert_eq!(requirement_faults(&row("§3.2", scan, vector)), Vec::<String>::new());
+    assert_eq!(requirement_faults(&row("§3.2", scan, "Excepted: for that reason.")), Vec::<String>::new());
+    for (section, place, held_by, fault) in [
+        ("3.2", scan, vector, "3.2 is no section"),
+        ("§3.2", "`src/http1/none.rs`", vector, "there is no src/http1/none.rs"),
+        ("§3.2", "", vector, "it is not in one file"),
+        ("§3.2", scan, "`requests-heads: none`", "there is no requests-heads: none"),
+        ("§3.2", scan, "Excepted: for a reason. `requests-heads: none`", "there is no requests-heads: none"),
+        ("§3.2", scan, "`tests/attacks.rs: none`", "there is no tests/attacks.rs: none"),
+        ("§3.2", scan, "", "nothing holds it"),
+        ("§3.2", scan, "Excepted: ", "nothing holds it"),
+        ("§3.2", scan, "a test", "nothing holds it"),
+    ] {
+        assert_eq!(requirement_faults(&row(section, place, held_by)), [format!("line 1: {fault}")], "{held_by}");
+    }
 }
 
 /// The checks above can fail.
