@@ -8,11 +8,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors of the process that are no worker's: three standard streams, the signals', the resolver's files, some to
 /// spare.
-const RESERVED: u64 = 14;
+const RESERVED: u64 = 13;
 
 /// Descriptors of each worker that are no client's and no origin connection's: the listener, those of the runtime, a look
-/// at the origin, a client that waits for its place, the line to the kernel, and those connections that depart.
-const RESERVED_BY_WORKER: u64 = 10;
+/// at the origin, a client that waits for its place, the line to the kernel, those connections that depart, and the second one for a moment
+/// of a connection whose room to write is to be told.
+const RESERVED_BY_WORKER: u64 = 11;
 
 /// Connections of the admin listener; beyond it, they wait. Orchestrators and metrics servers are few.
 pub(crate) const MOST_ADMIN: usize = 16;
@@ -103,7 +104,7 @@ mod tests {
             (Some(28), 1, 2, 0),
             (Some(64), 1, 20, 0),
             (Some(1024), 1, 492, 8),
-            (Some(1024), 8, 457, 1),
+            (Some(1024), 8, 453, 1),
             (Some(1_048_576), 1, 524_148, 128),
             (None, 4, usize::MAX, 32),
         ] {
