@@ -20,11 +20,8 @@ use crate::ops::counters::Gauge;
 /// Bytes read at once. Measured on bodies of 1 MiB: more than 64 KiB gains nothing on loopback.
 pub(super) const SCRATCH: usize = 64 * 1024;
 
-/// Buffers that wait in the pool; more are given back to the allocator.
-const POOLED_BUFFERS: usize = 512;
-
-/// The largest buffer that is pooled, in bytes: a usual head.
-const POOLED_CAPACITY: usize = 2 * LEAST;
+/// Bytes of the buffers that wait in the pool; more are given back to the allocator.
+const POOLED: usize = 4 * 1024 * 1024;
 
 /// Bytes that each client may hold whatever the others do: a usual head.
 pub(super) const LEAST: usize = 4096;
@@ -52,6 +49,8 @@ pub(super) struct Lent {
 pub(super) struct Memory {
     lent: RefCell<Lent>,
     buffers: RefCell<Vec<BytesMut>>,
+    /// Bytes of these; ≤ [`POOLED`].
+    pooled: Cell<usize>,
     pipes: RefCell<Vec<Pipe>>,
     /// How many pipes may still be opened.
     unopened: Cell<usize>,
@@ -73,6 +72,7 @@ impl Memory {
         Self {
             lent: RefCell::new(Lent { scratch: vec![0; HEADROOM + SCRATCH].into(), edits: Edits::default() }),
             buffers: RefCell::default(),
+            pooled: Cell::new(0),
             pipes: RefCell::default(),
             unopened: Cell::new(pipes),
             has_pipes: Cell::new(true),
@@ -151,13 +151,14 @@ impl Memory {
 
     /// Gives what is pooled back to the allocator.
     fn trim(&self) {
-        let buffers = self.buffers.take();
-        self.discharge(buffers.iter().map(BytesMut::capacity).sum::<usize>());
+        drop(self.buffers.take());
+        self.discharge(self.pooled.take());
     }
 
     /// A buffer with these bytes in it, the first [`HEADROOM`] of which are free.
     pub(super) fn hold(&self, bytes: &[u8]) -> BytesMut {
         let mut buffer = self.buffers.borrow_mut().pop().unwrap_or_default();
+        self.pooled.set(self.pooled.get() - buffer.capacity());
         self.extend(&mut buffer, bytes);
         buffer
     }
@@ -179,13 +180,11 @@ impl Memory {
     /// Takes a buffer back.
     pub(super) fn release(&self, mut buffer: BytesMut) {
         buffer.clear();
-        let mut buffers = self.buffers.borrow_mut();
         let capacity = buffer.capacity();
-        if (1..=POOLED_CAPACITY).contains(&capacity)
-            && buffers.len() < POOLED_BUFFERS
-            && self.waiting.borrow().is_empty()
-        {
-            buffers.push(buffer);
+        let pooled = self.pooled.get() + capacity;
+        if (1..=SCRATCH).contains(&capacity) && pooled <= POOLED && self.waiting.borrow().is_empty() {
+            self.pooled.set(pooled);
+            self.buffers.borrow_mut().push(buffer);
         } else {
             drop(buffer);
             self.discharge(capacity);
@@ -272,13 +271,17 @@ mod tests {
         let buffer = memory.hold(b"others");
         assert_eq!((buffer.as_ptr(), &*buffer, pooled(&memory)), (place, &b"others"[..], 0));
         memory.release(BytesMut::new());
-        let large = memory.hold(&vec![0; POOLED_CAPACITY + 1]);
+        let large = memory.hold(&vec![0; SCRATCH + 1]);
         memory.release(large);
         assert_eq!(pooled(&memory), 0);
-        for buffer in [(); POOLED_BUFFERS + 1].map(|()| memory.hold(&vec![0; POOLED_CAPACITY])) {
+        let most = POOLED / SCRATCH;
+        let buffers: Vec<_> = (0..=most).map(|_| memory.hold(&vec![0; SCRATCH])).collect();
+        for buffer in buffers {
             memory.release(buffer);
         }
-        assert_eq!(pooled(&memory), POOLED_BUFFERS);
+        assert_eq!((pooled(&memory), memory.pooled.get()), (most, POOLED));
+        let held: Vec<_> = (0..most).map(|_| memory.hold(b"")).collect();
+        assert_eq!((pooled(&memory), memory.pooled.get(), held.len()), (0, 0, most));
     }
 
     #[test]

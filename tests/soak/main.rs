@@ -25,7 +25,7 @@ use support::headsnip::{Headsnip, until};
 /// More than the process may have open between two soaks: what a pool keeps.
 const DESCRIPTORS: usize = 64;
 
-/// What the soak after the warm-up may add to the process's own memory: the pool's 512 buffers of 8 KiB, as they come to be
+/// What the soak after the warm-up may add to the process's own memory: the pool's 4 MiB of buffers, as they come to be
 /// needed, and some to spare.
 const MEMORY: usize = 5 * 1024 * 1024;
 
