@@ -35,7 +35,7 @@ fn too_few_descriptors_are_told() {
         expect_failure(&with_files(count, 0), &[], "cannot open the 26 files");
     }
     expect_failure(&with_files(47, 0), &["--admin", "127.0.0.1:0"], "cannot open the 48 files");
-    expect_failure(&with_files(60, 0), &["--workers", "5"], "cannot open the 66 files");
+    expect_failure(&with_files(60, 0), &["--workers", "5"], "cannot open the 70 files");
     // What was inherited cannot be seen in the limit.
     expect_failure(&with_files(64, 40), &[], "cannot open the 26 files");
 }
@@ -43,7 +43,7 @@ fn too_few_descriptors_are_told() {
 #[test]
 fn enough_descriptors_for_one_client_are_enough() {
     let origin = Answering::start();
-    for (count, flags) in [(26, &[][..]), (48, &["--admin", "127.0.0.1:0"]), (66, &["--workers", "5"])] {
+    for (count, flags) in [(26, &[][..]), (48, &["--admin", "127.0.0.1:0"]), (70, &["--workers", "5"])] {
         let proxy = Headsnip::start_by(&mut with_files(count, 0), &origin.address, flags);
         super::exchange(&mut proxy.dial());
         super::exchange(&mut proxy.dial());
