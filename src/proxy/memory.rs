@@ -110,7 +110,8 @@ impl Memory {
     /// Tells whether somebody must give way.
     pub(super) fn is_short(&self) -> bool {
         let left = self.left();
-        left < self.budget / WORTH_WAKING && (left == 0 || !self.waiting.borrow().is_empty())
+        // Of less than two bytes nobody may read any: see `scarce_room`.
+        left < (self.budget / WORTH_WAKING).max(2) && (left == 0 || !self.waiting.borrow().is_empty())
     }
 
     /// Wakes this task when there is room again; the round in which it began to wait is remembered.
