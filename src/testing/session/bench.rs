@@ -221,7 +221,9 @@ impl Bench {
             Event::Tells(tells) => self.change(|far| far.is_untold = !tells),
             Event::Remote => self.change(|far| far.is_remote = true),
             Event::OriginSaysMore(bytes) => {
-                if let Some(far) = dialler.newest(self.at).filter(|far| far.borrow().hold != Hold::Whole) {
+                let newest = dialler.newest(self.at).filter(|far| far.borrow().hold != Hold::Whole);
+                // Nothing comes behind a FIN.
+                if let Some(far) = newest.filter(|far| far.borrow().sending == Side::Open) {
                     far.borrow_mut().send(bytes);
                 }
             }
