@@ -26,7 +26,7 @@ pub fn doubts(config: &Config, environment: impl Iterator<Item = (OsString, OsSt
     let needed: Vec<&str> = NEEDED.into_iter().filter(|name| config.policy.denylist.denies(name.as_bytes())).collect();
     if !needed.is_empty() {
         let are = if needed.len() == 1 { "is" } else { "are" };
-        doubts.push(format!("{} {are} removed, which clients can hardly do without", needed.join(", ")));
+        doubts.push(format!("{} {are} denied, which clients can hardly do without", needed.join(", ")));
     }
     if config.drain.delay > LONGEST_DELAY {
         doubts.push(format!(
@@ -120,9 +120,9 @@ mod tests {
 
     #[test]
     fn what_clients_need_and_a_long_delay_are_doubted() {
-        let line = "content-type, set-cookie are removed, which clients can hardly do without";
+        let line = "content-type, set-cookie are denied, which clients can hardly do without";
         assert_eq!(doubted(&["--deny", "set-cookie,content-type"], &[]), [line]);
-        let line = "location is removed, which clients can hardly do without";
+        let line = "location is denied, which clients can hardly do without";
         assert_eq!(doubted(&["--deny", "loc*"], &[]), [line]);
         assert!(doubted(&["--deny", "@owasp", "--drain-delay", "120s"], &[]).is_empty());
         let line = "--drain-delay is 3600s: whoever sends SIGTERM waits for the end, and kills long before";

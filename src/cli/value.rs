@@ -28,16 +28,13 @@ impl Value {
     /// An address; of a URL, what it would be as one is told.
     pub(super) fn address(&self) -> Result<Address, UsageError> {
         self.parse().map_err(|error| {
-            let url =
-                self.text.split_once("//").map(|(scheme, rest)| (scheme, rest.split('/').next().unwrap_or_default()));
-            match url {
-                Some(("http:", place)) if place.parse::<Address>().is_ok() => {
-                    self.complain(format_args!("it is a URL, where an address is wanted: {place}"))
+            let place = self.text.strip_prefix("http://").map(|rest| rest.split('/').next().unwrap_or_default());
+            let addresses = place.map(|place| [place.to_owned(), format!("{place}:80")]);
+            match addresses.into_iter().flatten().find(|address| address.parse::<Address>().is_ok()) {
+                Some(address) => {
+                    self.complain(format_args!("it is a URL, where an address is wanted; right would be: {address}"))
                 }
-                Some(("http:", host)) if format!("{host}:80").parse::<Address>().is_ok() => {
-                    self.complain(format_args!("it is a URL, where an address is wanted: {host}:80"))
-                }
-                Some(_) | None => error,
+                None => error,
             }
         })
     }
