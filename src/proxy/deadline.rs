@@ -113,12 +113,12 @@ impl Deadlines {
         self.table.borrow_mut().try_remove(key.index());
     }
 
-    /// Sets a deadline that much from now, and what is waited for.
+    /// Sets a deadline that much from now, and what is waited for: no head, unless that is told behind.
     pub(super) fn set(&self, key: Key, wait: Ticks, standing: Option<GaveWay>) {
         if let Some(slot) = self.table.borrow_mut().get_mut(key.index()) {
             // The tick under way may be nearly over, so it does not count.
             slot.at = self.now.get().saturating_add(wait.0).saturating_add(1);
-            (slot.standing, slot.since) = (standing, self.now.get());
+            (slot.standing, slot.since, slot.head) = (standing, self.now.get(), 0);
         }
     }
 

@@ -248,13 +248,15 @@ impl<D: Dial> Session<D> {
     /// first byte, and empty lines between requests do not put off the end of the idle time.
     fn set_deadline(&mut self, deadline: Key, moved: bool) {
         let phase = self.phase();
-        if phase == Phase::Head || self.waited == Some(Phase::Head) {
-            let held = if phase == Phase::Head { self.inbound.footprint() } else { 0 };
-            self.worker.deadlines.hold_head(deadline, held);
+        if self.waited != Some(phase) || (moved && !matches!(phase, Phase::Head | Phase::Idle)) {
+            self.wait_for(phase, deadline);
         }
-        if self.waited == Some(phase) && (!moved || matches!(phase, Phase::Head | Phase::Idle)) {
-            return;
+        if phase == Phase::Head {
+            self.worker.deadlines.hold_head(deadline, self.inbound.footprint());
         }
+    }
+
+    fn wait_for(&mut self, phase: Phase, deadline: Key) {
         self.waited = Some(phase);
         self.has_asked |= phase == Phase::Response;
         let waits = &self.worker.waits;

@@ -189,7 +189,7 @@ impl<D: Dial> Session<D> {
     pub(super) fn linger(&mut self, context: &mut Context<'_>, deadline: Key, mut linger: Linger) -> Option<Stage> {
         let deadlines = &self.worker.deadlines;
         let due = deadlines.due(deadline, &mut self.seen);
-        let gives_way = matches!(due, Some(Due::GiveWay(_)));
+        let gives_way = due == Some(Due::GiveWay(GaveWay::Lingering));
         let (now, begun) = (deadlines.now(), linger.begun);
         let discarded = self.discard(context);
         // Of a connection that both have ended in order, the kernel tells nothing more.

@@ -62,6 +62,7 @@ fn is_tunnel(origin: &Far) -> bool {
 mod tests {
     use std::rc::Rc;
 
+    use super::super::bench::{MEMORY, ROOMY};
     use super::super::event::events;
     use super::super::wire::Hold;
     use super::*;
@@ -168,6 +169,21 @@ mod tests {
             origin.borrow_mut().send(b"unasked");
         });
         assert_eq!((origin.borrow().seen, origin.borrow().hold), (Side::Finished, Hold::Departing));
+    }
+
+    /// Who has been refused, or whose head is whole, holds no unfinished head, and need not give way for what it held of one.
+    #[test]
+    fn only_an_unfinished_head_gives_way_for_memory() {
+        let mut bench = Bench::with(&ROOMY, MEMORY);
+        then(&mut bench, "q=100|w|k=8000|c=\r\n|G|k=1|W");
+        assert!(bench.client.borrow().received.starts_with(b"HTTP/1.1 400 "));
+        assert_eq!(bench.client.borrow().seen, Side::Finished);
+        let mut bench = Bench::with(&ROOMY, MEMORY);
+        then(&mut bench, "p|c=GET / HTTP/1.1\r\nHost: a\r\nA: |k=8000");
+        assert!(bench.worker.deadlines.ask_for_memory());
+        let mut bench = Bench::with(&ROOMY, MEMORY);
+        then(&mut bench, "p|c=GET / HTTP/1.1\r\nHost: a\r\nA: |k=8000|c=\r\n\r\n");
+        assert!(!bench.worker.deadlines.ask_for_memory());
     }
 
     #[test]
