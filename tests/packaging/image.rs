@@ -91,9 +91,9 @@ pub(super) fn works() -> Result<(), String> {
 /// It relays, as nobody, to an upstream that it knows by name, and tells how it is.
 fn serves(store: &Store, container: &str) -> Result<(), String> {
     let origin = Origin::new();
-    let free = || TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let [listen, admin] =
-        [free(), free()].map(|address| address.map(|address| address.to_string()).unwrap_or_default());
+    // Both are bound at once, so that they differ.
+    let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").and_then(|free| Ok((free.local_addr()?, free))));
+    let [listen, admin] = free.map(|bound| bound.map(|(address, _)| address.to_string()).unwrap_or_default());
     let upstream = origin.address().to_string().replace("127.0.0.1", "localhost");
     let mut command = Process::command("buildah", &Stop::Ask);
     store.configure(&mut command);
