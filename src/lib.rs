@@ -35,6 +35,9 @@
 //! It logs as the program does, as text on standard error, and exchanges, if wanted, on standard output. Whoever has sockets and a
 //! runtime already needs [`http1`] alone; its documentation has a loop around it.
 //!
+//! Features: `cli`, which is on by default, is for the binary; `proxy` has [`proxy`], [`config`] and [`net`]; without either there is [`http1`],
+//! which brings httparse, memchr and strum.
+//!
 //! Versions follow `SemVer`; while they begin with 0, the second number counts changes that break. Structs to which a setting, and enums to
 //! which a rule, may be added are `#[non_exhaustive]`; those that must be acted on, [`Verdict`](http1::Verdict) and
 //! [`Ending`](http1::Ending) above all, are not. Modules that are not in this documentation are for the binary and the tests.
@@ -70,13 +73,19 @@
 //! 12. **Whatever the origin does**, no head that a client could read holds a denied line.
 //! 13. **Fair.** A direction reads a bounded number of times in a turn.
 
+#[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+#[cfg(feature = "proxy")]
 pub mod config;
 pub mod http1;
+#[cfg(feature = "proxy")]
 pub mod net;
+#[cfg(feature = "proxy")]
 #[doc(hidden)]
 pub mod ops;
+#[cfg(feature = "proxy")]
 pub mod proxy;
+#[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod testing;

@@ -26,7 +26,7 @@ enum Run {
 }
 
 const COMMANDS: [(&str, Run); 26] = [
-    ("cargo run --release --example demo", Run::Gate("cargo run --locked --release --example demo")),
+    ("cargo run --example demo", Run::Gate("cargo run --locked --example demo")),
     ("cargo run --release --example heads", Run::Gate("cargo run --locked --release --example heads")),
     ("cargo test", Run::Gate("cargo test --locked")),
     ("cargo test --test deployments", Run::Gate("cargo test --locked")),

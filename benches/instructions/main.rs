@@ -18,19 +18,17 @@ mod jobs;
 mod load;
 mod proxy;
 mod record;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use headsnip_benches::{self as support, OTHER_CORE, is_wanted, list, setting};
 use jobs::Job;
 use mio::net::TcpListener;
 use proxy::Proxy;
 use record::Counted;
-use support::{OTHER_CORE, is_wanted, list, setting};
 
 /// Exchanges of a job, on all its connections together: few, many, and when they are timed. Multiples of every job's connections.
 const FEW: usize = 5 * 512;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use super::support::{self, PROXY_CORE};
+use headsnip_benches::{self as support, PROXY_CORE};
 
 /// How long headsnip may take to listen, and to end. Under valgrind it is slow.
 const PATIENCE: Duration = Duration::from_secs(30);

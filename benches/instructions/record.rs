@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// A job's name, and its instructions per exchange.
@@ -52,7 +52,7 @@ pub(crate) fn check(counted: &[Counted]) -> Result<(), Box<dyn Error>> {
 }
 
 fn page() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/instructions.md")
+    headsnip_benches::top().join("benches/instructions.md")
 }
 
 /// What the counts depend on beside the code: the compiler, and which instructions are at hand.

@@ -17,8 +17,6 @@ mod origin;
 mod proxies;
 mod relay;
 mod report;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -27,10 +25,10 @@ use std::time::Duration;
 use figures::Figures;
 use headsnip::config::Config;
 use headsnip::proxy::Proxy;
+use headsnip_benches::{self as support, OTHER_CORE, is_wanted, list, setting};
 use jobs::Job;
 use proxies::Peer;
 use report::Report;
-use support::{OTHER_CORE, is_wanted, list, setting};
 
 /// What was measured, by job and proxy.
 type Measured = BTreeMap<(usize, usize), Vec<Figures>>;

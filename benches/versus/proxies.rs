@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use super::support::{self, OTHER_CORE, PROXY_CORE, is_wanted};
+use headsnip_benches::{self as support, OTHER_CORE, PROXY_CORE, is_wanted};
 
 /// How long a process may take to listen.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use super::Measured;
@@ -38,8 +37,7 @@ impl Report<'_> {
             self.table(&mut text, figure)?;
         }
         print!("{text}");
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/versus");
-        fs::create_dir_all(&folder)?;
+        let folder = headsnip_benches::folder("versus")?;
         fs::write(folder.join("versus.md"), &text)?;
         let charted: Vec<_> = IN_CHART.into_iter().filter(|name| self.place(name).is_some()).collect();
         let jobs = self.jobs.iter().enumerate().filter(|(_, job)| JOBS_IN_CHART.contains(&job.name));

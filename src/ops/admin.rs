@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout};
 
 use self::places::{Place, Places, Stage};
 use super::counters::Counters;
-use super::healthcheck::{Check, DRAINING, UNREACHABLE};
+use super::health::{Check, DRAINING, UNREACHABLE};
 use super::metrics::{self, Limits};
 use super::trouble::Trouble;
 use crate::http1::Denylist;

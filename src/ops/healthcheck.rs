@@ -4,17 +4,13 @@ use std::io;
 use std::time::Duration;
 
 use super::client::Connection;
+pub use super::health::Check;
+use super::health::{DRAINING, UNREACHABLE};
 use crate::net::address::Address;
 use crate::net::dial::is_absent;
 
 /// Bytes of an answer that are read: more than any of ours has.
 const LONGEST_ANSWER: usize = 4096;
-
-/// What is said by one that drains.
-pub(super) const DRAINING: &str = "draining";
-
-/// How what is said begins where the application is not to be reached.
-pub(super) const UNREACHABLE: &str = "the upstream cannot be reached: ";
 
 /// What is asked, and of whom.
 #[derive(Clone, Debug)]
@@ -25,33 +21,6 @@ pub struct Question {
     pub check: Check,
     /// For the whole answer.
     pub timeout: Duration,
-}
-
-/// What a headsnip can be asked about itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Check {
-    /// Whether it is there.
-    Alive,
-    /// Whether it may be sent clients.
-    Ready,
-}
-
-impl Check {
-    /// Where the admin listener tells.
-    pub(super) const fn path(self) -> &'static str {
-        match self {
-            Self::Alive => "/livez",
-            Self::Ready => "/readyz",
-        }
-    }
-
-    /// What it says if all is well.
-    pub(super) const fn good(self) -> &'static str {
-        match self {
-            Self::Alive => "alive",
-            Self::Ready => "ready",
-        }
-    }
 }
 
 impl Question {

@@ -2,15 +2,21 @@
 
 pub(crate) mod access;
 pub(crate) mod admin;
+#[cfg(feature = "cli")]
 mod client;
 pub(crate) mod counters;
+#[doc(hidden)]
+pub mod health;
+#[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod healthcheck;
 pub mod log;
 pub(crate) mod metrics;
+#[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod probe;
 pub(crate) mod reason;
+#[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod signals;
 pub(crate) mod trouble;

@@ -145,6 +145,7 @@ impl Memory {
     }
 
     /// Bytes that are held, with what is pooled given back.
+    #[cfg(feature = "testing")]
     pub(super) fn account(&self) -> usize {
         self.trim();
         self.held.get()

@@ -96,6 +96,7 @@ impl<D: Dial> Worker<D> {
     }
 
     /// Bytes held for clients, with what only waits in pools given back.
+    #[cfg(feature = "testing")]
     pub(crate) fn account(&self) -> usize {
         self.memory.account()
     }
