@@ -22,7 +22,7 @@ use crate::config::{Config, Drain, Timeouts};
 use crate::http1::denylist::DenylistError;
 use crate::http1::trailers::TrailersError;
 use crate::http1::{Denylist, MAX_HEAD_CEILING, MAX_UPGRADES, Policy, RequestTrailers, Reuse, Upgrades};
-use crate::net::address::Address;
+use crate::net::address::{Address, Listen};
 use crate::ops::healthcheck::{Check, Question};
 use crate::ops::log::Format;
 use crate::ops::probe::{Probe, Report, Target};
@@ -181,13 +181,16 @@ fn completions(shell: &str) -> Result<String, UsageError> {
 
 fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageError> {
     let listen = environment.one(flags.listen, "listen");
-    let listen = listen.map_or_else(|| Ok(default_address(8080)), |value| value.address())?;
+    let listen = listen.map_or_else(|| Ok(Listen::At(default_address(8080))), |value| value.listen())?;
     let upstream = environment.one(flags.upstream, "upstream");
     let upstream = upstream.map_or_else(|| Ok(default_address(3000)), |value| value.address())?;
     let admin = environment.one(flags.admin, "admin").filter(|value| value.text != "off");
-    let admin = admin.map(|value| value.address()).transpose()?;
+    let admin = admin.map(|value| value.listen()).transpose()?;
+    let listen_mode = environment.one(flags.listen_mode, "listen-mode").map(|value| value.parse()).transpose()?;
     let (policy, defaults, drain) = (Policy::default(), Timeouts::default(), Drain::default());
     let config = Config {
+        listen,
+        listen_mode,
         admin,
         policy: Policy {
             denylist: denylist(&environment.many(flags.deny, "deny"), &environment.many(flags.keep, "keep"))?,
@@ -235,7 +238,7 @@ fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageEr
             .map(|value| value.parse::<Size>().map(|size| size.0))
             .transpose()?,
         access_log: environment.switch(flags.access_log, "access-log")?,
-        ..Config::new(listen, upstream)
+        ..Config::new(default_address(8080), upstream)
     };
     config.check().map(|()| config).map_err(|error| UsageError(error.to_string()))
 }
@@ -487,6 +490,13 @@ mod tests {
             (vec!["--deny", "@owsap"], vec!["\"@owsap\"", "@owasp"]),
             (vec!["--keep", "x y"], vec!["--keep", "\"x y\""]),
             (vec!["--deny", ""], vec!["--deny", "\"\" is not a field name"]),
+            (vec!["--listen-mode", "888"], vec!["--listen-mode \"888\"", "octal", "right would be: 660"]),
+            (
+                vec!["--listen-mode", "660"],
+                vec!["--listen-mode 0660", "127.0.0.1:8080", "right would be: --listen unix:/path"],
+            ),
+            (vec!["--listen", "systemd", "--listen-mode", "660"], vec!["--listen-mode 0660", "SocketMode="]),
+            (vec!["--upstream", "systemd"], vec!["--upstream \"systemd\"", "right would be: 127.0.0.1:8080"]),
             (vec!["--allow-upgrade", "h2c"], vec!["--allow-upgrade \"h2c\"", "cannot be allowed"]),
             (vec!["--allow-upgrade", "HTTP/2.0"], vec!["\"HTTP/2.0\"", "cannot be allowed"]),
             (vec!["--allow-upgrade", "TLS/1.3"], vec!["\"TLS/1.3\"", "cannot be allowed"]),

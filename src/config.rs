@@ -5,7 +5,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::http1::{MAX_FIELDS_CEILING, MAX_HEAD_CEILING, Policy};
-use crate::net::address::Address;
+use crate::net::address::{Address, Listen};
+use crate::net::socket_file::SocketMode;
 
 /// The default of [`Config::splice_from`].
 const SPLICE_FROM: u64 = 64 * 1024;
@@ -29,11 +30,13 @@ const MIB: usize = 1024 * 1024;
 #[non_exhaustive]
 pub struct Config {
     /// Where clients connect.
-    pub listen: Address,
+    pub listen: Listen,
+    /// The permissions of its socket file, if it is one; those that the umask leaves if `None`.
+    pub listen_mode: Option<SocketMode>,
     /// The application server.
     pub upstream: Address,
     /// Where `/livez`, `/readyz` and `/metrics` are told; nowhere if `None`.
-    pub admin: Option<Address>,
+    pub admin: Option<Listen>,
     /// What is withheld, and the limits of heads.
     pub policy: Policy,
     /// How long is waited for what.
@@ -60,7 +63,8 @@ impl Config {
     pub fn new(listen: Address, upstream: Address) -> Self {
         let (policy, timeouts, drain) = (Policy::default(), Timeouts::default(), Drain::default());
         Self {
-            listen,
+            listen: listen.into(),
+            listen_mode: None,
             upstream,
             admin: None,
             policy,
@@ -78,14 +82,19 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         let Self { listen, upstream, admin, .. } = self;
         let is_chosen_by_kernel = |address: &Address| matches!(address, Address::Tcp { port: 0, .. });
-        if upstream.is_reached_at(listen) && !is_chosen_by_kernel(listen) {
+        let listen = listen.address();
+        if let Some(listen) = listen.filter(|listen| upstream.is_reached_at(listen) && !is_chosen_by_kernel(listen)) {
             return Err(ConfigError::RelaysToItself { listen: listen.clone(), upstream: upstream.clone() });
+        }
+        if let Some(mode) = self.listen_mode.filter(|_| !matches!(listen, Some(Address::Unix(_)))) {
+            return Err(ConfigError::NoSocketFile(mode, self.listen.clone()));
         }
         if is_chosen_by_kernel(upstream) {
             return Err(ConfigError::NoUpstreamPort(upstream.clone()));
         }
-        let admin = admin.as_ref().filter(|admin| !is_chosen_by_kernel(admin));
-        if let Some(admin) = admin.filter(|admin| admin.is_reached_at(listen) || admin.is_reached_at(upstream)) {
+        let admin = admin.as_ref().and_then(Listen::address).filter(|admin| !is_chosen_by_kernel(admin));
+        let mut others = listen.into_iter().chain([upstream]);
+        if let Some(admin) = admin.filter(|admin| others.any(|other| admin.is_reached_at(other))) {
             return Err(ConfigError::AdminIsTaken(admin.clone()));
         }
         if self.timeouts.shortest().is_zero() {
@@ -137,6 +146,8 @@ pub enum ConfigError {
         /// The application server.
         upstream: Address,
     },
+    /// [`Config::listen_mode`] is for a socket file, which that is not.
+    NoSocketFile(SocketMode, Listen),
     /// The upstream's port is 0.
     NoUpstreamPort(Address),
     /// The admin listener is where clients or the proxy connect.
@@ -158,6 +169,13 @@ impl fmt::Display for ConfigError {
                 formatter,
                 "--listen {listen} is where --upstream {upstream} is: headsnip would relay to itself. --upstream is where the application server listens."
             ),
+            Self::NoSocketFile(mode, listen) => {
+                let advice = match listen {
+                    Listen::At(_) => "right would be: --listen unix:/path",
+                    Listen::Passed => "of one that systemd makes, SocketMode= in the socket unit says it",
+                };
+                write!(formatter, "--listen-mode {mode}: it is for a socket file, and --listen is {listen}; {advice}")
+            }
             Self::NoUpstreamPort(upstream) => write!(formatter, "--upstream \"{upstream}\": nothing listens on port 0"),
             Self::AdminIsTaken(admin) => write!(
                 formatter,
@@ -288,11 +306,25 @@ mod tests {
             assert_eq!(heads.check(), Err(ConfigError::MaxFields(count)));
         }
         let mut admin = config();
-        admin.admin = Some(address("127.0.0.1:8080"));
+        admin.admin = Some(address("127.0.0.1:8080").into());
         assert_eq!(admin.check(), Err(ConfigError::AdminIsTaken(address("127.0.0.1:8080"))));
         let (listen, upstream) = (address("0.0.0.0:80"), address("127.0.0.1:80"));
         let looping = Config::new(listen.clone(), upstream.clone());
         assert_eq!(looping.check(), Err(ConfigError::RelaysToItself { listen, upstream }));
+    }
+
+    #[test]
+    fn permissions_are_for_a_socket_file_alone() {
+        let checked = |listen: &str| {
+            let listen: Listen = listen.parse().expect("an address");
+            let (other, upstream) = ("127.0.0.1:1", "127.0.0.1:3000");
+            let config = Config::new(other.parse().expect("an address"), upstream.parse().expect("an address"));
+            Config { listen, listen_mode: "660".parse().ok(), ..config }.check()
+        };
+        assert_eq!(checked("unix:/run/headsnip/http"), Ok(()));
+        for listen in ["127.0.0.1:8080", "systemd"] {
+            assert!(matches!(checked(listen), Err(ConfigError::NoSocketFile(..))), "{listen}");
+        }
     }
 
     #[test]

@@ -11,7 +11,8 @@ use headsnip::cli::{self, Command};
 use headsnip::config::{Config, Drain};
 use headsnip::ops::log;
 use headsnip::ops::signals::{Asked, Ending, Survived};
-use headsnip::proxy::{Drained, Handle, Proxy};
+use headsnip::ops::supervisor::{State, Supervisor};
+use headsnip::proxy::{Drained, Handle, Proxy, Pulse};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -75,26 +76,33 @@ fn run(config: Config) -> ExitCode {
         log::warning(format_args!("{doubt}"));
     }
     let (drain, told) = (config.drain, Told::new(&config));
-    let proxy = match Proxy::bind(config) {
+    let mut proxy = match Proxy::bind(config) {
         Ok(proxy) => proxy,
         Err(error) => return complain(FAILED, error),
     };
-    let (address, admin, memory) = (proxy.address().clone(), proxy.admin_address().cloned(), proxy.memory());
+    let supervisor = Rc::new(Supervisor::from_environment());
+    let pulse = supervisor.patience().map(|patience| proxy.pulse(patience / 2));
+    let addresses: Vec<String> = proxy.addresses().iter().map(ToString::to_string).collect();
+    let (admin, memory, ready) = (proxy.admin_address().cloned(), proxy.memory(), Rc::clone(&supervisor));
     let tell_of_start = move || {
-        log::event(format_args!("listening on {address}, {told}; memory: {memory}"));
+        log::event(format_args!("listening on {}, {told}; memory: {memory}", addresses.join(" and ")));
         if told.denied.is_empty() {
             log::warning(format_args!("nothing is removed: --keep exempts all that is denied"));
         }
         if let Some(admin) = admin {
             log::event(format_args!("admin on {admin}"));
         }
+        ready.tell(State::Ready);
     };
     let failed = Rc::new(Cell::new(false));
-    let (listening, has_failed) =
-        (listen_to_signals(survived, proxy.handle(), drain, tell_of_start), Rc::clone(&failed));
+    let (watching, has_failed) = (keep_watch(Rc::clone(&supervisor), pulse), Rc::clone(&failed));
+    let listening = listen_to_signals(survived, proxy.handle(), drain, supervisor, tell_of_start);
     let handle = proxy.handle();
     let drained = proxy.run(async move {
-        let Err(error) = listening.await;
+        let error = tokio::select! {
+            Err(error) = listening => error,
+            never = watching => match never {},
+        };
         log::event(format_args!("cannot listen to signals: {error}"));
         has_failed.set(true);
         handle.cut();
@@ -139,11 +147,24 @@ impl fmt::Display for Told {
     }
 }
 
+/// Tells who watches that all workers go on, for as long as they do.
+async fn keep_watch(supervisor: Rc<Supervisor>, pulse: Option<Pulse>) -> Infallible {
+    let Some(mut pulse) = pulse else { return std::future::pending().await };
+    loop {
+        if pulse.next().await {
+            supervisor.tell(State::Alive);
+        } else {
+            log::warning(format_args!("a worker is stuck: the supervisor is not told that all is well"));
+        }
+    }
+}
+
 /// Has the proxy end as signals say.
 async fn listen_to_signals(
     survived: Survived,
     handle: Handle,
     Drain { delay, timeout, .. }: Drain,
+    supervisor: Rc<Supervisor>,
     tell_of_start: impl FnOnce(),
 ) -> io::Result<Infallible> {
     let mut signals = survived.listen()?;
@@ -153,6 +174,7 @@ async fn listen_to_signals(
         match signals.next().await {
             Asked::Nothing => log::event(format_args!("SIGHUP: nothing is reloaded; all goes on as before")),
             Asked::End(Ending::Interrupt) => {
+                supervisor.tell(State::Stopping);
                 handle.dismiss();
                 log::event(format_args!(
                     "SIGINT: draining; idle clients are closed, the others have {timeout:?} to end"
@@ -164,6 +186,7 @@ async fn listen_to_signals(
                 } else {
                     format!("clients are taken for {delay:?} more, then ")
                 };
+                supervisor.tell(State::Stopping);
                 // Done when it is told.
                 handle.drain();
                 log::event(format_args!("SIGTERM: draining; {taken}all have {timeout:?} to end"));

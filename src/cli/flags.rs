@@ -21,9 +21,12 @@ The variable of a flag without a value is true or false. An empty variable is ig
 )]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub(super) struct Flags {
-    /// where clients connect (127.0.0.1:8080)
+    /// where clients connect; systemd: on the sockets that it passes (127.0.0.1:8080)
     #[argh(option, arg_name = "ADDR")]
     pub(super) listen: Option<String>,
+    /// permissions of the socket file, in octal: 660 (by umask)
+    #[argh(option, arg_name = "MODE")]
+    pub(super) listen_mode: Option<String>,
     /// the application server; a name is resolved again as connections are dialled (127.0.0.1:3000)
     #[argh(option, arg_name = "ADDR")]
     pub(super) upstream: Option<String>,
@@ -39,7 +42,7 @@ pub(super) struct Flags {
     /// threads, each with its own listener; auto: one for each core that it may use (1)
     #[argh(option, arg_name = "N")]
     pub(super) workers: Option<String>,
-    /// where /livez, /readyz and /metrics are answered; clients must not reach it (off)
+    /// where /livez, /readyz and /metrics are answered; clients must not reach it; systemd: on the socket named admin (off)
     #[argh(option, arg_name = "ADDR")]
     pub(super) admin: Option<String>,
     /// clients served at once; beyond it, they wait (from the open-file limit)

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::{UsageError, variable};
-use crate::net::address::Address;
+use crate::net::address::{Address, Listen};
 
 /// The longest time: a longer one is a typo.
 const LONGEST_TIME: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -37,6 +37,11 @@ impl Value {
                 None => error,
             }
         })
+    }
+
+    /// An address to listen on, or none where systemd knows it.
+    pub(super) fn listen(&self) -> Result<Listen, UsageError> {
+        self.text.parse().or_else(|_| self.address().map(Listen::At))
     }
 
     /// Of a flag that needs no value.

@@ -1,4 +1,4 @@
-//! Where to listen and whom to front: `host:port`, `[v6]:port` or `unix:/path`.
+//! Where to listen and whom to front: `host:port`, `[v6]:port` or `unix:/path`; to listen, `systemd` too.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -19,8 +19,20 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+/// Where to listen, as an operator writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// There.
+    At(Address),
+    /// On sockets that systemd passes: `systemd`.
+    Passed,
+}
+
 /// Bytes of a socket's path: `sockaddr_un` has 108, the last of which is 0.
 const LONGEST_PATH: usize = 107;
+
+/// What is written where systemd knows the address.
+const SYSTEMD: &str = "systemd";
 
 /// What is wrong with an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +85,30 @@ impl FromStr for Address {
     }
 }
 
+impl FromStr for Listen {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        if text == SYSTEMD { Ok(Self::Passed) } else { text.parse().map(Self::At) }
+    }
+}
+
+impl From<Address> for Listen {
+    fn from(address: Address) -> Self {
+        Self::At(address)
+    }
+}
+
+impl Listen {
+    /// The address, where one was written.
+    pub(crate) fn address(&self) -> Option<&Address> {
+        match self {
+            Self::At(address) => Some(address),
+            Self::Passed => None,
+        }
+    }
+}
+
 impl Address {
     /// Tells whether who connects here reaches who listens there, as far as the addresses alone tell.
     pub(crate) fn is_reached_at(&self, listening: &Self) -> bool {
@@ -113,6 +149,15 @@ impl fmt::Display for Address {
     }
 }
 
+impl fmt::Display for Listen {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(address) => address.fmt(formatter),
+            Self::Passed => formatter.write_str(SYSTEMD),
+        }
+    }
+}
+
 impl fmt::Display for AddressError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
@@ -139,6 +184,16 @@ mod tests {
         for text in ["127.0.0.1:8080", "[::1]:80", "app.internal:3000", "localhost:0", "unix:/run/app.sock"] {
             assert_eq!(text.parse::<Address>().expect(text).to_string(), text);
         }
+    }
+
+    #[test]
+    fn where_to_listen_is_an_address_or_known_to_systemd() {
+        for text in ["127.0.0.1:8080", "unix:/run/app.sock", "systemd"] {
+            assert_eq!(text.parse::<Listen>().expect(text).to_string(), text);
+        }
+        assert_eq!("systemd".parse(), Ok(Listen::Passed));
+        assert_eq!("systemd:1".parse::<Listen>().expect("a host").address(), "systemd:1".parse().ok().as_ref());
+        assert_eq!("Systemd".parse::<Listen>(), Err(AddressError::NoPort));
     }
 
     #[test]

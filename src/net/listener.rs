@@ -1,9 +1,13 @@
-//! Listens on an address.
+//! Listens on an address, or on sockets that systemd has passed.
 
+use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::Poll;
 
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
@@ -12,18 +16,21 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::address::Address;
-use super::socket_file::SocketFile;
+use super::socket_file::{SocketFile, SocketMode};
 use super::stream::{Peer, Stream, forget_readiness, watch};
 
 /// Connections that the kernel completes before they are accepted. The kernel lowers it to `net.core.somaxconn`.
 pub(crate) const MOST_WAITING: i32 = 4096;
 
-/// A socket that listens, and that a runtime watches once it accepts.
+/// What clients are accepted by, and what a runtime watches once they are.
 #[derive(Debug)]
 pub(crate) struct Listener<S = Socket> {
     /// It stands before the socket: the file goes before that closes, so that a successor's is not taken for it.
     file: Option<Arc<SocketFile>>,
-    socket: S,
+    /// One that we have made, or as many as were passed.
+    sockets: Vec<S>,
+    /// Which of them is asked first.
+    next: Cell<usize>,
 }
 
 /// A listener of a runtime.
@@ -32,33 +39,44 @@ pub(crate) type Accepting = Listener<AsyncFd<Socket>>;
 impl Listener {
     /// Listens by so many sockets, among which the kernel shares out the connections. Of a name with several addresses the first
     /// that this machine has is taken; that it is held by another process is an error, or else clients would be that one's.
-    pub(crate) fn bind(address: &Address, count: NonZeroUsize) -> io::Result<Vec<Self>> {
+    pub(crate) fn bind(address: &Address, mode: Option<SocketMode>, count: NonZeroUsize) -> io::Result<Vec<Self>> {
         match address {
             Address::Tcp { host, port } => {
                 let sockets = listen_on_first((&**host, *port).to_socket_addrs()?, count)?;
-                Ok(sockets.into_iter().map(|socket| Self { file: None, socket }).collect())
+                Ok(sockets.into_iter().map(|socket| Self::new(None, vec![socket])).collect())
             }
             Address::Unix(path) => {
                 let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
-                let file = Arc::new(SocketFile::listen(&socket, path, MOST_WAITING)?);
-                // They are one socket: who is idle takes the next connection.
-                let shared = |_| Ok(Self { file: Some(Arc::clone(&file)), socket: socket.try_clone()? });
-                (0..count.get()).map(shared).collect()
+                let file = Arc::new(SocketFile::listen(&socket, path, mode, MOST_WAITING)?);
+                Self::shared(Some(&file), &[socket], count)
             }
         }
     }
 
-    /// Where it listens, with the port that the kernel chose.
-    pub(crate) fn address(&self) -> io::Result<Address> {
-        match &self.file {
-            Some(file) => Ok(Address::Unix(file.path.clone())),
-            None => self.socket.local_addr()?.as_socket().map(Address::from).ok_or(io::ErrorKind::Unsupported.into()),
-        }
+    /// Listens so many times on all of the sockets passed.
+    pub(crate) fn on_passed(sockets: &[Socket], count: NonZeroUsize) -> io::Result<Vec<Self>> {
+        Self::shared(None, sockets, count)
+    }
+
+    /// They are the same sockets: who is idle takes the next connection.
+    fn shared(file: Option<&Arc<SocketFile>>, sockets: &[Socket], count: NonZeroUsize) -> io::Result<Vec<Self>> {
+        let all = || sockets.iter().map(Socket::try_clone).collect::<io::Result<_>>();
+        (0..count.get()).map(|_| Ok(Self::new(file.map(Arc::clone), all()?))).collect()
+    }
+
+    fn new(file: Option<Arc<SocketFile>>, sockets: Vec<Socket>) -> Self {
+        Self { file, sockets, next: Cell::new(0) }
+    }
+
+    /// Where it listens, with the ports that the kernel chose.
+    pub(crate) fn addresses(&self) -> io::Result<Vec<Address>> {
+        self.sockets.iter().map(address_of).collect()
     }
 
     /// Begins to accept. Must be called within a runtime.
     pub(crate) fn accepting(self) -> io::Result<Accepting> {
-        Ok(Listener { file: self.file, socket: watch(self.socket, Interest::READABLE)? })
+        let watched = self.sockets.into_iter().map(|socket| watch(socket, Interest::READABLE));
+        Ok(Listener { file: self.file, sockets: watched.collect::<io::Result<_>>()?, next: self.next })
     }
 }
 
@@ -75,38 +93,60 @@ impl Accepting {
     /// Waits until somebody waits to be accepted, whom another worker may yet take. For ever, once nobody comes any more: the
     /// worker that has seen to that takes who is left.
     pub(crate) async fn ready(&self) -> io::Result<()> {
-        let told = self.socket.readable().await?;
-        // The reactor does not forget that.
-        if told.ready().is_read_closed() { std::future::pending().await } else { Ok(()) }
+        poll_fn(|context| {
+            for socket in &self.sockets {
+                match socket.poll_read_ready(context) {
+                    // The reactor does not forget that.
+                    Poll::Ready(Ok(told)) if told.ready().is_read_closed() => {}
+                    Poll::Ready(told) => return Poll::Ready(told.map(drop)),
+                    Poll::Pending => {}
+                }
+            }
+            Poll::Pending
+        })
+        .await
     }
 
-    /// Has nobody come any more but who waits, as far as that can be: to TCP somebody may come until the listener is closed.
+    /// Has nobody come any more but who waits, as far as that can be: to TCP somebody may come until the listener is closed, and to a socket
+    /// that was passed for as long as systemd holds it.
     pub(crate) fn turn_away(&self) {
         if let Some(file) = &self.file {
             file.remove();
             // The kernel refuses even those who had found the file before. It fails for no socket that listens.
-            let _ = self.socket.get_ref().shutdown(Shutdown::Read);
+            let _ = self.sockets.iter().try_for_each(|socket| socket.get_ref().shutdown(Shutdown::Read));
         }
     }
 
     /// Accepts who waits; `None`: nobody does. It asks the kernel, not the reactor, which may be a turn behind.
     pub(crate) fn try_accept(&self) -> io::Result<Option<(Stream, Peer)>> {
-        match acceptfrom_with(self.socket.get_ref(), SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-            Ok((socket, address)) => {
-                let peer = Peer(address.and_then(|address| address.try_into().ok()));
-                let stream = Stream::new(socket.into(), peer)?;
-                // A client that was not accepted at once has sent its request.
-                stream.expect_bytes();
-                Ok(Some((stream, peer)))
+        let (before, first) = self.sockets.split_at(self.next.get());
+        for (place, socket) in first.iter().chain(before).enumerate() {
+            match acceptfrom_with(socket.get_ref(), SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok((accepted, address)) => {
+                    // Those of one socket do not keep those of another waiting.
+                    self.next.set((self.next.get() + place + 1) % self.sockets.len());
+                    let peer = Peer(address.and_then(|address| address.try_into().ok()));
+                    let stream = Stream::new(accepted.into(), peer)?;
+                    // A client that was not accepted at once has sent its request.
+                    stream.expect_bytes();
+                    return Ok(Some((stream, peer)));
+                }
+                // The latter is said of a socket file once nobody comes any more.
+                Err(Errno::AGAIN | Errno::INVAL) => forget_readiness(socket, Interest::READABLE),
+                Err(error) => return Err(error.into()),
             }
-            // The latter is said of a socket file once nobody comes any more.
-            Err(Errno::AGAIN | Errno::INVAL) => {
-                forget_readiness(&self.socket, Interest::READABLE);
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
         }
+        Ok(None)
     }
+}
+
+/// Where a socket listens. A name that is no path, which Linux calls abstract, is written with an `@` before it.
+fn address_of(socket: &Socket) -> io::Result<Address> {
+    let address = socket.local_addr()?;
+    let name = |name: &[u8]| PathBuf::from(format!("@{}", String::from_utf8_lossy(name)));
+    let path = || address.as_pathname().map(PathBuf::from).or_else(|| address.as_abstract_namespace().map(name));
+    let known = address.as_socket().map(Address::from).or_else(|| path().map(Address::Unix));
+    known.ok_or_else(|| io::ErrorKind::Unsupported.into())
 }
 
 /// Tells whether no interface has the address, or the kernel does not know its kind.
@@ -199,7 +239,7 @@ mod tests {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let two = NonZeroUsize::new(2).expect("two");
-            let listeners = Listener::bind(&Address::Unix(path.clone()), two).expect("a free path");
+            let listeners = Listener::bind(&Address::Unix(path.clone()), None, two).expect("a free path");
             let accepting: Vec<_> = listeners.into_iter().map(|one| one.accepting().expect("it is new")).collect();
             // Who has found the file before it goes may come after.
             let other_path = path.with_extension("other");
@@ -223,8 +263,8 @@ mod tests {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let address = "127.0.0.1:0".parse().expect("an address");
-            let listener = Listener::bind(&address, NonZeroUsize::MIN).expect("a free port").pop().expect("one");
-            let address = listener.address().expect("a bound listener has an address").to_string();
+            let listener = Listener::bind(&address, None, NonZeroUsize::MIN).expect("a free port").pop().expect("one");
+            let address = listener.addresses().expect("a bound listener has an address")[0].to_string();
             let accepting = listener.accepting().expect("it is new");
             assert!(accepting.try_accept().expect("no error").is_none());
             let client = std::net::TcpStream::connect(&address).expect("it listens");
@@ -246,8 +286,8 @@ mod tests {
         let runtime = Builder::new_current_thread().enable_io().build().expect("a runtime");
         let accepted = runtime.block_on(async {
             let address = "127.0.0.1:0".parse().expect("an address");
-            let listener = Listener::bind(&address, NonZeroUsize::MIN).expect("a free port").pop().expect("one");
-            let address = listener.address().expect("a bound listener has an address").to_string();
+            let listener = Listener::bind(&address, None, NonZeroUsize::MIN).expect("a free port").pop().expect("one");
+            let address = listener.addresses().expect("a bound listener has an address")[0].to_string();
             let accepting = listener.accepting().expect("it is new");
             let _client = std::net::TcpStream::connect(address).expect("it listens");
             accepting.accept().await.expect("a client came")

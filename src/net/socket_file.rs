@@ -4,14 +4,17 @@
 //! long (flock(2)); the kernel lets go when the process ends, and nothing is left behind. A lock that is not to be had, as of a
 //! folder that may not be read, keeps us from removing what a former process has left, and from nothing else.
 
+use std::fmt;
 use std::fs::{File, metadata, remove_file, symlink_metadata};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, flock};
+use rustix::process::umask;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 /// How long the lock is waited for. It is held for some system calls.
@@ -22,6 +25,39 @@ const SHORT_PATIENCE: Duration = Duration::from_millis(100);
 
 /// How often it is looked whether the lock is free.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// Permissions of a socket file. Who may write to it may connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketMode(u32);
+
+impl FromStr for SocketMode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o777);
+        let mode = mode.ok_or("it is not three octal digits; right would be: 660 or 0666")?;
+        if mode & 0o222 == 0 { Err("nobody could connect; right would be: 660 or 0666") } else { Ok(Self(mode)) }
+    }
+}
+
+impl fmt::Display for SocketMode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:04o}", self.0)
+    }
+}
+
+/// Binds a socket to a path. The file has its permissions from the first moment, since the kernel makes it with those that the umask
+/// leaves. The umask is the whole process's: for that moment, files that other threads make have no more than these either.
+fn bind(socket: &Socket, path: &Path, mode: Option<SocketMode>) -> io::Result<()> {
+    let address = SockAddr::unix(path)?;
+    let before = mode.map(|SocketMode(mode)| umask(Mode::from_raw_mode(!mode & 0o777)));
+    let bound = socket.bind(&address);
+    if let Some(before) = before {
+        umask(before);
+    }
+    bound
+}
 
 /// A socket file of ours, removed when we stop listening, unless another has taken its place.
 #[derive(Debug)]
@@ -35,7 +71,12 @@ type Identity = (u64, u64);
 
 impl SocketFile {
     /// Has a socket listen on a path. A socket file that no process listens on is replaced: it was left behind by one that was killed.
-    pub(super) fn listen(socket: &Socket, path: &Path, most_waiting: i32) -> io::Result<Self> {
+    pub(super) fn listen(
+        socket: &Socket,
+        path: &Path,
+        mode: Option<SocketMode>,
+        most_waiting: i32,
+    ) -> io::Result<Self> {
         let lock = lock(path, PATIENCE);
         if is_stale(path)? {
             if let Err(error) = &lock {
@@ -43,7 +84,7 @@ impl SocketFile {
             }
             remove_file(path)?;
         }
-        socket.bind(&SockAddr::unix(path)?)?;
+        bind(socket, path, mode)?;
         // Until then it is stale for others.
         socket.listen(most_waiting)?;
         let file = symlink_metadata(path)?;
@@ -124,7 +165,7 @@ mod tests {
 
     fn listen(path: &Path) -> io::Result<(SocketFile, Socket)> {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        Ok((SocketFile::listen(&socket, path, 8)?, socket))
+        Ok((SocketFile::listen(&socket, path, None, 8)?, socket))
     }
 
     #[test]
@@ -140,6 +181,17 @@ mod tests {
         assert_eq!(listen(&path).expect_err("a file is there").kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&path).expect("it is still there"), "a text");
         clear(&path);
+    }
+
+    #[test]
+    fn permissions_are_octal_and_let_somebody_connect() {
+        for (text, written) in [("660", "0660"), ("0666", "0666"), ("777", "0777"), ("200", "0200")] {
+            assert_eq!(text.parse::<SocketMode>().expect(text).to_string(), written);
+        }
+        for text in ["", "0", "66", "0o660", "rw-rw----", "888", "1777", "4755", "00660", "+660", " 660", "444", "000"]
+        {
+            assert!(text.parse::<SocketMode>().is_err(), "{text:?}");
+        }
     }
 
     #[test]

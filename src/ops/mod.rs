@@ -19,4 +19,7 @@ pub(crate) mod reason;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod signals;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod supervisor;
 pub(crate) mod trouble;

@@ -4,8 +4,10 @@ pub(crate) mod deadline;
 mod followed;
 pub(crate) mod handle;
 mod life;
+mod listening;
 mod memory;
 pub(crate) mod places;
+mod pulse;
 mod relay;
 mod reply;
 pub(crate) mod session;
@@ -20,19 +22,23 @@ use std::num::NonZeroUsize;
 use std::ops::AddAssign;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::LocalRuntime;
 use tokio::sync::{mpsc, watch};
 
 use self::handle::Closing;
 pub use self::handle::Handle;
+use self::listening::{listen, listen_for_admin, passed};
 use self::places::Places;
+use self::pulse::Beat;
+pub use self::pulse::Pulse;
 use self::worker::{Share, Worker};
 use crate::config::{Config, ConfigError};
 use crate::http1::Direction;
-use crate::net::address::Address;
+use crate::net::address::{Address, Listen};
 use crate::net::dial::Upstream;
-use crate::net::listener::{Listener, is_family_unknown};
+use crate::net::listener::Listener;
 use crate::net::{cgroup, descriptors};
 use crate::ops::admin::{Admin, Sources};
 use crate::ops::counters::{Counters, Path};
@@ -44,7 +50,8 @@ use crate::ops::metrics::Limits;
 pub struct Proxy {
     config: &'static Config,
     counts: &'static Counts,
-    address: Address,
+    /// One at least.
+    addresses: Vec<Address>,
     admin: Option<(Listener, Address)>,
     listeners: Vec<Listener>,
     limits: Limits,
@@ -53,6 +60,8 @@ pub struct Proxy {
     /// Of each worker.
     pipes: usize,
     handle: Handle,
+    /// Of all workers but the first, if somebody looks.
+    beats: Vec<Beat>,
 }
 
 /// What has been counted since the start, by each worker for itself.
@@ -93,9 +102,11 @@ pub enum StartError {
     /// So many descriptors cannot be opened.
     Descriptors(u64, io::Error),
     /// The address could not be listened on.
-    Listen(Address, io::Error),
+    Listen(Listen, io::Error),
     /// The admin address could not be listened on.
-    Admin(Address, io::Error),
+    Admin(Listen, io::Error),
+    /// The sockets that were passed are not those that were asked for.
+    Passed(io::Error),
 }
 
 impl Proxy {
@@ -107,11 +118,13 @@ impl Proxy {
         let open_files = descriptors::raise_open_file_limit();
         descriptors::suffice(config.workers, has_admin).map_err(|(needed, e)| StartError::Descriptors(needed, e))?;
         let config: &'static Config = Box::leak(Box::new(config));
-        let listen_error = |error| StartError::Listen(config.listen.clone(), error);
-        let listeners = bind(&config.listen, config.workers).map_err(listen_error)?;
-        let address = listeners.first().map_or(Ok(config.listen.clone()), Listener::address).map_err(listen_error)?;
-        let admin =
-            config.admin.as_ref().map(|address| bind_admin(address).map_err(|e| StartError::Admin(address.clone(), e)));
+        let passed = passed(config).map_err(StartError::Passed)?;
+        let (listen_error, workers) = (|error| StartError::Listen(config.listen.clone(), error), config.workers);
+        let listeners = listen(&config.listen, config.listen_mode, &passed.clients, workers).map_err(listen_error)?;
+        let addresses = listeners.first().map_or(Ok(Vec::new()), Listener::addresses).map_err(listen_error)?;
+        let admin = config.admin.as_ref().map(|admin| {
+            listen_for_admin(admin, &passed.admin).map_err(|error| StartError::Admin(admin.clone(), error))
+        });
         let admin = admin.transpose()?;
         let share = descriptors::share(open_files, config.workers, has_admin);
         let memory_limit = cgroup::memory_limit();
@@ -120,20 +133,27 @@ impl Proxy {
         Ok(Self {
             config,
             counts: Box::leak(Box::new(counts)),
-            address,
+            addresses,
             admin,
             listeners,
             limits: Limits { clients, memory: config.memory_budget(memory_limit) },
             memory_limit,
             pipes: share.pipes,
             handle: Handle::new(),
+            beats: Vec::new(),
         })
     }
 
     /// Where it listens, with the port that the kernel chose.
     #[must_use]
     pub fn address(&self) -> &Address {
-        &self.address
+        &self.addresses[0]
+    }
+
+    /// The same, of each socket that was passed.
+    #[must_use]
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
     }
 
     /// Where the admin listener is, if there is one, with the port that the kernel chose.
@@ -146,6 +166,13 @@ impl Proxy {
     #[must_use]
     pub fn memory(&self) -> String {
         self.config.explained_memory(self.memory_limit)
+    }
+
+    /// Whether its workers go on, for who looks so often, `alongside` in [`Self::run`]: a stuck first worker lets nobody look.
+    pub fn pulse(&mut self, pause: Duration) -> Pulse {
+        let pulse = Pulse::new(self.config.workers.get() - 1, pause);
+        self.beats = pulse.beats().collect();
+        pulse
     }
 
     /// What tells it to end.
@@ -164,9 +191,9 @@ impl Proxy {
     /// on this thread, within the runtime, for who must listen to signals for example: it may end at any time, which changes
     /// nothing. [`std::future::pending`] is nothing to do.
     pub fn run(self, alongside: impl Future<Output = ()> + 'static) -> io::Result<Drained> {
-        let Self { config, counts, address, admin, listeners, limits, pipes, handle, .. } = self;
+        let Self { config, counts, addresses, admin, listeners, limits, pipes, handle, beats, .. } = self;
         let listening: Arc<[Address]> =
-            std::iter::once(address).chain(admin.as_ref().map(|(_, address)| address.clone())).collect();
+            addresses.into_iter().chain(admin.as_ref().map(|(_, address)| address.clone())).collect();
         let places = Arc::new(Places::new(limits.clients));
         let share = Share { pipes, memory: limits.memory / config.workers };
         // It answers until all clients are gone.
@@ -184,12 +211,18 @@ impl Proxy {
         let own = workers.next();
         // Closed when all the others have ended.
         let (at_work, mut all_ended) = mpsc::channel::<Infallible>(1);
-        let others = workers.map(|(listener, orders, worker)| {
+        let beats = beats.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
+        let others = workers.zip(beats).map(|((listener, orders, worker), beat)| {
             let (at_work, handle) = (at_work.clone(), handle.clone());
             let serve = move || {
                 let _at_work = at_work;
                 let nobody = std::future::ready(());
-                run(worker(), listener, orders, std::future::pending(), nobody).inspect_err(|_| handle.cut())
+                let beating = async {
+                    if let Some(beat) = beat {
+                        beat.go_on().await;
+                    }
+                };
+                run(worker(), listener, orders, beating, nobody).inspect_err(|_| handle.cut())
             };
             thread::Builder::new().name("worker".into()).spawn(serve)
         });
@@ -212,26 +245,6 @@ impl AddAssign for Drained {
         self.finished += other.finished;
         self.cut += other.cut;
     }
-}
-
-/// Listens. A kernel without IPv6 has no `[::]`, which is meant as all addresses: there are those of IPv4.
-fn bind(address: &Address, count: NonZeroUsize) -> io::Result<Vec<Listener>> {
-    let bound = Listener::bind(address, count);
-    match (&bound, address) {
-        (Err(error), Address::Tcp { host, port }) if is_family_unknown(error) && **host == *"::" => {
-            let all = Address::Tcp { host: "0.0.0.0".into(), port: *port };
-            log::warning(format_args!("this kernel has no IPv6: listening on {all} instead of {address}"));
-            Listener::bind(&all, count)
-        }
-        _ => bound,
-    }
-}
-
-fn bind_admin(address: &Address) -> io::Result<(Listener, Address)> {
-    let mut listeners = bind(address, NonZeroUsize::MIN)?;
-    let listener = listeners.pop().ok_or(io::ErrorKind::AddrNotAvailable)?;
-    let address = listener.address()?;
-    Ok((listener, address))
 }
 
 /// What the admin listener tells.
@@ -288,6 +301,7 @@ impl fmt::Display for StartError {
                 formatter,
                 "cannot open the {needed} files that it takes to serve one client: {error}; raise the limit by ulimit -n, LimitNOFILE= or the like"
             ),
+            Self::Passed(error) => error.fmt(formatter),
             Self::Listen(address, error) => explain(formatter, "--listen", address, error),
             Self::Admin(address, error) => explain(formatter, "--admin", address, error),
         }
@@ -295,8 +309,8 @@ impl fmt::Display for StartError {
 }
 
 /// Says what is wrong with the address of a flag, and what to do.
-fn explain(formatter: &mut fmt::Formatter<'_>, flag: &str, address: &Address, error: &io::Error) -> fmt::Result {
-    write!(formatter, "cannot listen on {address}: {error}")?;
+fn explain(formatter: &mut fmt::Formatter<'_>, flag: &str, listen: &Listen, error: &io::Error) -> fmt::Result {
+    write!(formatter, "cannot listen on {listen}: {error}")?;
     let advice = [
         (io::ErrorKind::AddrInUse, "another process holds it: stop that one, or choose another"),
         (io::ErrorKind::AlreadyExists, "a file that is no socket is in the way: remove it, or choose another"),
@@ -304,7 +318,7 @@ fn explain(formatter: &mut fmt::Formatter<'_>, flag: &str, address: &Address, er
         (io::ErrorKind::PermissionDenied, "it wants a privilege: choose another"),
         (io::ErrorKind::AddrNotAvailable, "no interface of this machine has that address: choose another"),
     ];
-    let is_name = matches!(address, Address::Tcp { host, .. } if host.parse::<IpAddr>().is_err());
+    let is_name = matches!(listen, Listen::At(Address::Tcp { host, .. }) if host.parse::<IpAddr>().is_err());
     match advice.iter().find(|(kind, _)| *kind == error.kind()) {
         Some((_, advice)) => write!(formatter, "; {advice} {flag}"),
         None if is_name => {
@@ -318,7 +332,9 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Config(_) => None,
-            Self::Descriptors(_, error) | Self::Listen(_, error) | Self::Admin(_, error) => Some(error),
+            Self::Descriptors(_, error) | Self::Listen(_, error) | Self::Admin(_, error) | Self::Passed(error) => {
+                Some(error)
+            }
         }
     }
 }

@@ -129,6 +129,7 @@ fn written(config: &Config) -> Vec<String> {
     };
     let mut flags: Vec<String> = times.iter().map(|(name, value)| format!("--{name}={}", time(*value))).collect();
     flags.push(format!("--listen={}", config.listen));
+    flags.extend(config.listen_mode.map(|mode| format!("--listen-mode={mode}")));
     flags.push(format!("--upstream={}", config.upstream));
     flags.extend(config.admin.as_ref().map(|admin| format!("--admin={admin}")));
     flags.extend(config.access_log.then(|| "--access-log".to_owned()));
@@ -147,11 +148,21 @@ fn is_read_again(config: &Config, arguments: &[&str], variables: &[(&str, &str)]
     let written = written(config);
     let again = parse(&written.iter().map(String::as_str).collect::<Vec<_>>(), &[])?.ok_or("it prints something")?;
     let settings = |config: &Config| {
-        let Config { listen, upstream, admin, mut timeouts, drain, workers, max_connections, max_memory, .. } =
-            config.clone();
+        let Config {
+            listen,
+            listen_mode,
+            upstream,
+            admin,
+            mut timeouts,
+            drain,
+            workers,
+            max_connections,
+            max_memory,
+            ..
+        } = config.clone();
         timeouts.tunnel = Some(timeouts.tunnel());
         let (access_log, dry_run) = (config.access_log, config.policy.dry_run);
-        let addresses = (listen, upstream, admin);
+        let addresses = (listen, listen_mode, upstream, admin);
         format!(
             "{:?}",
             (

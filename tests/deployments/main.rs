@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use headsnip::cli;
 use headsnip::config::{Config, Drain};
-use headsnip::net::address::Address;
+use headsnip::net::address::{Address, Listen};
 use libtest_mimic::{Arguments, Trial};
 use serde_json::Value;
 use setup::{MORE_SCHEMAS, Needs, SCHEMAS, Setup};
@@ -91,6 +91,7 @@ fn main() -> ExitCode {
     let mut trials: Vec<_> = trials.collect();
     let missing = unit::missing();
     trials.push(trial("headsnip.service", must_run, missing.clone(), unit::is_sound));
+    trials.push(trial("headsnip.socket", must_run, missing.clone(), unit::socket_is_sound));
     trials.push(trial("headsnip.service exposes little", must_run, missing, unit::exposes_little));
     let missing = alerts::missing();
     trials.push(trial("prometheus-rules.yaml", must_run, missing, alerts::fire_where_they_should));
@@ -178,6 +179,10 @@ fn port_of(address: &Address) -> Option<u16> {
     if let Address::Tcp { port, .. } = address { Some(*port) } else { None }
 }
 
+fn port_to_listen(listen: &Listen) -> Option<u16> {
+    if let Listen::At(address) = listen { port_of(address) } else { None }
+}
+
 /// How long headsnip may take to end; what stops it must wait longer.
 fn drain() -> Duration {
     let Drain { delay, timeout, .. } = Drain::default();
@@ -211,7 +216,7 @@ fn ecs(documents: &[Value]) -> Result<(), String> {
     let pair = |item: &Value| Some((item["name"].as_str()?.to_owned(), item["value"].as_str()?.to_owned()));
     let config = configured(&[], &environment.filter_map(pair).collect::<Vec<_>>())?;
     let mapped = headsnip["portMappings"][0]["containerPort"].as_u64();
-    must(port_of(&config.listen).map(u64::from) == mapped, "it listens on the port that is mapped")?;
+    must(port_to_listen(&config.listen).map(u64::from) == mapped, "it listens on the port that is mapped")?;
     must(port_of(&config.upstream).map(|port| port.to_string()) == model_port(model, "command"), "it finds the model")?;
     must(config.admin.is_some(), "healthcheck has whom to ask")
 }
@@ -232,7 +237,7 @@ fn kubernetes(documents: &[Value], list: &str) -> Result<(), String> {
     let config = configured(&strings(&headsnip["args"]), &[])?;
     for (name, address) in [("http", Some(&config.listen)), ("admin", config.admin.as_ref())] {
         let port = named(&headsnip["ports"], name)?["containerPort"].as_u64();
-        must(address.and_then(port_of).map(u64::from) == port && port.is_some(), name)?;
+        must(address.and_then(port_to_listen).map(u64::from) == port && port.is_some(), name)?;
     }
     must(port_of(&config.upstream).map(|port| port.to_string()) == model_port(model, "args"), "it finds the model")?;
     must(model["ports"].is_null(), "the model has no port")?;

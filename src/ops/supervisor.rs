@@ -1,0 +1,79 @@
+//! Tells systemd, or who else supervises as it does, how the process is (`sd_notify(3)`). Without `NOTIFY_SOCKET` there is nobody to tell.
+//!
+//! No crate of those for it tells an abstract socket, which is one datagram more or less.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
+use super::log;
+
+/// What is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+pub enum State {
+    /// It listens.
+    #[strum(to_string = "READY=1")]
+    Ready,
+    /// It drains.
+    #[strum(to_string = "STOPPING=1")]
+    Stopping,
+    /// It is not stuck.
+    #[strum(to_string = "WATCHDOG=1")]
+    Alive,
+}
+
+/// Who supervises this process, if anybody does.
+#[derive(Debug)]
+pub struct Supervisor {
+    address: Option<SocketAddr>,
+    patience: Option<Duration>,
+}
+
+impl Supervisor {
+    /// As the environment says.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let name = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty());
+        let address = name.and_then(|name| match address(&name) {
+            Ok(address) => Some(address),
+            Err(error) => {
+                log::warning(format_args!("NOTIFY_SOCKET {}: {error}; nobody is told how headsnip is", name.display()));
+                None
+            }
+        });
+        let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
+        let is_other = number("WATCHDOG_PID").is_some_and(|pid| pid != u64::from(std::process::id()));
+        let microseconds = number("WATCHDOG_USEC").filter(|microseconds| *microseconds > 0 && !is_other);
+        Self { address, patience: microseconds.map(Duration::from_micros) }
+    }
+
+    /// How long it waits for a word before it takes the process to be stuck.
+    #[must_use]
+    pub fn patience(&self) -> Option<Duration> {
+        self.patience.filter(|_| self.address.is_some())
+    }
+
+    /// Tells it, without waiting.
+    pub fn tell(&self, state: State) {
+        let Some(address) = &self.address else { return };
+        let told = UnixDatagram::unbound().and_then(|socket| {
+            socket.set_nonblocking(true)?;
+            socket.send_to_addr(state.to_string().as_bytes(), address)
+        });
+        if let Err(error) = told {
+            log::warning(format_args!("cannot tell the supervisor {state}: {error}"));
+        }
+    }
+}
+
+/// A path, or an abstract name behind an `@`.
+fn address(name: &OsStr) -> io::Result<SocketAddr> {
+    match name.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
+        [b'/', ..] => SocketAddr::from_pathname(name),
+        _ => Err(io::Error::new(io::ErrorKind::Unsupported, "it is neither a path nor an abstract name")),
+    }
+}
