@@ -1,4 +1,4 @@
-//! What users install: the image, built by the Dockerfile and run, and the Debian package, built and unpacked.
+//! What users install: the image, built by the Dockerfile and run, and the Debian package, built and unpacked, and installed and removed.
 //!
 //! The image's first stage wants an image of Rust, which is not to be had everywhere; in its place stands a folder with what that stage
 //! makes, built here: a static binary. Where buildah (and root), or cargo-deb, is missing, the test is skipped, which is said;
@@ -11,6 +11,7 @@ mod image;
 mod process;
 #[path = "../support/mod.rs"]
 mod support;
+mod upgrade;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -23,8 +24,11 @@ const BUILD_LIMIT: Duration = Duration::from_secs(1200);
 
 fn main() -> ExitCode {
     let must_run = std::env::var("CI").is_ok_and(|value| value == "true");
-    let trials: [(&str, Option<String>, Test); 2] =
-        [("image", image::missing(), image::works), ("deb", deb::missing(), deb::is_whole)];
+    let trials: [(&str, Option<String>, Test); 3] = [
+        ("image", image::missing(), image::works),
+        ("deb", deb::missing(), deb::is_whole),
+        ("deb upgrade", upgrade::missing(), upgrade::works),
+    ];
     let trials = trials.map(|(name, missing, test)| {
         if let Some(what) = &missing {
             let outcome = if must_run { "fails, as CI=true wants it" } else { "is skipped" };
