@@ -3,6 +3,7 @@
 //! Every flag has an environment variable of its name (`--head-timeout`, `HEADSNIP_HEAD_TIMEOUT`); the flag wins. All values are
 //! checked before anything is bound, and a complaint names where the value came from.
 
+mod container;
 mod doubts;
 mod flags;
 mod manual;
@@ -145,14 +146,17 @@ fn serve(mut flags: Flags, environment: &Environment<'_>) -> Result<Command, Usa
 }
 
 fn healthcheck(flags: flags::Healthcheck, environment: &Environment<'_>) -> Result<Question, UsageError> {
-    let admin = environment.one(flags.admin, "admin").filter(|value| value.text != "off").ok_or_else(|| {
+    let admin = environment.one(flags.admin.or_else(container::admin), "admin").filter(|value| value.text != "off").ok_or_else(|| {
         UsageError(
             "healthcheck asks the admin listener, which is off: name it by --admin or HEADSNIP_ADMIN, as the one that serves".into(),
         )
     })?;
     let timeout = flags.timeout.map(|text| Value { text, origin: "--timeout".into() });
     Ok(Question {
-        admin: admin.address()?,
+        admin: match admin.listen()? {
+            Listen::At(address) => address,
+            Listen::Passed => return Err(admin.complain("only systemd knows that address: name it by --admin")),
+        },
         check: if flags.ready { Check::Ready } else { Check::Alive },
         timeout: wait(timeout, HEALTHCHECK_TIMEOUT)?,
     })

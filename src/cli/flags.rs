@@ -123,7 +123,7 @@ pub(super) enum Subcommand {
     error_code(2, "wrong usage")
 )]
 pub(super) struct Healthcheck {
-    /// the --admin address of the headsnip to ask (its own variable)
+    /// the --admin address of the headsnip to ask (that of process 1, if it is headsnip; else its variable)
     #[argh(option, arg_name = "ADDR")]
     pub(super) admin: Option<String>,
     /// ask whether it is ready, the upstream too, and not only alive

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::log;
 
 /// What is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 pub enum State {
     /// It listens.
     #[strum(to_string = "READY=1")]
@@ -59,12 +59,13 @@ impl Supervisor {
     /// Tells it, without waiting.
     pub fn tell(&self, state: State) {
         let Some(address) = &self.address else { return };
+        let word: &'static str = state.into();
         let told = UnixDatagram::unbound().and_then(|socket| {
             socket.set_nonblocking(true)?;
-            socket.send_to_addr(state.to_string().as_bytes(), address)
+            socket.send_to_addr(word.as_bytes(), address)
         });
         if let Err(error) = told {
-            log::warning(format_args!("cannot tell the supervisor {state}: {error}"));
+            log::warning(format_args!("cannot tell the supervisor {word}: {error}"));
         }
     }
 }
