@@ -4,7 +4,9 @@
 //! The first run installs the validators, of pinned versions, under the build folder. Where Python, Node or systemd is missing, the tests
 //! that need it are skipped, which is said; with `CI=true` in the environment they fail instead.
 
+mod action;
 mod alerts;
+mod kustomize;
 #[path = "../support/process.rs"]
 #[expect(dead_code, reason = "only what installs packages is needed of it")]
 mod process;
@@ -96,6 +98,9 @@ fn main() -> ExitCode {
     let missing = alerts::missing();
     trials.push(trial("prometheus-rules.yaml", must_run, missing, alerts::fire_where_they_should));
     trials.push(trial("prometheus-rules.yaml names", must_run, None, alerts::name_what_is_exported));
+    let (missing, known) = (setup.missing(Needs::Python).map(str::to_owned), Arc::clone(&setup));
+    trials.push(trial("kustomize", must_run, missing.clone(), move || kustomize::adds_the_sidecar(&known)));
+    trials.push(trial("probe/action.yml", must_run, missing, move || action::probes(&setup)));
     trials.push(trial("headsnip.default", must_run, None, unit::settings_are_known));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
@@ -127,7 +132,7 @@ fn read(file: &str) -> Result<String, String> {
 impl Deployment {
     fn hold(&self, setup: &Setup) -> Result<(), String> {
         let text = read(self.file)?;
-        let output = self.validate(setup, &text)?;
+        let output = validate(setup, self.needs, self.kind, &text)?;
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned());
         }
@@ -136,26 +141,27 @@ impl Deployment {
         let (right, wrong) = self.mistake;
         let mistaken = text.replacen(right, wrong, 1);
         must(mistaken != text, "the mistake can be made")?;
-        must(!self.validate(setup, &mistaken)?.status.success(), "the validator sees the mistake")
+        must(!validate(setup, self.needs, self.kind, &mistaken)?.status.success(), "the validator sees the mistake")
     }
+}
 
-    fn validate(&self, setup: &Setup, text: &str) -> Result<Output, String> {
-        let script = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/deployments").join(name);
-        let mut command = match self.needs {
-            Needs::Python => Command::new(setup.python_with(&SCHEMAS)?.join("python")),
-            Needs::Node => Command::new(setup.node()?),
-        };
-        match self.needs {
-            Needs::Python => command.arg(script("validate.py")).arg(self.kind),
-            Needs::Node => command.arg(script("validate.mjs")).arg(self.kind).arg(setup.node_with(&MORE_SCHEMAS)?),
-        };
-        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let mut child = spawned.map_err(|error| format!("{command:?}: {error}"))?;
-        if let Some(mut input) = child.stdin.take() {
-            input.write_all(text.as_bytes()).map_err(|error| format!("{command:?}: {error}"))?;
-        }
-        child.wait_with_output().map_err(|error| format!("{command:?}: {error}"))
+/// What the validator says of a text.
+fn validate(setup: &Setup, needs: Needs, kind: &str, text: &str) -> Result<Output, String> {
+    let script = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/deployments").join(name);
+    let mut command = match needs {
+        Needs::Python => Command::new(setup.python_with(&SCHEMAS)?.join("python")),
+        Needs::Node => Command::new(setup.node()?),
+    };
+    match needs {
+        Needs::Python => command.arg(script("validate.py")).arg(kind),
+        Needs::Node => command.arg(script("validate.mjs")).arg(kind).arg(setup.node_with(&MORE_SCHEMAS)?),
+    };
+    let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = spawned.map_err(|error| format!("{command:?}: {error}"))?;
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(text.as_bytes()).map_err(|error| format!("{command:?}: {error}"))?;
     }
+    child.wait_with_output().map_err(|error| format!("{command:?}: {error}"))
 }
 
 fn must(holds: bool, what: &str) -> Result<(), String> {
@@ -210,6 +216,15 @@ fn ecs(documents: &[Value]) -> Result<(), String> {
     must(headsnip["dependsOn"][0]["containerName"] == "model", "headsnip starts after the model")?;
     must(model["healthCheck"].is_object(), "the model can be seen to be healthy")?;
     must(model["portMappings"].is_null(), "the model has no port")?;
+    for container in [model, headsnip] {
+        must(container["logConfiguration"]["logDriver"] == "awslogs", "what it says is kept")?;
+    }
+    let platform = &documents[0]["runtimePlatform"];
+    must(
+        platform["cpuArchitecture"].is_string() && platform["operatingSystemFamily"] == "LINUX",
+        "the platform is named",
+    )?;
+    let memory = headsnip["memory"].as_u64().ok_or("no limit")?;
     outlasts_the_drain(&headsnip["stopTimeout"])?;
     must(strings(&headsnip["healthCheck"]["command"]) == ["CMD", "/headsnip", "healthcheck"], "its health is asked")?;
     let environment = headsnip["environment"].as_array().into_iter().flatten();
@@ -218,7 +233,22 @@ fn ecs(documents: &[Value]) -> Result<(), String> {
     let mapped = headsnip["portMappings"][0]["containerPort"].as_u64();
     must(port_to_listen(&config.listen).map(u64::from) == mapped, "it listens on the port that is mapped")?;
     must(port_of(&config.upstream).map(|port| port.to_string()) == model_port(model, "command"), "it finds the model")?;
+    fits(&config, memory)?;
     must(config.admin.is_some(), "healthcheck has whom to ask")
+}
+
+/// The memory that clients have at most, and half of it more, is within a limit in MiB: docs/operating.md says what it needs.
+fn fits(config: &Config, limit: u64) -> Result<(), String> {
+    let memory = config.max_memory.and_then(|memory| u64::try_from(memory).ok()).ok_or("no --max-memory")?;
+    must(memory / 2 * 3 < limit << 20, "the limit leaves room for what headsnip holds")
+}
+
+/// What a namespace wants whose pods are "restricted".
+fn is_restricted(container: &Value) -> Result<(), String> {
+    let context = &container["securityContext"];
+    must(context["runAsNonRoot"] == true && context["allowPrivilegeEscalation"] == false, "it has few rights")?;
+    must(context["capabilities"]["drop"][0] == "ALL", "it has no capabilities")?;
+    must(context["seccompProfile"]["type"] == "RuntimeDefault", "it has few system calls")
 }
 
 /// What stands behind `--port` in the command of the model.
@@ -245,10 +275,30 @@ fn kubernetes(documents: &[Value], list: &str) -> Result<(), String> {
         let asked = &headsnip[probe]["httpGet"];
         must(asked["path"] == path && asked["port"] == "admin", probe)?;
     }
-    let context = &headsnip["securityContext"];
-    must(context["readOnlyRootFilesystem"] == true && context["runAsNonRoot"] == true, "it has few rights")?;
-    must(context["capabilities"]["drop"][0] == "ALL", "it has no capabilities")?;
-    must(headsnip["resources"]["requests"].is_object(), "it asks for resources")?;
+    [model, headsnip].into_iter().try_for_each(is_restricted)?;
+    must(headsnip["securityContext"]["readOnlyRootFilesystem"] == true, "it has few rights")?;
+    let resources = &headsnip["resources"];
+    must(resources["requests"].is_object(), "it asks for resources")?;
+    let limit = resources["limits"]["memory"].as_str().and_then(|limit| limit.strip_suffix("Mi")?.parse().ok());
+    fits(&config, limit.ok_or("no limit")?)?;
+    for listen in [Some(&config.listen), config.admin.as_ref()] {
+        must(
+            listen.is_some_and(|listen| listen.to_string().starts_with("[::]:")),
+            "it is reached by either kind of address",
+        )?;
+    }
+    let others = |kind: &'static str| documents.iter().filter(move |document| document["kind"] == kind);
+    let mut policies = others("NetworkPolicy");
+    let is_kept = |policy: &Value| policy["spec"]["ingress"].to_string().contains("monitoring");
+    must(
+        policies.any(|policy| policy["spec"]["podSelector"]["matchLabels"]["app"] == "model" && is_kept(policy)),
+        "others do not reach the admin listener",
+    )?;
+    let mut budgets = others("PodDisruptionBudget");
+    must(
+        budgets.any(|budget| budget["spec"]["selector"]["matchLabels"]["app"] == "model"),
+        "some serve while others are moved",
+    )?;
     let services = documents.iter().filter(|document| document["kind"] == "Service");
     let ports = services.map(|service| (service["metadata"]["name"].as_str(), &service["spec"]["ports"]));
     let open = ports.filter(|(name, ports)| *name == Some("model") && ports.to_string().contains("admin"));

@@ -36,6 +36,9 @@ pub(crate) static EXPRESS_4: Packages = Packages::new("express-4", include_str!(
 /// Bun, which is a package of Node's registry: a program for each kind of machine, of which one is installed.
 pub(crate) static BUN: Packages = Packages::new("bun", include_str!("packages/bun.json"));
 
+/// kubectl, which has Kustomize in it.
+pub(crate) static KUSTOMIZE: Packages = Packages::new("venv-kustomize", include_str!("packages/kustomize.txt"));
+
 /// The schemas of Kubernetes and of AWS.
 pub(crate) static SCHEMAS: Packages = Packages::new("venv-schemas", include_str!("packages/schemas.txt"));
 
