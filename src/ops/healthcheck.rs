@@ -8,6 +8,7 @@ pub use super::health::Check;
 use super::health::{DRAINING, UNREACHABLE};
 use crate::net::address::Address;
 use crate::net::dial::is_absent;
+use crate::net::listener::is_family_unknown;
 
 /// Bytes of an answer that are read: more than any of ours has.
 const LONGEST_ANSWER: usize = 4096;
@@ -51,8 +52,18 @@ impl Question {
         }
     }
 
+    /// Where the kernel has no IPv6, one that was told `[::]` listens on the addresses of IPv4.
+    fn dialled(&self) -> io::Result<Connection> {
+        match (Connection::open(&self.admin, self.timeout), &self.admin) {
+            (Err(error), Address::Tcp { host, port }) if is_family_unknown(&error) && **host == *"::" => {
+                Connection::open(&Address::Tcp { host: "0.0.0.0".into(), port: *port }, self.timeout)
+            }
+            (connection, _) => connection,
+        }
+    }
+
     fn exchange(&self) -> io::Result<String> {
-        let mut connection = Connection::open(&self.admin, self.timeout)?;
+        let mut connection = self.dialled()?;
         connection.write(
             format!("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", self.check.path()).as_bytes(),
         )?;

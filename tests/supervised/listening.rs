@@ -53,14 +53,19 @@ fn no_permissions_are_changed() {
     assert!(trace.starts_with("umask(0177)"), "{trace}");
 }
 
+/// Has a command's first socket be of a kind that the kernel does not know.
+fn without_ipv6(mut strace: Command) -> Command {
+    strace.args(["-D", "-q", "-e", "trace=socket", "-e", "inject=socket:error=EAFNOSUPPORT:when=1", "-o"]);
+    strace.arg(path("families")).arg(BINARY);
+    strace
+}
+
 /// As with `ipv6.disable=1`: `[::]` is the one address for all nodes of a cluster.
 #[test]
 fn all_addresses_are_those_of_ipv4_where_the_kernel_has_no_ipv6() {
     for (listen, is_served) in [("[::]:0", true), ("[::1]:0", false)] {
-        let Some(mut strace) = strace() else { return };
+        let Some(mut strace) = strace().map(without_ipv6) else { return };
         let origin = Answering::start();
-        strace.args(["-D", "-q", "-e", "trace=socket", "-e", "inject=socket:error=EAFNOSUPPORT:when=1", "-o"]);
-        strace.arg(path("families")).arg(BINARY);
         if is_served {
             let proxy = Headsnip::start_at(listen, &mut strace, &origin.address, &[]);
             let line = proxy.await_line("headsnip: listening on 0.0.0.0:");
@@ -73,4 +78,16 @@ fn all_addresses_are_those_of_ipv4_where_the_kernel_has_no_ipv6() {
             assert_eq!(output.status.code(), Some(1), "only what is meant as all addresses");
         }
     }
+}
+
+/// It asks where one listens that was told the same.
+#[test]
+fn a_health_check_knows_a_kernel_without_ipv6() {
+    let Some(mut strace) = strace().map(without_ipv6) else { return };
+    let origin = Answering::start();
+    let proxy = Headsnip::start_by(&mut Command::new(BINARY), &origin.address, &["--admin", "127.0.0.1:0"]);
+    let line = proxy.await_line("admin on 127.0.0.1:");
+    let port = line.rsplit(':').next().expect("a port");
+    let output = strace.args(["healthcheck", "--admin", &format!("[::]:{port}")]).output().expect("strace runs");
+    assert_eq!(output.stdout, b"alive\n", "{output:?}");
 }
