@@ -62,6 +62,7 @@ fn servers() -> Vec<Server> {
     let mut servers = cases::asgi::servers();
     servers.push(cases::uvicorn_idle::server());
     servers.push(cases::bentoml::server());
+    servers.push(cases::story::server());
     servers.push(cases::express::server());
     servers.push(cases::express::server_for_trailers());
     servers.push(cases::http_server::server());

@@ -23,6 +23,9 @@ pub(crate) static ASGI: Packages = Packages::new("venv-main", include_str!("pack
 /// the others.
 pub(crate) static BENTOML: Packages = Packages::new("venv-bentoml", include_str!("packages/bentoml.txt"));
 
+/// `FastAPI` and uvicorn of today.
+pub(crate) static STORY: Packages = Packages::new("venv-story", include_str!("packages/story.txt"));
+
 /// Express and what it needs.
 pub(crate) static EXPRESS: Packages = Packages::new("express", include_str!("packages/express.json"));
 

@@ -15,6 +15,7 @@ pub(crate) mod hypercorn;
 pub(crate) mod java_client;
 pub(crate) mod neighbours;
 pub(crate) mod readme;
+pub(crate) mod story;
 pub(crate) mod uvicorn_idle;
 pub(crate) mod websocket;
 
