@@ -1,4 +1,4 @@
-//! The page on how a team gets here: FastAPI of today, with a middleware that is to remove Server.
+//! The page on how a team gets here: `FastAPI` of today, with a middleware that is to remove Server.
 
 use std::process::Command;
 
