@@ -20,9 +20,12 @@ pub use self::doubts::doubts;
 use self::flags::{Flags, Subcommand};
 use self::value::{Environment, Size, Time, Value};
 use crate::config::{Config, Drain, Timeouts};
+use crate::http1::added::AddedError;
 use crate::http1::denylist::DenylistError;
 use crate::http1::trailers::TrailersError;
-use crate::http1::{Denylist, MAX_HEAD_CEILING, MAX_UPGRADES, Policy, RequestTrailers, Reuse, Upgrades};
+use crate::http1::{
+    AddedLines, Denylist, MAX_HEAD_CEILING, MAX_UPGRADES, Policy, RequestDenylist, RequestTrailers, Reuse, Upgrades,
+};
 use crate::net::address::{Address, Listen};
 use crate::ops::healthcheck::{Check, Question};
 use crate::ops::log::Format;
@@ -192,12 +195,20 @@ fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageEr
     let admin = admin.map(|value| value.listen()).transpose()?;
     let listen_mode = environment.one(flags.listen_mode, "listen-mode").map(|value| value.parse()).transpose()?;
     let (policy, defaults, drain) = (Policy::default(), Timeouts::default(), Drain::default());
+    let (deny, keep) = (environment.many(flags.deny, "deny"), environment.many(flags.keep, "keep"));
+    let denylist = listed("--deny", &deny, &keep, Denylist::new(texts(&deny), texts(&keep)))?;
+    let (deny, keep) =
+        (environment.many(flags.deny_request, "deny-request"), environment.many(flags.keep_request, "keep-request"));
+    let request_denylist = listed("--deny-request", &deny, &keep, RequestDenylist::new(texts(&deny), texts(&keep)))?;
     let config = Config {
         listen,
         listen_mode,
         admin,
         policy: Policy {
-            denylist: denylist(&environment.many(flags.deny, "deny"), &environment.many(flags.keep, "keep"))?,
+            added: added(&environment.lines(flags.add, "add"), &denylist)?,
+            denylist,
+            request_denylist,
+            forwarded_for: environment.switch(flags.forwarded_for, "forwarded-for")?,
             upgrades: upgrades(&environment.many(flags.allow_upgrade, "allow-upgrade"))?,
             max_head: environment
                 .one(flags.max_head, "max-head")
@@ -257,16 +268,30 @@ fn default_address(port: u16) -> Address {
     Address::Tcp { host: "127.0.0.1".into(), port }
 }
 
-fn denylist(deny: &[Value], keep: &[Value]) -> Result<Denylist, UsageError> {
-    let names = |values: &'_ [Value]| values.iter().map(|value| value.text.clone()).collect::<Vec<_>>();
-    let (deny_names, keep_names) = (names(deny), names(keep));
-    Denylist::new(deny_names.iter().map(String::as_str), keep_names.iter().map(String::as_str)).map_err(|error| {
+fn texts(values: &[Value]) -> impl Iterator<Item = &str> {
+    values.iter().map(|value| &*value.text)
+}
+
+/// The list that was made of names and exceptions, or which of them was refused.
+fn listed<T>(flag: &str, deny: &[Value], keep: &[Value], list: Result<T, DenylistError>) -> Result<T, UsageError> {
+    list.map_err(|error| {
         let culprit = match &error {
-            DenylistError::Protected { entry, .. } => entry,
+            DenylistError::Protected { entry, .. } | DenylistError::ProtectedInRequests { entry, .. } => entry,
             DenylistError::UnknownPreset(entry) | DenylistError::NotAName(entry) => entry,
         };
         let origin = deny.iter().chain(keep).find(|value| value.text == *culprit);
-        UsageError(format!("{}: {error}", origin.map_or("--deny", |value| &value.origin)))
+        UsageError(format!("{}: {error}", origin.map_or(flag, |value| &value.origin)))
+    })
+}
+
+fn added(values: &[Value], denylist: &Denylist) -> Result<AddedLines, UsageError> {
+    AddedLines::new(texts(values), denylist).map_err(|error| {
+        let culprit = match &error {
+            AddedError::NotALine(line) | AddedError::BadValue(line) | AddedError::Protected { line, .. } => Some(line),
+            AddedError::TooMuch => None,
+        };
+        let origin = values.iter().find(|value| culprit.is_none_or(|culprit| value.text == *culprit));
+        UsageError(format!("{}: {error}", origin.map_or("--add", |value| &value.origin)))
     })
 }
 
@@ -287,12 +312,12 @@ fn upgrades(values: &[Value]) -> Result<Upgrades, UsageError> {
             return Err(value.complain("it is not a protocol name; right would be: websocket"));
         }
     }
-    let names = ["websocket"].into_iter().chain(values.iter().map(|value| &*value.text));
+    let names = ["websocket"].into_iter().chain(texts(values));
     Upgrades::new(names).ok_or_else(|| UsageError(format!("--allow-upgrade: more than {MAX_UPGRADES} protocols")))
 }
 
 fn request_trailers(values: &[Value]) -> Result<RequestTrailers, UsageError> {
-    RequestTrailers::new(values.iter().map(|value| &*value.text)).map_err(|error| {
+    RequestTrailers::new(texts(values)).map_err(|error| {
         let (TrailersError::Protected { name, .. } | TrailersError::NotAName(name)) = &error;
         let origin = values.iter().find(|value| value.text == *name);
         UsageError(format!("{}: {error}", origin.map_or("--allow-request-trailers", |value| &value.origin)))
@@ -441,6 +466,21 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_added_by_a_flag_each_or_by_lines_of_the_variable() {
+        let variable = [("HEADSNIP_ADD", "X-A: b, c\r\n\n  X-B: d\n"), ("HEADSNIP_FORWARDED_FOR", "true")];
+        let config = parsed(&[], &variable).expect("sound lines");
+        assert_eq!(config.policy.added.bytes(), b"X-A: b, c\r\nX-B: d\r\n");
+        assert!(config.policy.forwarded_for && !parsed(&[], &[]).expect("no flags").policy.forwarded_for);
+        let config = parsed(&["--add", "X-C: e", "--add=X-D: f"], &variable).expect("sound lines");
+        assert_eq!(config.policy.added.bytes(), b"X-C: e\r\nX-D: f\r\n");
+        let complaint = parsed(&[], &[("HEADSNIP_ADD", "X-A: b\nc")]).expect_err("a usage error");
+        assert!(complaint.starts_with("HEADSNIP_ADD: \"c\" is not a field name"), "{complaint}");
+        let requests = [("HEADSNIP_DENY_REQUEST", "x_forwarded_*,proxy"), ("HEADSNIP_KEEP_REQUEST", "x-forwarded-for")];
+        let list = parsed(&[], &requests).expect("sound names").policy.request_denylist;
+        assert_eq!((list.entry(b"X-Forwarded-Host"), list.entry(b"X_Forwarded_For")), (Some(1), None));
+    }
+
+    #[test]
     fn workers_are_a_number_or_auto() {
         let workers = |value| parsed(&["--workers", value], &[]).expect("a sound flag").workers.get();
         assert_eq!((workers("1"), workers("512")), (1, 512));
@@ -501,6 +541,15 @@ mod tests {
             ),
             (vec!["--listen", "systemd", "--listen-mode", "660"], vec!["--listen-mode 0660", "SocketMode="]),
             (vec!["--upstream", "systemd"], vec!["--upstream \"systemd\"", "right would be: 127.0.0.1:8080"]),
+            (
+                vec!["--deny-request", "x-a,Host"],
+                vec!["--deny-request", "\"Host\" covers \"host\"", "cannot be denied"],
+            ),
+            (vec!["--deny-request", "content_*"], vec!["\"content_*\" covers \"content-length\""]),
+            (vec!["--keep-request", "a b"], vec!["--keep-request", "\"a b\""]),
+            (vec!["--add", "nosniff"], vec!["--add: \"nosniff\"", "X-Content-Type-Options: nosniff"]),
+            (vec!["--add", "A: b\r\nC: d"], vec!["\"A: b\\r\\nC: d\"", "control byte"]),
+            (vec!["--add", "Content-Type: text/html"], vec!["\"Content-Type\"", "cannot be added"]),
             (vec!["--allow-upgrade", "h2c"], vec!["--allow-upgrade \"h2c\"", "cannot be allowed"]),
             (vec!["--allow-upgrade", "HTTP/2.0"], vec!["\"HTTP/2.0\"", "cannot be allowed"]),
             (vec!["--allow-upgrade", "TLS/1.3"], vec!["\"TLS/1.3\"", "cannot be allowed"]),

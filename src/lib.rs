@@ -2,8 +2,8 @@
 //!
 //! # Theory of operation
 //!
-//! The only edits are to withhold bytes, and to add a line that says that the connection closes where nothing else says so. The core is
-//! therefore a *judge of bytes*: shown what was read of a direction and not yet disposed of, it says keep n, pass n unseen, need more, wait for
+//! The only edits are to withhold bytes, and to add whole lines: one that says that the connection closes where nothing else says so, and what the
+//! operator asks for. The core is therefore a *judge of bytes*: shown what was read of a direction and not yet disposed of, it says keep n, pass n unseen, need more, wait for
 //! the other direction, or: the first n bytes are a head, and these are its edits. The owner of the sockets does as it is told.
 //!
 //! It is strict toward the origin: a request that two servers could read in two ways is refused, and behind one that servers are known to disagree
@@ -57,11 +57,11 @@
 //! Comments, tests and fuzz targets cite the numbers.
 //!
 //! 1. **Once, in order.** Every byte read is kept, withheld or passed exactly once, in order. Nothing is invented but the line that
-//!    says `Connection: close`; what is read of a request on a connection that has served before may be sent once more.
+//!    says `Connection: close`, and what the operator asks for; what is read of a request on a connection that has served before may be sent once more.
 //! 2. **Only what the contract names is withheld**, and nothing else changes: denied lines, whole; what is mended; offers of protocols
 //!    that nobody may take up; empty lines before a start-line.
 //! 3. **Cuts do not matter.** Output and error are the same however the input was split, unless the origin speaks out of turn.
-//! 4. **Idempotent.** Judging our own output withholds nothing and adds nothing.
+//! 4. **Idempotent.** Judging our own output withholds nothing and adds nothing, but what an operator has added at each pass.
 //! 5. **Bounded.** No buffer, count or loop without a named limit; a partial head is not scanned again from its start.
 //! 6. **Method first.** A request is known before a byte of its head goes on.
 //! 7. **Order of sides does not matter.** For an origin that answers each request once, any interleaving of reads on the two

@@ -82,7 +82,7 @@ fn play(vector: &Vector, splice_from: Option<u64>) -> Result<(), Failed> {
         stage.client.expect_end("", Ended::Fin);
         Vec::new()
     } else {
-        stage.end(&vector.end)?
+        stage.end(vector)?
     };
     same("to client", &stage.to_client, &[&vector.to_client[..], &end].concat())?;
     same("to origin", &stage.to_origin, &vector.to_origin)?;
@@ -183,13 +183,13 @@ impl Stage {
     }
 
     /// Checks how the client's connection stands, and gives what came beside the origin's bytes.
-    fn end(&mut self, end: &End) -> Result<Vec<u8>, Failed> {
-        let (reply, ended) = match end {
+    fn end(&mut self, vector: &Vector) -> Result<Vec<u8>, Failed> {
+        let (reply, ended) = match &vector.end {
             End::Open | End::OriginDropped if self.client.is_silent() => return Ok(Vec::new()),
             End::Open | End::OriginDropped => return Err("the client is not open".into()),
             End::Closed | End::Cut => (String::new(), Ended::Fin),
             End::Reset => (String::new(), Ended::Reset),
-            End::Reply(code) => (reply(*code), Ended::Fin),
+            End::Reply(code) => (reply(*code, &vector.rules.add), Ended::Fin),
         };
         let (extra, found) = self.client.read_to_end();
         self.to_client.extend(&extra);
@@ -197,8 +197,8 @@ impl Stage {
     }
 }
 
-/// Our own reply, by the contract: the status-line, `Content-Length: 0`, `Connection: close`.
-fn reply(code: u16) -> String {
+/// Our own reply, by the contract: the status-line, `Content-Length: 0`, `Connection: close`, and the lines that the operator adds.
+fn reply(code: u16, added: &[String]) -> String {
     let reason = [
         (400, "Bad Request"),
         (431, "Request Header Fields Too Large"),
@@ -207,7 +207,8 @@ fn reply(code: u16) -> String {
         (505, "HTTP Version Not Supported"),
     ];
     let reason = reason.iter().find(|(known, _)| *known == code).map_or("", |(_, reason)| reason);
-    format!("HTTP/1.1 {code} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    let added: String = added.iter().flat_map(|line| [line, "\r\n"]).collect();
+    format!("HTTP/1.1 {code} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n{added}\r\n")
 }
 
 fn same(what: &str, found: &Vec<u8>, expected: &Vec<u8>) -> Result<(), Failed> {

@@ -36,6 +36,18 @@ pub(super) struct Flags {
     /// field names to leave in place though they are denied
     #[argh(option, arg_name = "NAMES")]
     pub(super) keep: Vec<String>,
+    /// field names to remove from requests; an underscore counts as a dash
+    #[argh(option, arg_name = "NAMES")]
+    pub(super) deny_request: Vec<String>,
+    /// field names to leave in requests though they are denied there
+    #[argh(option, arg_name = "NAMES")]
+    pub(super) keep_request: Vec<String>,
+    /// a line for final response heads that have none of that name; may be repeated, and the variable has a line each
+    #[argh(option, arg_name = "LINE")]
+    pub(super) add: Vec<String>,
+    /// have requests say the client's address, as the last of X-Forwarded-For
+    #[argh(switch)]
+    pub(super) forwarded_for: bool,
     /// protocols that a connection may be switched to (websocket)
     #[argh(option, arg_name = "NAMES")]
     pub(super) allow_upgrade: Vec<String>,

@@ -92,6 +92,16 @@ impl Environment<'_> {
         let members = lists.iter().flat_map(|list| list.split(',')).map(str::trim);
         members.map(|member| Value { text: member.to_owned(), origin: origin.clone() }).collect()
     }
+
+    /// The lines given, one by each flag, or the lines of the variable that are not empty.
+    pub(super) fn lines(&self, flags: Vec<String>, name: &str) -> Vec<Value> {
+        if !flags.is_empty() {
+            return flags.into_iter().map(|text| Value { text, origin: format!("--{name}") }).collect();
+        }
+        let lines = self.variable(name).unwrap_or_default();
+        let lines = lines.split('\n').map(str::trim).filter(|line| !line.is_empty());
+        lines.map(|line| Value { text: line.to_owned(), origin: variable(name) }).collect()
+    }
 }
 
 /// A number and the unit behind it.

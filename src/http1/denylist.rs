@@ -1,15 +1,22 @@
 //! Which field lines do not pass.
 //!
-//! Names are compared whole, in any ASCII case; an underscore is not a dash. An entry is an exact name, a prefix
+//! Names are compared whole, in any ASCII case; an underscore is not a dash, but in those of requests, since servers take one for the other. An entry is an exact name, a prefix
 //! (`x-amz-*`), or the preset `@owasp`. What is kept wins over what is denied. Names that carry framing or the connection
 //! itself cannot be denied. Asking costs no allocation: most names are turned away by their length and first letter.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use memchr::memchr;
 
 use super::names::{is_name, is_token, mark, overlap};
 
 /// Names that carry framing or the connection itself; with a star, all that begin so.
 const PROTECTED: [&str; 6] = ["connection", "content-length", "transfer-encoding", "trailer", "te", "sec-websocket-*"];
+
+/// Names that frame, route or connect a request: what they say must reach the origin, or is judged here.
+const PROTECTED_OF_REQUESTS: [&str; 6] =
+    ["host", "expect", "upgrade", "http2-settings", "keep-alive", "proxy-connection"];
 
 /// Denied unless kept by name: what the two most common leaks are called.
 const ALWAYS: [&str; 2] = ["server", "x-powered-by"];
@@ -51,12 +58,17 @@ impl Denylist {
                 list.denied.add(name);
             }
         }
+        list.keep(keep)
+    }
+
+    /// With these exceptions.
+    fn keep<'a>(mut self, keep: impl IntoIterator<Item = &'a str>) -> Result<Self, DenylistError> {
         for entry in keep {
-            expand(entry)?.into_iter().for_each(|name| list.kept.add(name));
+            expand(entry)?.into_iter().for_each(|name| self.kept.add(name));
         }
-        let kept = &list.kept;
-        list.denied.exact.retain(|name| kept.find(name.as_bytes()).is_none());
-        Ok(list)
+        let kept = &self.kept;
+        self.denied.exact.retain(|name| kept.find(name.as_bytes()).is_none());
+        Ok(self)
     }
 
     /// Tells whether a field line of that name is denied.
@@ -94,6 +106,71 @@ impl Denylist {
         let exact = self.kept.exact.iter().filter(move |name| covers(name)).map(ToString::to_string);
         let prefixes = self.kept.prefixes.iter().filter(move |name| covers(name) || within(name));
         exact.chain(prefixes.map(|prefix| format!("{prefix}*")))
+    }
+}
+
+/// The names of field lines that do not pass in requests: none by default. An underscore counts as a dash.
+#[derive(Clone, Debug)]
+pub struct RequestDenylist(Denylist);
+
+impl Default for RequestDenylist {
+    fn default() -> Self {
+        Self(Denylist { denied: Names::default(), kept: Names::default() })
+    }
+}
+
+impl RequestDenylist {
+    /// Names and exceptions, each in the forms of [`Denylist::new`].
+    pub fn new<'a>(
+        deny: impl IntoIterator<Item = &'a str>,
+        keep: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, DenylistError> {
+        let Self(mut list) = Self::default();
+        for entry in deny {
+            for name in expand(entry)? {
+                let name = name.to_ascii_lowercase().replace('_', "-");
+                let mut protected = PROTECTED_OF_REQUESTS.into_iter().chain(PROTECTED);
+                if let Some(protected) = protected.find(|protected| overlap(&name, protected)) {
+                    return Err(DenylistError::ProtectedInRequests { entry: entry.to_owned(), name: protected });
+                }
+                list.denied.add(&name);
+                if name.starts_with('-') {
+                    // By its first letter, one that begins with an underscore would be turned away.
+                    list.denied.marks = u64::MAX;
+                }
+            }
+        }
+        // What is not a name must be told as it was written.
+        let keep = keep
+            .into_iter()
+            .map(|entry| expand(entry).map(|_| entry.replace('_', "-")))
+            .collect::<Result<Vec<_>, _>>()?;
+        list.keep(keep.iter().map(String::as_str)).map(Self)
+    }
+
+    /// Which of [`entries`](Self::entries), counted from 0, denies a field line of that name. `None`: it passes.
+    #[must_use]
+    pub fn entry(&self, name: &[u8]) -> Option<u16> {
+        let read = match memchr(b'_', name) {
+            None => Cow::Borrowed(name),
+            Some(_) => Cow::Owned(name.iter().map(|byte| if *byte == b'_' { b'-' } else { *byte }).collect()),
+        };
+        self.0.entry(&read)
+    }
+
+    /// What is denied, as an operator would write it: names and prefixes less those that are kept.
+    pub fn entries(&self) -> impl Iterator<Item = String> {
+        self.0.entries()
+    }
+
+    /// What is kept though an entry with a star covers it, or may cover it, in the same form.
+    pub fn exceptions(&self) -> impl Iterator<Item = String> {
+        self.0.exceptions()
+    }
+
+    /// The marks of names that may be denied.
+    pub(super) fn marks(&self) -> u64 {
+        self.0.marks()
     }
 }
 
@@ -157,7 +234,7 @@ fn owasp() -> impl Iterator<Item = &'static str> {
 }
 
 /// What is protected of an exact name or `prefix*`.
-fn protected_by(entry: &str) -> Option<&'static str> {
+pub(super) fn protected_by(entry: &str) -> Option<&'static str> {
     let entry = entry.to_ascii_lowercase();
     PROTECTED.into_iter().find(|protected| overlap(&entry, protected))
 }
@@ -168,6 +245,13 @@ fn protected_by(entry: &str) -> Option<&'static str> {
 pub enum DenylistError {
     /// The entry would take away a name that carries framing or the connection.
     Protected {
+        /// As it was given.
+        entry: String,
+        /// The name, or with a star the beginning of names, that it covers.
+        name: &'static str,
+    },
+    /// The entry would take away a name that frames, routes or connects a request.
+    ProtectedInRequests {
         /// As it was given.
         entry: String,
         /// The name, or with a star the beginning of names, that it covers.
@@ -188,6 +272,10 @@ impl fmt::Display for DenylistError {
                     "\"{entry}\" covers \"{name}\", which carries framing or the connection itself and cannot be denied"
                 )
             }
+            Self::ProtectedInRequests { entry, name } => write!(
+                formatter,
+                "\"{entry}\" covers \"{name}\", which frames, routes or connects a request and cannot be denied"
+            ),
             Self::UnknownPreset(entry) => write!(formatter, "there is no preset \"{entry}\"; the one there is: @owasp"),
             Self::NotAName(entry) => {
                 write!(formatter, "\"{entry}\" is not a field name; right would be: x-runtime, x-amz-* or @owasp")
@@ -272,6 +360,46 @@ mod tests {
             assert_eq!(Denylist::new([entry], []).map(|_| ()), refused, "{entry}");
         }
         assert!(Denylist::new(["sec-fetch-*", "t", "teapot", "trailers", "upgrade"], []).is_ok());
+    }
+
+    #[test]
+    fn in_requests_an_underscore_is_a_dash() {
+        let deny = ["X_Forwarded-*", "forwarded", "x-real-ip", "-odd"];
+        let list = RequestDenylist::new(deny, ["x_forwarded_for"]).expect("a sound list");
+        for name in ["X-Forwarded-Host", "x_forwarded_proto", "FORWARDED", "X_Real-IP", "_odd", "-ODD"] {
+            assert!(list.entry(name.as_bytes()).is_some() && list.marks() & mark(name.as_bytes()) != 0, "{name}");
+        }
+        for name in ["x-forwarded-for", "X_Forwarded_For", "x-forwarded", "server", "x-powered-by", ""] {
+            assert_eq!(list.entry(name.as_bytes()), None, "{name}");
+        }
+        assert_eq!(list.entries().collect::<Vec<_>>(), ["forwarded", "x-real-ip", "-odd", "x-forwarded-*"]);
+        assert_eq!(list.exceptions().collect::<Vec<_>>(), ["x-forwarded-for"]);
+        assert_eq!((RequestDenylist::default().marks(), RequestDenylist::default().entry(b"server")), (0, None));
+    }
+
+    #[test]
+    fn what_frames_routes_or_connects_cannot_be_denied_in_requests() {
+        for (entry, name) in [
+            ("Host", "host"),
+            ("EXPECT", "expect"),
+            ("content_length", "content-length"),
+            ("Transfer_Encoding", "transfer-encoding"),
+            ("sec_websocket_key", "sec-websocket-*"),
+            ("ho*", "host"),
+            ("*", "host"),
+            ("x", ""),
+            ("upgrade", "upgrade"),
+            ("te", "te"),
+        ] {
+            let refused = DenylistError::ProtectedInRequests { entry: entry.to_owned(), name };
+            let expected = if name.is_empty() { None } else { Some(refused) };
+            assert_eq!(RequestDenylist::new([entry], []).err(), expected, "{entry}");
+        }
+        for entry in ["x_*_id", "a b"] {
+            let refused = Some(DenylistError::NotAName(entry.to_owned()));
+            assert_eq!(RequestDenylist::new([], [entry]).err(), refused, "{entry}");
+        }
+        assert!(RequestDenylist::new(["@owasp", "x-forwarded-*", "proxy", "forwarded"], []).is_ok());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What of a head goes on: all of it but the ranges withheld, and a line of our own before its end.
+//! What of a head goes on: all of it but the ranges withheld, and lines before its end.
 //!
 //! A head is whole when it is judged, so all that happens to it is known at once. The list is lent by who owns the bytes, used
 //! for one section after another, so that nothing is allocated for a head.
@@ -7,11 +7,8 @@ use std::ops::Range;
 
 use strum::{IntoStaticStr, VariantArray};
 
-/// The only line that is ever added to a head: it says that the connection closes behind the message.
+/// The only line that is added to a head though no operator asked: it says that the connection closes behind the message.
 pub(super) const CLOSE_LINE: &[u8] = b"Connection: close\r\n";
-
-/// Bytes of the longest line that may be added: who edits in place keeps so much room before a head.
-pub const MAX_ADDED: usize = CLOSE_LINE.len();
 
 /// The line that ends a section.
 pub(super) const EMPTY_LINE: &[u8] = b"\r\n";
@@ -24,8 +21,8 @@ pub struct Edits {
     withheld: Vec<Withheld>,
     /// Denied lines that stay, since only their count is wanted.
     spared: Vec<Withheld>,
-    /// Whether [`CLOSE_LINE`] goes before the empty line.
-    closes: bool,
+    /// Whole lines that go before the empty line.
+    added: Vec<u8>,
     /// Whether something was mended, or would have been in a line that goes whole.
     is_mended: bool,
 }
@@ -53,12 +50,15 @@ pub struct Withheld {
 /// Why a part of a section does not go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// That entry of the denylist, in the order of [`Denylist::entries`](super::Denylist::entries), denies the line.
+    /// That entry of the denylist, in the order of [`Denylist::entries`](super::Denylist::entries), denies the line: of the requests' for what the
+    /// client sends.
     Denied(u16),
     /// It was mended.
     Mended(Mended),
     /// It says only keep-alive, which the line added belies.
     Belied,
+    /// What it says goes on in the line added that names the client.
+    Forwarded,
     /// It is a 1xx, which a client of HTTP/1.0 cannot take (RFC 9110 §15.2).
     NotForClient,
 }
@@ -128,7 +128,7 @@ impl Edits {
     pub fn denied(&self) -> impl Iterator<Item = (u16, Range<usize>)> {
         self.withheld.iter().chain(&self.spared).filter_map(|line| match line.why {
             Why::Denied(entry) => Some((entry, line.range())),
-            Why::Mended(_) | Why::Belied | Why::NotForClient => None,
+            Why::Mended(_) | Why::Belied | Why::Forwarded | Why::NotForClient => None,
         })
     }
 
@@ -136,7 +136,7 @@ impl Edits {
     pub fn mended(&self) -> impl Iterator<Item = Mended> {
         self.withheld.iter().filter_map(|part| match part.why {
             Why::Mended(mended) => Some(mended),
-            Why::Denied(_) | Why::Belied | Why::NotForClient => None,
+            Why::Denied(_) | Why::Belied | Why::Forwarded | Why::NotForClient => None,
         })
     }
 
@@ -155,19 +155,19 @@ impl Edits {
     /// Tells whether the section does not go on as it is.
     #[must_use]
     pub fn changes(&self) -> bool {
-        self.closes || !self.withheld.is_empty()
+        !(self.added.is_empty() && self.withheld.is_empty())
     }
 
     /// How many bytes go on of a section of so many.
     #[must_use]
     pub fn going_on(&self, length: usize) -> usize {
-        (length + self.added().len()).saturating_sub(self.count())
+        (length + self.added.len()).saturating_sub(self.count())
     }
 
-    /// The line that goes before the empty line, or nothing.
+    /// The lines that go before the empty line.
     #[must_use]
-    pub fn added(&self) -> &'static [u8] {
-        if self.closes { CLOSE_LINE } else { b"" }
+    pub fn added(&self) -> &[u8] {
+        &self.added
     }
 
     /// Writes what goes on of the section, whose bytes these are.
@@ -178,15 +178,15 @@ impl Edits {
             from = widen(withheld.end);
         }
         out.extend_from_slice(section.get(from..).unwrap_or_default());
-        if self.closes {
+        if !self.added.is_empty() {
             let end = end_of_lines(out);
-            out.splice(end..end, CLOSE_LINE.iter().copied());
+            out.splice(end..end, self.added.iter().copied());
         }
     }
 
     /// Does the same in place, for the section that begins at `at` and ends with the bytes: what goes on, and what stands before it from
-    /// `start` on, moves up or down to stand before the section's end. Tells where it begins then. There must be room for [`MAX_ADDED`]
-    /// bytes before `start`.
+    /// `start` on, moves up or down to stand before the section's end. Tells where it begins then. Before `start` there must be room for
+    /// as many bytes as a head of that direction [may grow by](super::Policy::most_added).
     pub fn apply(&self, bytes: &mut [u8], start: usize, at: usize) -> usize {
         let mut gap = 0;
         for (index, withheld) in self.withheld.iter().enumerate().rev() {
@@ -194,14 +194,15 @@ impl Edits {
             let from = index.checked_sub(1).map_or(start, |before| at + widen(self.withheld[before].end));
             bytes.copy_within(from..at + widen(withheld.start), from + gap);
         }
-        let mut start = start + gap;
-        if self.closes {
-            let end = end_of_lines(bytes);
-            bytes.copy_within(start..end, start - CLOSE_LINE.len());
-            start -= CLOSE_LINE.len();
-            bytes[end - CLOSE_LINE.len()..end].copy_from_slice(CLOSE_LINE);
+        let start = start + gap;
+        let length = self.added.len();
+        if length == 0 {
+            return start;
         }
-        start
+        let end = end_of_lines(bytes);
+        bytes.copy_within(start..end, start - length);
+        bytes[end - length..end].copy_from_slice(&self.added);
+        start - length
     }
 
     /// Tells whether something was mended, or would have been in a line that is denied.
@@ -219,7 +220,7 @@ impl Edits {
         self.section = section;
         self.withheld.clear();
         self.spared.clear();
-        self.closes = false;
+        self.added.clear();
         self.is_mended = false;
     }
 
@@ -245,9 +246,9 @@ impl Edits {
         self.is_mended = true;
     }
 
-    /// Has the head say that the connection closes.
-    pub(super) fn close(&mut self) {
-        self.closes = true;
+    /// Adds a line, its end included, or a part of one whose rest follows.
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        self.added.extend_from_slice(bytes);
     }
 
     /// Puts what was withheld out of order in order; what lies within another goes with it.
@@ -285,17 +286,17 @@ mod tests {
     fn what_is_done_in_place_is_what_is_written() {
         let head = b"HTTP/1.1 200 OK\r\nServer: a\r\nA: b\r\nVia: c\r\nB: c\r\n\r\n";
         let before = b"before";
-        for closes in [false, true] {
+        for added in [&b""[..], CLOSE_LINE, &[b'+'; 300]] {
             for ranges in [&[][..], &[17..28, 28..34], &[17..28, 34..42], &[17..18, 19..48], &[20..21, 22..23, 34..42]]
             {
-                let mut edits = Edits { closes, ..Edits::default() };
+                let mut edits = Edits { added: added.to_vec(), ..Edits::default() };
                 for range in ranges {
                     edits.withhold(Range::clone(range), Why::Belied);
                 }
                 let mut written = before.to_vec();
                 edits.write(head, &mut written);
-                let mut bytes = [&[b'-'; MAX_ADDED], &before[..], &head[..]].concat();
-                let start = edits.apply(&mut bytes, MAX_ADDED, MAX_ADDED + before.len());
+                let mut bytes = [vec![b'-'; added.len()], before.to_vec(), head.to_vec()].concat();
+                let start = edits.apply(&mut bytes, added.len(), added.len() + before.len());
                 assert_eq!(bytes[start..].escape_ascii().to_string(), written.escape_ascii().to_string());
             }
         }

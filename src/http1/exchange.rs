@@ -4,6 +4,8 @@
 //! version; the client's bytes behind a request wait until its response is complete; and an origin connection that has carried
 //! an exchange that was not plain carries no other. One object, owned by the session that owns the sockets.
 
+use core::net::IpAddr;
+
 use super::edits::Edits;
 use super::error::{Ending, Fault, Status, Violation};
 use super::message::{Asked, Mark, Sent, Version};
@@ -15,6 +17,8 @@ use super::{Direction, Policy, Verdict};
 #[derive(Clone, Debug)]
 pub struct Exchange<'p> {
     policy: &'p Policy,
+    /// The client's address, if requests are to name it.
+    client: Option<IpAddr>,
     requests: Requests,
     responses: Responses,
     /// The request whose exchange is under way.
@@ -41,6 +45,7 @@ impl<'p> Exchange<'p> {
     pub fn new(policy: &'p Policy) -> Self {
         Self {
             policy,
+            client: None,
             requests: Requests::new(),
             responses: Responses::new(),
             asked: None,
@@ -48,6 +53,11 @@ impl<'p> Exchange<'p> {
             is_written: true,
             is_draining: false,
         }
+    }
+
+    /// Takes note of the client's address, before its first request. `None`: it has none, or it is not known.
+    pub fn set_client(&mut self, address: Option<IpAddr>) {
+        self.client = address.filter(|_| self.policy.forwarded_for);
     }
 
     /// Judges bytes of one direction: those read and not yet disposed of. May be shown none. What a
@@ -100,7 +110,7 @@ impl<'p> Exchange<'p> {
         if self.spent.is_some() {
             return Ok(Verdict::Wait);
         }
-        self.requests.judge(self.policy, &mut self.asked, shown, edits).map_err(|(violation, place)| {
+        self.requests.judge((self.policy, self.client), &mut self.asked, shown, edits).map_err(|(violation, place)| {
             let status = if place == Place::Within { Status::BadRequest } else { violation.request_status() };
             Fault { violation, ending: self.give_up(status) }
         })

@@ -49,19 +49,23 @@ pub(super) struct Reader<'r> {
     pub(super) edits: &'r mut Edits,
     /// What it says; of a request, what goes on says this.
     pub(super) fields: Fields,
+    /// Which of the operator's lines it has lines of the name of, left of a response: a bit each.
+    present: u64,
 }
 
 impl<'r> Reader<'r> {
     pub(super) fn new(policy: &'r Policy, edits: &'r mut Edits) -> Self {
-        Self { policy, edits, fields: Fields::default() }
+        Self { policy, edits, fields: Fields::default(), present: 0 }
     }
 
-    /// Reads a request head, and withholds of it the offers that nobody may take up. `None`: not whole yet.
+    /// Reads a request head, and withholds of it the denied lines, and the offers that nobody may take up. `None`: not whole yet.
     pub(super) fn request(&mut self, scan: &mut HeadScan, shown: &[u8]) -> Result<Option<Head<Method>>, Violation> {
         let start = |line: &[u8]| request_line(line).map(|(method, version, _)| (Section::Request, method, version));
         let Some(mut head) = self.read(scan, Form::Request, shown, Self::quick_request, start)? else {
             return Ok(None);
         };
+        // Each a whole line.
+        head.lines -= self.edits.withheld().len();
         let upgrades = &self.policy.upgrades;
         head.lines -= withhold_offers(upgrades, &shown[..head.length], head.version, &mut self.fields, self.edits);
         Ok(Some(head))
@@ -74,8 +78,7 @@ impl<'r> Reader<'r> {
         self.read(scan, Form::Response, shown, Self::quick_response, start)
     }
 
-    /// Reads a trailer section, which begins behind so many bytes: of a response its denied lines are withheld, of a request each must be
-    /// allowed. Tells where it ends, its empty line included. `None`: not whole yet.
+    /// Reads a trailer section, which begins behind so many bytes: its denied lines are withheld, of a request each must be allowed, too. Tells where it ends, its empty line included. `None`: not whole yet.
     pub(super) fn trailer(
         &mut self,
         scan: &mut HeadScan,
@@ -93,6 +96,8 @@ impl<'r> Reader<'r> {
                 self.deny_or_mend(&line);
             } else if !self.policy.request_trailers.allow(line.name()) {
                 return Err(Violation::TrailerNotAllowed);
+            } else {
+                self.deny_of_request(line.name(), line.place());
             }
         }
         Ok(Some(end))
@@ -124,6 +129,8 @@ impl<'r> Reader<'r> {
     #[inline(never)]
     fn quick_request(&mut self, bytes: &[u8]) -> Option<Head<Method>> {
         let (method, version, mut rest) = request_line(bytes).ok()?;
+        self.edits.begin(Section::Request);
+        let denied = self.policy.request_denylist.marks();
         let mut lines = 0;
         loop {
             rest = rest.strip_prefix(EMPTY_LINE)?;
@@ -133,14 +140,18 @@ impl<'r> Reader<'r> {
             }
             let behind = behind.strip_prefix(b":")?;
             let (value, behind) = behind.split_at(find_end::<0x1f>(behind)?);
-            if mark(name) & KNOWN != 0 {
-                self.fields.see(&self.policy.upgrades, Name::of(name), value);
+            let mark = mark(name);
+            if mark & (KNOWN | denied) != 0 {
+                let start = bytes.len() - rest.len();
+                let end = bytes.len() - behind.len() + EMPTY_LINE.len();
+                if mark & denied == 0 || !self.deny_of_request(name, start..end) {
+                    self.fields.see(&self.policy.upgrades, Name::of(name), value);
+                }
             }
             rest = behind;
             lines += 1;
         }
         let behind = rest.strip_prefix(EMPTY_LINE).filter(|_| lines <= self.policy.max_fields)?;
-        self.edits.begin(Section::Request);
         Some(Head { length: bytes.len() - behind.len(), start: method, version, lines })
     }
 
@@ -165,7 +176,7 @@ impl<'r> Reader<'r> {
         let start_of = |line: &httparse::Header<'_>| line.name.as_ptr().addr() - bytes.as_ptr().addr();
         // It saw an LF before each of these.
         let ends_in_crlf = |end: usize| bytes.get(end.wrapping_sub(EMPTY_LINE.len())) == Some(&b'\r');
-        let denied = self.policy.denylist.marks();
+        let (denied, added) = (self.policy.denylist.marks(), self.policy.added.marks());
         let mut rest = lines;
         while let [line, behind @ ..] = rest {
             rest = behind;
@@ -175,7 +186,7 @@ impl<'r> Reader<'r> {
             }
             let name = line.name.as_bytes();
             let mark = mark(name);
-            if mark & (KNOWN | denied) == 0 {
+            if mark & (KNOWN | denied | added) == 0 {
                 continue;
             }
             if mark & KNOWN != 0 {
@@ -183,7 +194,12 @@ impl<'r> Reader<'r> {
             }
             if mark & denied != 0 {
                 let end = behind.first().map_or(end_of_lines, start_of);
-                self.deny(name, start..end);
+                if self.deny(name, start..end) {
+                    continue;
+                }
+            }
+            if mark & added != 0 {
+                self.present |= self.policy.added.of(name);
             }
         }
         // Before an empty line of an LF alone, there is no CR in this place.
@@ -195,13 +211,21 @@ impl<'r> Reader<'r> {
         let line = &bytes[..memchr(b'\n', bytes).unwrap_or_default()];
         let (section, start, version) = start(line.strip_suffix(b"\r").unwrap_or(line))?;
         self.edits.begin(section);
-        self.fields = Fields::default();
+        (self.fields, self.present) = (Fields::default(), 0);
         let mut lines = 0;
         for line in FieldLines::of_head(bytes) {
             lines += 1;
-            self.fields.see(&self.policy.upgrades, Name::of(line.name()), line.value());
-            if section != Section::Request {
-                self.deny_or_mend(&line);
+            let is_withheld = if section == Section::Request {
+                self.deny_of_request(line.name(), line.place())
+            } else {
+                self.deny_or_mend(&line)
+            };
+            if !is_withheld {
+                self.present |= self.policy.added.of(line.name());
+            }
+            // What a response is framed by is what the origin has said.
+            if !is_withheld || section != Section::Request {
+                self.fields.see(&self.policy.upgrades, Name::of(line.name()), line.value());
             }
         }
         Ok(Head { length: bytes.len(), start, version, lines })
@@ -224,13 +248,26 @@ impl<'r> Reader<'r> {
         true
     }
 
-    /// Withholds a line that is denied, and of another what is mended within it.
-    fn deny_or_mend(&mut self, line: &FieldLine<'_>) {
+    /// Withholds a line of that name of a request that is denied. Tells whether it does not go on.
+    fn deny_of_request(&mut self, name: &[u8], place: Range<usize>) -> bool {
+        let Some(entry) = self.policy.request_denylist.entry(name) else {
+            return false;
+        };
+        if self.policy.dry_run {
+            self.edits.spare(place, entry);
+        } else {
+            self.edits.withhold(place, Why::Denied(entry));
+        }
+        !self.policy.dry_run
+    }
+
+    /// Withholds a line that is denied, and of another what is mended within it. Tells whether the line does not go on.
+    fn deny_or_mend(&mut self, line: &FieldLine<'_>) -> bool {
         if self.deny(line.name(), line.place()) {
             if line.name < line.colon || line.value().contains(&b'\n') {
                 self.edits.note_malformed();
             }
-            return;
+            return true;
         }
         if line.name < line.colon {
             let space = line.start + line.name..line.start + line.colon;
@@ -240,6 +277,12 @@ impl<'r> Reader<'r> {
             let end = line.value_start() + fold + 1;
             self.edits.withhold(end - EMPTY_LINE.len()..end, Why::Mended(Mended::Fold));
         }
+        false
+    }
+
+    /// Adds the operator's lines of whose name none is left.
+    pub(super) fn add_missing(&mut self) {
+        self.policy.added.missing(self.present).for_each(|line| self.edits.add(line));
     }
 }
 

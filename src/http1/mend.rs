@@ -1,7 +1,7 @@
 //! What of a head is withheld by what all its lines say together: offers of protocols that nobody may take up, framing lines that must
 //! go, and keep-alive where the connection closes.
 
-use super::edits::{Edits, Mended, Why};
+use super::edits::{CLOSE_LINE, Edits, Mended, Why};
 use super::framing::{ContentLength, Fields, Surplus, TransferEncoding, is_of_offer};
 use super::lines::{FieldLine, FieldLines};
 use super::message::Version;
@@ -43,6 +43,7 @@ pub(super) fn withhold_offers(
         };
         gone += usize::from(!is_kept);
     }
+    edits.sort();
     // Of lines that name nothing there may be one left.
     fields.upgrade = stays.or(has_empty.then(Default::default));
     fields.has_options_of_offer &= stays.is_some();
@@ -114,7 +115,7 @@ pub(super) fn close(head: &[u8], edits: &mut Edits) {
         }
     }
     edits.sort();
-    edits.close();
+    edits.add(CLOSE_LINE);
 }
 
 fn says_only_keep_alive(value: &[u8]) -> bool {

@@ -2,8 +2,8 @@
 //!
 //! Shown what has been read from a peer and not yet disposed of, it says what to do with the first of those bytes, by a
 //! [`Verdict`]. It holds no bytes, builds no output, owns no socket, clock or lock, and never waits. A head or a trailer section is
-//! judged whole, with all its edits at once: what goes on is a subsequence of what came, and the one line that is ever added says
-//! that the connection closes.
+//! judged whole, with all its edits at once: what goes on is a subsequence of what came. All that is ever added is a line that says
+//! that the connection closes, and lines that an operator has asked for.
 //!
 //! Three rules make every property of it easy to state:
 //!
@@ -79,15 +79,17 @@
 //! ```
 //!
 //! Where things are decided: [`exchange`] joins the directions, `request` and `response` follow one each, `alone` says what may follow on an
-//! origin connection, `head` reads heads and `scan` their grammar, `mend` and [`edits`] say what of them goes on, `framing` says how a
+//! origin connection, `head` reads heads and `scan` their grammar, `mend`, `forwarded`, [`added`] and [`edits`] say what of them goes on, `framing` says how a
 //! body is delimited, `chunked` walks the chunked coding, [`denylist`] names what is withheld, and [`error`] the rules that can be broken.
 
+pub mod added;
 mod alone;
 mod chunked;
 pub mod denylist;
 pub mod edits;
 pub mod error;
 pub mod exchange;
+mod forwarded;
 mod framing;
 mod head;
 mod lines;
@@ -102,7 +104,8 @@ mod upgrade;
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
-pub use denylist::Denylist;
+pub use added::AddedLines;
+pub use denylist::{Denylist, RequestDenylist};
 pub use edits::{Edits, Mended};
 pub use error::{Ending, Fault, Status, Violation};
 pub use exchange::{Exchange, OriginEnd};
@@ -150,8 +153,14 @@ pub enum Run {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Policy {
-    /// The field names that do not pass.
+    /// The field names that do not pass in responses.
     pub denylist: Denylist,
+    /// Those that do not pass in requests.
+    pub request_denylist: RequestDenylist,
+    /// Lines that final response heads get which have none of that name left.
+    pub added: AddedLines,
+    /// Whether requests name the client, where its address [is known](Exchange::set_client).
+    pub forwarded_for: bool,
     /// Whether denied lines are only counted.
     pub dry_run: bool,
     /// The protocols that a 101 may switch to.
@@ -186,6 +195,9 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             denylist: Denylist::default(),
+            request_denylist: RequestDenylist::default(),
+            added: AddedLines::default(),
+            forwarded_for: false,
             dry_run: false,
             upgrades: Upgrades::default(),
             max_head: 64 * 1024,
@@ -193,6 +205,18 @@ impl Default for Policy {
             allow_bare_lf: false,
             request_trailers: RequestTrailers::default(),
             reuse: Reuse::default(),
+        }
+    }
+}
+
+impl Policy {
+    /// Bytes by which a head of that direction grows at most: who edits it in place keeps so much room before it.
+    #[must_use]
+    pub fn most_added(&self, direction: Direction) -> usize {
+        match direction {
+            Direction::Inbound if self.forwarded_for => forwarded::MOST_ADDED,
+            Direction::Inbound => 0,
+            Direction::Outbound => edits::CLOSE_LINE.len() + self.added.bytes().len(),
         }
     }
 }

@@ -127,9 +127,9 @@ pub(super) fn find_end<const LAST: u8>(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Tells whether a name is the known one, in any case and with `_` for `-`.
-fn is_spelt(name: &[u8], known: &[u8]) -> bool {
+pub(super) fn is_spelt(name: &[u8], known: &[u8]) -> bool {
     let read = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    name.iter().map(read).eq(known.iter().copied())
+    name.len() == known.len() && name.iter().map(read).eq(known.iter().copied())
 }
 
 /// Tells whether a name could be both of these, each a name in lower case, or with a star all that begin so.

@@ -8,10 +8,13 @@
 //! Ended: the client sent FIN.
 //! ```
 
+use core::net::IpAddr;
+
 use super::alone;
 use super::chunked::{Chunked, Piece};
 use super::edits::{EMPTY_LINE, Edits};
 use super::error::Violation;
+use super::forwarded;
 use super::framing::{Fields, Framing, request_framing};
 use super::head::{Head, Reader};
 use super::message::{Asked, Mark, Method, Sent};
@@ -79,15 +82,16 @@ impl Requests {
         Self { state: State::Head(HeadScan::default()) }
     }
 
-    /// Judges bytes of the client. `asked` is there while an exchange is under way, and set where one begins. An error is told again.
+    /// Judges bytes of the client, which its requests name if there is an address. `asked` is there while an exchange is under way, and set where
+    /// one begins. An error is told again.
     pub(super) fn judge(
         &mut self,
-        policy: &Policy,
+        (policy, client): (&Policy, Option<IpAddr>),
         asked: &mut Option<Asked>,
         shown: &[u8],
         edits: &mut Edits,
     ) -> Result<Verdict, (Violation, Place)> {
-        let verdict = self.try_judge(policy, asked, shown, edits);
+        let verdict = self.try_judge((policy, client), asked, shown, edits);
         if let Err((violation, place)) = verdict {
             self.state = State::Broken(violation, place);
         }
@@ -96,7 +100,7 @@ impl Requests {
 
     fn try_judge(
         &mut self,
-        policy: &Policy,
+        (policy, client): (&Policy, Option<IpAddr>),
         asked: &mut Option<Asked>,
         shown: &[u8],
         edits: &mut Edits,
@@ -113,9 +117,13 @@ impl Requests {
                     }
                     let between = |violation| (violation, Place::Between);
                     let mut reader = Reader::new(policy, edits);
-                    let Some(head) = reader.request(scan, shown).map_err(between)? else {
+                    let Some(mut head) = reader.request(scan, shown).map_err(between)? else {
                         return Ok(Verdict::NeedMore);
                     };
+                    if let Some(client) = client {
+                        head.lines += 1;
+                        head.lines -= forwarded::forward(&shown[..head.length], client, reader.edits);
+                    }
                     let (begun, framing) = admit(policy, &head, &reader.fields, reader.edits).map_err(between)?;
                     *asked = Some(begun);
                     self.begin(framing);
@@ -142,7 +150,7 @@ impl Requests {
                     let Some(end) = reader.trailer(scan, Form::RequestTrailer, line, shown).map_err(within)? else {
                         return Ok(Verdict::NeedMore);
                     };
-                    if let (true, Some(asked)) = (end > line + EMPTY_LINE.len(), &mut *asked) {
+                    if let (true, Some(asked)) = (edits.going_on(end) > line + EMPTY_LINE.len(), &mut *asked) {
                         asked.mark(Some(Mark::TrailerSection));
                     }
                     self.follow(then);

@@ -135,11 +135,12 @@ impl Responses {
         (asked, sent): (&mut Asked, Sent),
         is_draining: bool,
         head: &Head<u16>,
-        Reader { edits, ref fields, .. }: Reader<'_>,
+        mut reader: Reader<'_>,
         shown: &[u8],
     ) -> Result<(Verdict, Event), Violation> {
         let &Head { length, start: status, version, .. } = head;
         let bytes = shown.get(..length).unwrap_or(shown);
+        let (edits, fields) = (&mut *reader.edits, &reader.fields);
         let (framing, surplus) = response_framing(asked.method, version, status, fields)?;
         if surplus != Surplus::None {
             mend::withhold_surplus(bytes, surplus, edits);
@@ -174,6 +175,7 @@ impl Responses {
             mend::close(bytes, edits);
         }
         asked.mark(alone::response(*asked, sent, head, fields));
+        reader.add_missing();
         self.state = match framing {
             Framing::Empty | Framing::Tunnel => State::Complete,
             Framing::Length(length) => State::Length(length),

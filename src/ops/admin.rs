@@ -27,7 +27,7 @@ use super::counters::Counters;
 use super::health::{Check, DRAINING, UNREACHABLE};
 use super::metrics::{self, Limits};
 use super::trouble::Trouble;
-use crate::http1::Denylist;
+use crate::http1::Policy;
 use crate::net::address::Address;
 use crate::net::dial::{Dial, Upstream};
 use crate::net::listener::{Accepting, Listener};
@@ -49,7 +49,7 @@ const DIAL_LIMIT: Duration = Duration::from_millis(900);
 pub(crate) struct Sources {
     pub(crate) workers: &'static [Counters],
     pub(crate) limits: Limits,
-    pub(crate) denylist: &'static Denylist,
+    pub(crate) policy: &'static Policy,
     pub(crate) upstream: &'static Address,
     /// Where this process listens.
     pub(crate) listening: Arc<[Address]>,
@@ -153,8 +153,8 @@ impl Answers {
                 Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
             },
             "/metrics" => {
-                let Sources { workers, limits, denylist, .. } = self.sources;
-                let rendered = metrics::render(workers, limits, denylist);
+                let Sources { workers, limits, policy, .. } = self.sources;
+                let rendered = metrics::render(workers, limits, policy);
                 let mut response = text(StatusCode::OK, rendered);
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::MEDIA_TYPE));
                 response

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::reason::{GaveWay, Reason, Side};
-use crate::http1::{Denylist, Direction, Mark, Mended};
+use crate::http1::{Direction, Mark, Mended, Policy};
 
 /// A number that rises, written by one thread alone.
 #[derive(Debug, Default)]
@@ -63,8 +63,8 @@ pub(crate) struct Counters {
     pub(crate) requests: Counter,
     /// By the first digit of the status.
     responses: [Counter; CLASSES],
-    /// By the entry of the denylist.
-    removed: Box<[Counter]>,
+    /// Of requests and of responses, by the entry of the denylist.
+    removed: [Box<[Counter]>; 2],
     bytes: [[Counter; 2]; 2],
     dials: [Counter; 1 + Reason::ALL.len()],
     pub(crate) replays: Counter,
@@ -83,13 +83,14 @@ pub(crate) struct Counters {
 pub(super) const CLASSES: usize = 9;
 
 impl Counters {
-    pub(crate) fn new(denylist: &Denylist) -> Self {
+    pub(crate) fn new(policy: &Policy) -> Self {
+        let each = |entries: usize| (0..entries).map(|_| Counter::default()).collect();
         Self {
             connections_opened: Counter::default(),
             connections_closed: Counter::default(),
             requests: Counter::default(),
             responses: array::from_fn(|_| Counter::default()),
-            removed: denylist.entries().map(|_| Counter::default()).collect(),
+            removed: [each(policy.request_denylist.entries().count()), each(policy.denylist.entries().count())],
             bytes: array::from_fn(|_| array::from_fn(|_| Counter::default())),
             dials: array::from_fn(|_| Counter::default()),
             replays: Counter::default(),
@@ -107,9 +108,13 @@ impl Counters {
         &self.responses[usize::from(status / 100).clamp(1, CLASSES) - 1]
     }
 
-    /// Of an entry of the denylist.
-    pub(crate) fn removed(&self, entry: u16) -> Option<&Counter> {
-        self.removed.get(usize::from(entry))
+    /// Of an entry of the denylist for that direction.
+    pub(crate) fn removed(&self, direction: Direction, entry: u16) -> Option<&Counter> {
+        let of_direction = match direction {
+            Direction::Inbound => &self.removed[0],
+            Direction::Outbound => &self.removed[1],
+        };
+        of_direction.get(usize::from(entry))
     }
 
     pub(crate) fn bytes(&self, direction: Direction, path: Path) -> &Counter {

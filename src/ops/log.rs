@@ -18,7 +18,7 @@ pub(super) use self::line::Value;
 use self::line::{LONGEST, Level, bounded, write_event, write_fields};
 use self::writer::{Output, Writer};
 use super::reason::{Reason, Side};
-use crate::http1::{Ending, Mended};
+use crate::http1::{Direction, Ending, Mended};
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,12 +89,13 @@ pub(crate) fn mended(client: &dyn Display, rule: Mended) {
     }
 }
 
-/// Tells what a dry run leaves in place; once a name, which an entry of the denylist covers.
-pub(crate) fn would_remove(line: &[u8], entry: &str) {
+/// Tells what a dry run leaves in place; once a name and direction, which an entry of the denylist covers.
+pub(crate) fn would_remove(direction: Direction, line: &[u8], entry: &str) {
     let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
-    if limiter().is_first_of(name) {
+    if limiter().is_first_of(direction, name) {
         let line = String::from_utf8_lossy(line);
-        write(Level::Info, &format_args!("dry run: would remove \"{line}\", denied by {entry}"), LONGEST, &[]);
+        let of = if direction == Direction::Inbound { " from requests" } else { "" };
+        write(Level::Info, &format_args!("dry run: would remove \"{line}\"{of}, denied by {entry}"), LONGEST, &[]);
     }
 }
 

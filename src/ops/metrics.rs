@@ -4,7 +4,7 @@ use std::fmt::{Display, Write};
 
 use super::counters::{CLASSES, Counter, Counters, DialResult, Gauge, Histogram, Path};
 use super::reason::{GaveWay, Reason, Side};
-use crate::http1::{Denylist, Direction, Mark, Mended};
+use crate::http1::{Direction, Mark, Mended, Policy};
 
 /// The media type of the text.
 pub(super) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -23,7 +23,7 @@ pub(crate) struct Limits {
 }
 
 /// All metrics of all workers.
-pub(super) fn render(workers: &[Counters], limits: Limits, denylist: &Denylist) -> String {
+pub(super) fn render(workers: &[Counters], limits: Limits, policy: &Policy) -> String {
     let mut text = Text { text: String::new(), workers };
     text.head("headsnip_build_info", "gauge", "Always 1; the label tells the version.");
     text.sample("headsnip_build_info", &[("version", &env!("CARGO_PKG_VERSION"))], 1);
@@ -45,7 +45,7 @@ pub(super) fn render(workers: &[Counters], limits: Limits, denylist: &Denylist) 
         &worker.requests
     });
     text.responses();
-    text.removed(denylist);
+    text.removed(policy);
     text.bytes();
     text.dials();
     text.counter("headsnip_replays_total", "Requests sent once more, on a fresh origin connection.", |worker| {
@@ -75,15 +75,26 @@ impl Text<'_> {
         }
     }
 
-    fn removed(&mut self, denylist: &Denylist) {
+    fn removed(&mut self, policy: &Policy) {
         let name = "headsnip_field_lines_removed_total";
         self.head(
             name,
             "counter",
             "Field lines removed from responses, or found in a dry run, by entry of the denylist.",
         );
-        for (place, entry) in (0..).zip(denylist.entries()) {
-            let counters = self.workers.iter().filter_map(|worker| worker.removed(place));
+        self.removed_of(name, Direction::Outbound, policy.denylist.entries());
+        let name = "headsnip_request_field_lines_removed_total";
+        self.head(
+            name,
+            "counter",
+            "Field lines removed from requests, or found in a dry run, by entry of --deny-request.",
+        );
+        self.removed_of(name, Direction::Inbound, policy.request_denylist.entries());
+    }
+
+    fn removed_of(&mut self, name: &str, direction: Direction, entries: impl Iterator<Item = String>) {
+        for (place, entry) in (0..).zip(entries) {
+            let counters = self.workers.iter().filter_map(|worker| worker.removed(direction, place));
             let count: u64 = counters.map(Counter::value).sum();
             self.sample(name, &[("name", &entry)], count);
         }

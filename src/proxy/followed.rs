@@ -56,7 +56,15 @@ struct Told {
 impl Followed {
     pub(super) fn new(exchange: Exchange<'static>, client: Peer) -> Self {
         let told = Told { client, begun: None, record: None, written: None, is_early: false, has_failed: false };
-        Self { exchange, told }
+        let mut followed = Self { exchange, told };
+        followed.set_client(client);
+        followed
+    }
+
+    /// Takes note of who the client is, before its first request: for logs, and for requests that name it.
+    pub(super) fn set_client(&mut self, client: Peer) {
+        self.exchange.set_client(client.0.map(|address| address.ip()));
+        self.told.client = client;
     }
 
     /// Has the core judge, and counts what it found.
@@ -96,7 +104,7 @@ impl Followed {
         }
         if edits.are_told() {
             for (entry, range) in edits.denied() {
-                self.remove(worker, entry, section.get(range).unwrap_or_default());
+                self.remove(worker, direction, entry, section.get(range).unwrap_or_default());
             }
             for mended in edits.mended() {
                 self.mend(worker, mended);
@@ -140,12 +148,16 @@ impl Followed {
     }
 
     /// Counts a denied line.
-    fn remove<D: Dial>(&mut self, worker: &Worker<D>, entry: u16, line: &[u8]) {
-        let denylist = &worker.config.policy.denylist;
-        if worker.config.policy.dry_run {
-            log::would_remove(line.trim_ascii_end(), &denylist.entries().nth(entry.into()).unwrap_or_default());
+    fn remove<D: Dial>(&mut self, worker: &Worker<D>, direction: Direction, entry: u16, line: &[u8]) {
+        let policy = &worker.config.policy;
+        if policy.dry_run {
+            let by = match direction {
+                Direction::Inbound => policy.request_denylist.entries().nth(entry.into()),
+                Direction::Outbound => policy.denylist.entries().nth(entry.into()),
+            };
+            log::would_remove(direction, line.trim_ascii_end(), &by.unwrap_or_default());
         }
-        if let Some(removed) = worker.counters.removed(entry) {
+        if let Some(removed) = worker.counters.removed(direction, entry) {
             removed.count();
         }
         if let Some(record) = &mut self.told.record {
@@ -208,7 +220,12 @@ impl Followed {
             if let Some(record) = &mut self.told.record {
                 record.status = Some(status.code());
             }
-            self.count(worker, Direction::Outbound, reply::bytes(status).len(), Path::Copy);
+            self.count(
+                worker,
+                Direction::Outbound,
+                reply::bytes(status, &worker.config.policy.added).len(),
+                Path::Copy,
+            );
         }
         if (self.exchange.is_under_way() || matches!(ending, Ending::Reply(_)))
             && let Some(record) = &mut self.told.record

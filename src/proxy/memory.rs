@@ -12,7 +12,6 @@ use std::task::Waker;
 use bytes::BytesMut;
 
 use crate::http1::Edits;
-use crate::http1::edits::MAX_ADDED;
 use crate::net::pipe::{self, Pipe};
 use crate::ops::access::Record;
 use crate::ops::counters::Gauge;
@@ -32,13 +31,10 @@ const WORTH_WAKING: usize = 16;
 /// The part of the budget that is left to what each client may always hold: an eighth.
 const SPARED: usize = 8;
 
-/// Bytes kept free before those that are read or held: a line may be added to a head.
-pub(super) const HEADROOM: usize = MAX_ADDED;
-
 /// What one session at a time works with.
 #[derive(Debug)]
 pub(super) struct Lent {
-    /// Where bytes are read to, behind [`HEADROOM`].
+    /// Where bytes are read to, behind the room that is kept for lines added to a head.
     pub(super) scratch: Box<[u8]>,
     /// What of a head goes on.
     pub(super) edits: Edits,
@@ -67,10 +63,10 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// With at most that many pipes, and so many bytes.
-    pub(super) fn new(pipes: usize, budget: usize, gauge: &'static Gauge) -> Self {
+    /// With at most that many pipes, and so many bytes; at most so many are kept free before those that are read.
+    pub(super) fn new(pipes: usize, budget: usize, headroom: usize, gauge: &'static Gauge) -> Self {
         Self {
-            lent: RefCell::new(Lent { scratch: vec![0; HEADROOM + SCRATCH].into(), edits: Edits::default() }),
+            lent: RefCell::new(Lent { scratch: vec![0; headroom + SCRATCH].into(), edits: Edits::default() }),
             buffers: RefCell::default(),
             pooled: Cell::new(0),
             pipes: RefCell::default(),
@@ -89,7 +85,7 @@ impl Memory {
         self.lent.borrow_mut()
     }
 
-    /// How many bytes may be read for a client that holds so many.
+    /// How many bytes may be read for a client that holds so many, the room before them left aside.
     pub(super) fn room(&self, own: usize) -> usize {
         if self.left() >= 2 * SCRATCH { SCRATCH } else { self.scarce_room(own) }
     }
@@ -98,8 +94,8 @@ impl Memory {
     fn scarce_room(&self, own: usize) -> usize {
         // What waits in the pool is of more use elsewhere.
         self.trim();
-        // A buffer grows by as much again, as a rule, and the free bytes before what it holds count too.
-        (self.left() / 2).max((HEADROOM + LEAST).saturating_sub(own.max(HEADROOM))).min(SCRATCH)
+        // A buffer grows by as much again, as a rule.
+        (self.left() / 2).max(LEAST.saturating_sub(own)).min(SCRATCH)
     }
 
     /// Bytes of the budget that anyone may take.
@@ -157,17 +153,30 @@ impl Memory {
         self.discharge(self.pooled.take());
     }
 
-    /// A buffer with these bytes in it, the first [`HEADROOM`] of which are free.
+    /// A buffer with these bytes in it.
     pub(super) fn hold(&self, bytes: &[u8]) -> BytesMut {
+        self.hold_behind(0, bytes)
+    }
+
+    /// A buffer with these bytes in it, and room before them.
+    pub(super) fn hold_behind(&self, room: usize, bytes: &[u8]) -> BytesMut {
         let mut buffer = self.buffers.borrow_mut().pop().unwrap_or_default();
         self.pooled.set(self.pooled.get() - buffer.capacity());
-        self.extend(&mut buffer, bytes);
+        self.grow(&mut buffer, room + bytes.len());
+        buffer.resize(room, 0);
+        buffer.extend_from_slice(bytes);
         buffer
     }
 
-    /// Holds more bytes behind those of a buffer. It grows by as much again while there is room, else by what is needed.
+    /// Holds more bytes behind those of a buffer.
     pub(super) fn extend(&self, buffer: &mut BytesMut, bytes: &[u8]) {
-        let (capacity, needed) = (buffer.capacity(), buffer.len() + bytes.len());
+        self.grow(buffer, bytes.len());
+        buffer.extend_from_slice(bytes);
+    }
+
+    /// Has a buffer have room for so many bytes more. It grows by as much again while that is left, else by what is needed.
+    fn grow(&self, buffer: &mut BytesMut, more: usize) {
+        let (capacity, needed) = (buffer.capacity(), buffer.len() + more);
         if needed > capacity {
             let doubled = needed.max(2 * capacity);
             let mut grown = BytesMut::with_capacity(if doubled <= self.left() / 2 { doubled } else { needed });
@@ -176,7 +185,6 @@ impl Memory {
             *buffer = grown;
             self.discharge(capacity);
         }
-        buffer.extend_from_slice(bytes);
     }
 
     /// Takes a buffer back.
@@ -259,7 +267,7 @@ mod tests {
     const BUDGET: usize = 8 * 1024 * 1024;
 
     fn memory(pipes: usize, budget: usize) -> Memory {
-        Memory::new(pipes, budget, Box::leak(Box::default()))
+        Memory::new(pipes, budget, 0, Box::leak(Box::default()))
     }
 
     #[test]
@@ -323,8 +331,7 @@ mod tests {
         assert_eq!(memory.room(0), SCRATCH);
         let all: Vec<_> = std::iter::repeat_with(|| memory.hold(&vec![0; SCRATCH])).take(14).collect();
         assert!(memory.is_short() && memory.pipe().is_none());
-        assert_eq!([0, HEADROOM, HEADROOM + 1000].map(|own| memory.room(own)), [LEAST, LEAST, LEAST - 1000]);
-        assert_eq!(memory.room(HEADROOM + LEAST), 0);
+        assert_eq!([0, 1000, LEAST].map(|own| memory.room(own)), [LEAST, LEAST - 1000, 0]);
         let (mut since, woken) = (0, Arc::<Count>::default());
         let waker = Waker::from(Arc::clone(&woken));
         memory.wait(&mut since, &waker);

@@ -129,7 +129,7 @@ impl Proxy {
         let share = descriptors::share(open_files, config.workers, has_admin);
         let memory_limit = cgroup::memory_limit();
         let clients = most_clients(config, share.clients);
-        let counts = Counts((0..config.workers.get()).map(|_| Counters::new(&config.policy.denylist)).collect());
+        let counts = Counts((0..config.workers.get()).map(|_| Counters::new(&config.policy)).collect());
         Ok(Self {
             config,
             counts: Box::leak(Box::new(counts)),
@@ -259,7 +259,7 @@ fn sources(
     Sources {
         workers: &counts.0,
         limits,
-        denylist: &config.policy.denylist,
+        policy: &config.policy,
         upstream: &config.upstream,
         listening,
         connect_timeout: config.timeouts.connect,

@@ -4,7 +4,8 @@
 //! of (a partial head, a write that the sink did not take, bytes that wait for the other direction) moves to a buffer of the
 //! connection's own, from the worker's pool, and that goes back when it is empty.
 //!
-//! What of a head does not go on is cut out in place: what stands before it, a few lines as a rule, moves up.
+//! What of a head does not go on is cut out in place: what stands before it, a few lines as a rule, moves up. For lines that are added, room is kept
+//! before the bytes.
 //!
 //! What needs no look and comes in bulk goes by a pipe instead; see `splice`.
 //!
@@ -22,7 +23,7 @@ use bytes::BytesMut;
 
 pub(super) use self::turn::{MOST_MOVES, MOST_VERDICTS, Rest, Turn, yield_turn};
 use self::window::{Window, narrow, widen};
-use super::memory::{HEADROOM, Lent, Memory};
+use super::memory::{Lent, Memory};
 use crate::http1::edits::Section;
 use crate::http1::{Edits, Run, Verdict};
 use crate::net::dial::Dial;
@@ -31,11 +32,13 @@ use crate::net::stream::Transport;
 use crate::ops::counters::Path;
 
 /// The bytes of one direction that are not done with. Those in the pipe, if there is one, go before those held.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Relay {
     held: BytesMut,
     /// Where the bytes held stand.
     window: Window,
+    /// By how many bytes a head may grow: so many are kept free before what is to be judged.
+    headroom: u16,
     /// Whether so much came at once that a pipe is worth it.
     is_bulky: bool,
     /// Never empty: an empty one is the pool's.
@@ -43,10 +46,18 @@ pub(super) struct Relay {
 }
 
 impl Relay {
+    /// With nothing in it, for heads that grow by at most so many bytes.
+    pub(super) fn new(headroom: usize) -> Self {
+        // Two bytes are enough, and fit beside the next field.
+        let headroom = u16::try_from(headroom).unwrap_or(u16::MAX);
+        Self { held: BytesMut::new(), window: Window::default(), headroom, is_bulky: false, pipe: None }
+    }
+
     /// Moves what can be moved, until a socket or the other direction must move first, or the turn is over.
     pub(super) fn run<D: Dial>(&mut self, turn: &mut Turn<'_, '_, D>) -> Rest {
         let memory = &turn.worker.memory;
         let Lent { scratch, edits } = &mut *memory.lend();
+        let headroom = self.headroom();
         // What is held may have had to wait for its turn alone.
         let mut is_at_hand = self.window.start() < self.held.len();
         loop {
@@ -57,20 +68,21 @@ impl Relay {
             }
             let mut count = 0;
             if !is_at_hand {
-                count = match self.read(turn, &mut scratch[HEADROOM..]) {
+                count = match self.read(turn, &mut scratch[headroom..]) {
                     Ok(count) => count,
                     Err(rest) => return rest,
                 };
                 if !self.held.is_empty() {
-                    self.extend(memory, &scratch[HEADROOM..HEADROOM + count]);
+                    self.extend(memory, &scratch[headroom..headroom + count]);
                 }
             }
             is_at_hand = false;
             let is_lent = self.held.is_empty();
             let bytes = if is_lent {
-                self.window = Window::at(HEADROOM);
-                &mut scratch[..HEADROOM + count]
+                self.window = Window::at(headroom);
+                &mut scratch[..headroom + count]
             } else {
+                self.keep_headroom(memory);
                 &mut *self.held
             };
             let rest = dispose(turn, bytes, &mut self.window, edits);
@@ -78,7 +90,7 @@ impl Relay {
             if !is_lent {
                 self.settle(memory);
             } else if low < bytes.len() {
-                let free = low.saturating_sub(HEADROOM);
+                let free = low.saturating_sub(headroom);
                 self.held = memory.hold(&bytes[free..]);
                 self.window.follow(free);
             } else {
@@ -103,7 +115,7 @@ impl Relay {
             yield_turn(turn.context);
             return Err(Rest::Paused);
         }
-        let room = turn.worker.memory.room(turn.elsewhere + self.held.capacity());
+        let room = turn.worker.memory.room(turn.elsewhere + self.footprint());
         if room == 0 {
             return Err(Rest::NoRoom);
         }
@@ -121,13 +133,29 @@ impl Relay {
 
     /// Holds more bytes, in the place of those that are done with where that saves growing.
     fn extend(&mut self, memory: &Memory, bytes: &[u8]) {
-        let free = self.window.low().saturating_sub(HEADROOM);
+        let free = self.window.low().saturating_sub(self.headroom());
         if free > 0 && self.held.len() + bytes.len() > self.held.capacity() {
             self.held.copy_within(free.., 0);
             self.held.truncate(self.held.len() - free);
             self.window.follow(free);
         }
         memory.extend(&mut self.held, bytes);
+    }
+
+    /// Makes room before the bytes where lines were added to a head that is not written yet: no more than one head is judged of a direction
+    /// before the other has moved.
+    fn keep_headroom(&mut self, memory: &Memory) {
+        let (low, headroom) = (self.window.low(), self.headroom());
+        if low < headroom {
+            let held = memory.hold_behind(headroom, &self.held[low..]);
+            memory.release(std::mem::replace(&mut self.held, held));
+            self.window.move_up(headroom - low);
+        }
+    }
+
+    /// By how many bytes a head may grow.
+    pub(super) fn headroom(&self) -> usize {
+        self.headroom.into()
     }
 
     /// Reads on behind bytes that are held and not to be judged yet, until the source has no more or so much is held. Tells whether the source has ended.
@@ -140,7 +168,7 @@ impl Relay {
     ) -> io::Result<bool> {
         let Lent { scratch, .. } = &mut *memory.lend();
         while self.held.len() < most {
-            let room = memory.room(self.held.capacity());
+            let room = memory.room(self.footprint());
             match source.poll_read(context, &mut scratch[..room]) {
                 _ if room == 0 => return Ok(false),
                 Poll::Pending => return Ok(false),
@@ -175,7 +203,7 @@ impl Relay {
 
     /// Gives up all bytes.
     pub(super) fn clear(&mut self, memory: &Memory) {
-        let Self { held, pipe, .. } = std::mem::take(self);
+        let Self { held, pipe, .. } = std::mem::replace(self, Self::new(self.headroom()));
         memory.release(held);
         if let Some(pipe) = pipe {
             memory.release_pipe(pipe);
@@ -221,9 +249,9 @@ impl Relay {
         }
     }
 
-    /// Bytes of memory that are held.
+    /// Bytes of memory that are held, the room before them left aside.
     pub(super) fn footprint(&self) -> usize {
-        self.held.capacity()
+        self.held.capacity().saturating_sub(self.headroom())
     }
 
     /// Gives up the bytes once all are done with.

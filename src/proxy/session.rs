@@ -87,7 +87,10 @@ enum Writing {
 
 impl<D: Dial> Session<D> {
     pub(crate) fn new(worker: Rc<Worker<D>>, client: D::Stream, peer: Peer) -> Self {
-        let followed = Followed::new(Exchange::new(&worker.config.policy), peer);
+        let policy = &worker.config.policy;
+        let followed = Followed::new(Exchange::new(policy), peer);
+        let [inbound, outbound] =
+            [Direction::Inbound, Direction::Outbound].map(|way| Relay::new(policy.most_added(way)));
         worker.join();
         Self {
             worker,
@@ -95,8 +98,8 @@ impl<D: Dial> Session<D> {
             client_reading: Side::Open,
             origin: Origin::Absent,
             followed,
-            inbound: Relay::default(),
-            outbound: Relay::default(),
+            inbound,
+            outbound,
             is_origin_unread: false,
             has_asked: false,
             deadline: None,

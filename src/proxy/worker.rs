@@ -11,6 +11,7 @@ use super::handle::Closing;
 use super::memory::Memory;
 use super::places::Places;
 use crate::config::Config;
+use crate::http1::Direction;
 use crate::net::dial::Dial;
 use crate::ops::counters::Counters;
 
@@ -38,7 +39,7 @@ pub(super) struct Waits {
 /// What the sessions of a worker share.
 #[derive(Debug)]
 pub(crate) struct Worker<D> {
-    pub(super) config: &'static Config,
+    pub(crate) config: &'static Config,
     pub(super) counters: &'static Counters,
     /// Whether anyone is told how long responses take: who is not need not look at the clock.
     pub(super) is_timed: bool,
@@ -69,6 +70,8 @@ impl<D: Dial> Worker<D> {
     ) -> Self {
         let deadlines = Deadlines::new(config.timeouts.shortest());
         let timeouts = &config.timeouts;
+        let headroom = [Direction::Inbound, Direction::Outbound].map(|way| config.policy.most_added(way));
+        let headroom = headroom.into_iter().max().unwrap_or_default();
         let waits = Waits {
             connect: deadlines.ticks(timeouts.connect),
             head: deadlines.ticks(timeouts.head),
@@ -83,7 +86,7 @@ impl<D: Dial> Worker<D> {
             is_timed: config.admin.is_some() || config.access_log,
             deadlines,
             waits,
-            memory: Memory::new(share.pipes, share.memory, &counters.memory),
+            memory: Memory::new(share.pipes, share.memory, headroom, &counters.memory),
             upstream,
             closing: Cell::default(),
             origin_is_gone: Cell::default(),

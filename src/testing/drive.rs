@@ -3,12 +3,12 @@
 use std::num::NonZeroU64;
 use std::ops::Range;
 
-use super::{End, Outcome, Rules, Step};
+use super::{CLIENT, End, Outcome, Rules, Step};
 
 use crate::http1::edits::Section;
 use crate::http1::{
-    Denylist, Direction, Edits, Ending, Exchange, Fault, MAX_REPLAY, OriginEnd, Policy, RequestTrailers, Run, Upgrades,
-    Verdict, Violation,
+    AddedLines, Denylist, Direction, Edits, Ending, Exchange, Fault, MAX_REPLAY, OriginEnd, Policy, RequestDenylist,
+    RequestTrailers, Run, Upgrades, Verdict, Violation,
 };
 
 /// What the core made of the steps, the rule that was broken, and what each step let out to the client.
@@ -30,8 +30,10 @@ pub struct Driven {
     pub replayed: Vec<usize>,
     /// Where request heads begin in the bytes that went to the origin, over all its connections.
     pub heads: Vec<usize>,
-    /// Which of the client's bytes are a line of our own.
+    /// Which of the bytes that went to the client are lines of our own.
     pub added: Vec<Range<usize>>,
+    /// The same of those that went to the origin, over all its connections.
+    pub added_inbound: Vec<Range<usize>>,
     /// Up to and with each step: whether a response was mended.
     pub mended: Vec<bool>,
     /// Up to and with each step: whether the origin has spoken out of turn while a request waited, or might have. What comes of that depends
@@ -42,25 +44,35 @@ pub struct Driven {
 /// The core's policy for the rules; `None` where the core would refuse them.
 #[must_use]
 pub fn policy(rules: &Rules) -> Option<Policy> {
-    let (deny, keep) = (rules.deny.iter().map(String::as_str), rules.keep.iter().map(String::as_str));
+    let denylist = Denylist::new(names(&rules.deny), names(&rules.keep)).ok()?;
     Some(Policy {
-        denylist: Denylist::new(deny, keep).ok()?,
-        upgrades: Upgrades::new(rules.allow_upgrade.iter().map(String::as_str))?,
+        added: AddedLines::new(names(&rules.add), &denylist).ok()?,
+        denylist,
+        request_denylist: RequestDenylist::new(names(&rules.deny_request), names(&rules.keep_request)).ok()?,
+        forwarded_for: rules.forwarded_for,
+        dry_run: rules.dry_run,
+        upgrades: Upgrades::new(names(&rules.allow_upgrade))?,
         max_head: rules.max_head,
         max_fields: rules.max_fields,
         allow_bare_lf: rules.allow_bare_lf,
-        request_trailers: RequestTrailers::new(rules.allow_request_trailers.iter().map(String::as_str)).ok()?,
+        request_trailers: RequestTrailers::new(names(&rules.allow_request_trailers)).ok()?,
         reuse: rules.reuse_origin,
         ..Policy::default()
     })
 }
 
+fn names(names: &[String]) -> impl Iterator<Item = &str> {
+    names.iter().map(String::as_str)
+}
+
 /// Runs the steps through the core.
 #[must_use]
 pub fn drive(policy: &Policy, steps: &[Step]) -> Driven {
+    let mut exchange = Exchange::new(policy);
+    exchange.set_client(Some(CLIENT));
     let mut drive = Drive {
-        exchange: Exchange::new(policy),
-        denylist: &policy.denylist,
+        exchange,
+        policy,
         edits: Edits::default(),
         inbound: Vec::new(),
         outbound: Vec::new(),
@@ -72,6 +84,7 @@ pub fn drive(policy: &Policy, steps: &[Step]) -> Driven {
         replayed: Vec::new(),
         heads: Vec::new(),
         added: Vec::new(),
+        added_inbound: Vec::new(),
         is_mended: false,
         is_early: false,
     };
@@ -89,8 +102,8 @@ pub fn drive(policy: &Policy, steps: &[Step]) -> Driven {
         early.push(drive.is_early);
         told.push(drive.is_connected && drive.exchange.passes_client_end());
     }
-    let Drive { outcome, violation, replayed, heads, added, .. } = drive;
-    Driven { outcome, violation, sent, received, ends, told, replayed, heads, added, mended, early }
+    let Drive { outcome, violation, replayed, heads, added, added_inbound, .. } = drive;
+    Driven { outcome, violation, sent, received, ends, told, replayed, heads, added, added_inbound, mended, early }
 }
 
 /// The steps with their bytes cut after each of the positions given (in the bytes of all steps), in rising order.
@@ -119,7 +132,7 @@ pub fn cut(steps: &[Step], positions: &[usize]) -> Vec<Step> {
 #[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that has happened or not")]
 struct Drive<'p> {
     exchange: Exchange<'p>,
-    denylist: &'p Denylist,
+    policy: &'p Policy,
     edits: Edits,
     /// The client's bytes not yet disposed of.
     inbound: Vec<u8>,
@@ -135,6 +148,7 @@ struct Drive<'p> {
     replayed: Vec<usize>,
     heads: Vec<usize>,
     added: Vec<Range<usize>>,
+    added_inbound: Vec<Range<usize>>,
     is_mended: bool,
     is_early: bool,
 }
@@ -235,15 +249,16 @@ impl Drive<'_> {
                 let section: Vec<u8> = held.drain(..count.get()).collect();
                 self.edits.write(&section, &mut out);
                 assert_eq!(out.len(), self.edits.going_on(section.len()), "what goes on is counted");
-                if direction == Direction::Outbound {
-                    self.look_at_denied(&section);
-                    self.is_mended |= self.edits.mended().next().is_some();
-                    let added = self.edits.added().len();
-                    if added > 0 {
-                        let end = self.outcome.to_client.len() + out.len() - 2;
-                        self.added.push(end - added..end);
-                    }
-                }
+                let growth = out.len().saturating_sub(section.len());
+                assert!(growth <= self.policy.most_added(direction), "there is room for what is added");
+                self.look_at_denied(direction, &section);
+                self.is_mended |= direction == Direction::Outbound && self.edits.mended().next().is_some();
+                let added = self.edits.added().len();
+                let gone =
+                    if direction == Direction::Outbound { self.outcome.to_client.len() } else { self.received() };
+                let end = (gone + out.len()).saturating_sub(if out.ends_with(b"\r\n") { 2 } else { 1 });
+                let all = if direction == Direction::Outbound { &mut self.added } else { &mut self.added_inbound };
+                all.extend((added > 0).then(|| end - added..end));
             }
             Verdict::Withhold(count) => {
                 let lines: Vec<u8> = held.drain(..count.get()).collect();
@@ -292,11 +307,15 @@ impl Drive<'_> {
     }
 
     /// What is withheld as denied is a denied line, whole with its continuations.
-    fn look_at_denied(&self, section: &[u8]) {
+    fn look_at_denied(&self, direction: Direction, section: &[u8]) {
         for (entry, range) in self.edits.denied() {
             let line = &section[range.clone()];
             let name = line.split(|byte| *byte == b':').next().unwrap_or_default().trim_ascii_end();
-            assert_eq!(self.denylist.entry(name), Some(entry), "only denied lines are dropped");
+            let by = match direction {
+                Direction::Inbound => self.policy.request_denylist.entry(name),
+                Direction::Outbound => self.policy.denylist.entry(name),
+            };
+            assert_eq!(by, Some(entry), "only denied lines are dropped");
             let is_whole = range.start > 0 && section[range.start - 1] == b'\n' && line.ends_with(b"\n");
             assert!(is_whole && !matches!(section.get(range.end), Some(b' ' | b'\t') | None), "each whole");
         }

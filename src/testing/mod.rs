@@ -1,5 +1,7 @@
 //! What the tests agree on: what happens at the two sockets, and what the proxy must have done.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use crate::http1::Reuse;
 
 pub mod drive;
@@ -9,6 +11,9 @@ pub mod otherwise;
 pub mod property;
 pub mod session;
 pub mod vector;
+
+/// Where the client is.
+pub const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// One thing that happens at the proxy's two sockets, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +79,16 @@ pub struct Rules {
     pub deny: Vec<String>,
     /// Exceptions from `deny`, same forms.
     pub keep: Vec<String>,
+    /// Names denied in requests, and exceptions, same forms; an underscore counts as a dash.
+    pub deny_request: Vec<String>,
+    /// Exceptions from `deny_request`.
+    pub keep_request: Vec<String>,
+    /// Lines for final heads that have none of that name, without their ends.
+    pub add: Vec<String>,
+    /// Whether requests name the client.
+    pub forwarded_for: bool,
+    /// Whether nothing that is denied is withheld.
+    pub dry_run: bool,
     /// Protocols a 101 may switch to.
     pub allow_upgrade: Vec<String>,
     /// The most bytes a head or a trailer section may have.
@@ -93,6 +108,11 @@ impl Default for Rules {
         Self {
             deny: vec!["server".into(), "x-powered-by".into()],
             keep: Vec::new(),
+            deny_request: Vec::new(),
+            keep_request: Vec::new(),
+            add: Vec::new(),
+            forwarded_for: false,
+            dry_run: false,
             allow_upgrade: vec!["websocket".into()],
             max_head: 65_536,
             max_fields: 256,

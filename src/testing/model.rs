@@ -16,6 +16,7 @@ use self::head::Fault;
 use self::request::Request;
 use super::{End, Outcome, Rules, Step};
 
+mod asked;
 mod body;
 mod chunked;
 mod edits;

@@ -28,10 +28,10 @@ pub use self::misreading::Misreading;
 pub use self::reader::{Asked, Broken};
 pub use self::seeds::input;
 pub use self::server::{Connection, Server};
+use super::Rules;
 use super::session::bench::{Bench, MEMORY, config};
 use super::session::wire::{Far, Hold, Side};
 use crate::config::Config;
-use crate::http1::Reuse;
 
 /// Puts the real session between the client and the origin of an input, over connections that are only memory.
 ///
@@ -45,19 +45,18 @@ pub fn origin(input: &[u8]) {
     assert!(broken.is_empty(), "{}\nof {}", broken.join("\n"), received.escape_ascii());
 }
 
-/// The configurations of all cases.
-static CONFIGS: LazyLock<Vec<Config>> = LazyLock::new(|| {
-    let cases = [&b""[..], b"b", b"n", b"l", b"lb", b"ln"].map(Case::of);
-    cases.iter().map(|case| config(&case.rules)).collect()
+/// The configurations of all cases: for each set of the letters that tell the rules.
+static CONFIGS: LazyLock<Vec<(Rules, Config)>> = LazyLock::new(|| {
+    let letters = b"bnldax";
+    let settings = (0..1_usize << letters.len()).map(|set| {
+        letters.iter().enumerate().filter(|(bit, _)| set & (1 << bit) != 0).map(|(_, letter)| *letter).collect()
+    });
+    settings.map(|setting: Vec<u8>| Case::of(&setting).rules).map(|rules| (rules.clone(), config(&rules))).collect()
 });
 
 fn configured(case: &Case) -> &'static Config {
-    let reuse = match case.rules.reuse_origin {
-        Reuse::Plain => 0,
-        Reuse::Bodyless => 1,
-        Reuse::Never => 2,
-    };
-    &CONFIGS[reuse + if case.rules.allow_bare_lf { 3 } else { 0 }]
+    let known = CONFIGS.iter().find(|(rules, _)| *rules == case.rules);
+    &known.expect("the letters are all that tell the rules").1
 }
 
 /// What the client of a case is sent by the real session, over connections that are only memory.

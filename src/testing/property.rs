@@ -182,12 +182,17 @@ fn only_denied_lines_go(steps: &[Step], whole: &Driven) -> Result<(), String> {
         let of_side = steps.iter().filter(move |step| matches!(step, Step::Client(_)) == is_client);
         of_side.flat_map(Step::bytes).copied().collect::<Vec<_>>()
     };
-    let connections = whole.outcome.to_origin.iter().enumerate();
-    let to_origin: Vec<u8> = connections
-        .filter(|(connection, _)| !whole.replayed.contains(connection))
-        .flat_map(|(_, bytes)| bytes)
-        .copied()
-        .collect();
+    let mut to_origin = Vec::new();
+    let mut start = 0;
+    for (connection, bytes) in whole.outcome.to_origin.iter().enumerate() {
+        let within =
+            whole.added_inbound.iter().map(|range| range.start.wrapping_sub(start)..range.end.wrapping_sub(start));
+        let within: Vec<_> = within.filter(|range| range.end <= bytes.len()).collect();
+        if !whole.replayed.contains(&connection) {
+            to_origin.extend(without(bytes, &within));
+        }
+        start += bytes.len();
+    }
     if !is_within(&to_origin, &all(true)) {
         return Err("the origin's bytes are not a subsequence of the client's".to_owned());
     }

@@ -13,7 +13,8 @@
 //! number: so many ticks pass, of which 8 are a limit and 120 half a minute. And about others: `M`, and a number: the sessions may hold so
 //! many bytes; `j`, and a number: what happens to the client happens to that one from now on; `k` and `x`, and a number: the client, the
 //! origin says so many bytes; `g`: somebody is to give way for another, while the client says what stands there; `G`: somebody is to give
-//! way for memory.
+//! way for memory. And about the operator: `d`, and a number: what is asked for, a bit each: lines that go from requests, lines that are added, the
+//! client's address, a dry run.
 
 pub(super) mod bench;
 mod dialler;
@@ -25,14 +26,15 @@ pub(super) mod wire;
 
 use std::collections::BTreeSet;
 
-use self::bench::{Bench, CONFIG, COUNTERS, MEMORY, ROOMY, roomy, rules};
-use self::event::{Event, events};
+use self::bench::{Bench, COUNTERS, Heads, MEMORY, setting};
+use self::event::{Event, Script, script};
 use self::wire::{Far, Side};
 use super::{End, Rules, Step, drive, model};
-use crate::http1::Reuse;
+use crate::config::Config;
+use crate::http1::{AddedLines, Reuse};
 
-/// Our own reply, by the contract.
-fn reply(status: u16) -> Vec<u8> {
+/// Our own reply, by the contract, with the operator's lines.
+fn reply(status: u16, added: &AddedLines) -> Vec<u8> {
     let reason = match status {
         400 => "Bad Request",
         408 => "Request Timeout",
@@ -43,7 +45,8 @@ fn reply(status: u16) -> Vec<u8> {
         504 => "Gateway Timeout",
         _ => "HTTP Version Not Supported",
     };
-    format!("HTTP/1.1 {status} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").into_bytes()
+    let head = format!("HTTP/1.1 {status} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n");
+    [head.as_bytes(), added.bytes(), b"\r\n"].concat()
 }
 
 /// All replies of ours.
@@ -56,23 +59,25 @@ const REPLIES: [u16; 8] = [400, 408, 431, 501, 502, 503, 504, 505];
 ///
 /// If that is broken.
 pub fn session(input: &[u8]) {
-    let (events, budget) = events(input);
+    let Script { events, budget, asks } = script(input);
+    // With a budget, heads may be long enough to matter.
+    let (rules, config) = setting(if budget.is_none() { Heads::Short } else { Heads::Long }, asks);
     let is_plain = |event: &Event| matches!(event, Event::Step(_) | Event::AtMost(_) | Event::Stutter | Event::Hold);
-    let compared = if budget.is_none() && events.iter().all(is_plain) { as_the_core(&events) } else { Ok(()) };
-    let broken = compared.and_then(|()| in_trouble(&events, budget)).err();
+    let compared = if budget.is_none() && events.iter().all(is_plain) { as_the_core(&events, config) } else { Ok(()) };
+    let broken = compared.and_then(|()| in_trouble(&events, (rules, config), budget.unwrap_or(MEMORY))).err();
     assert!(broken.is_none(), "{}", broken.unwrap_or_default());
 }
 
 /// Each step is over before the next begins. Ends where the origin speaks before it is asked, or is reset behind its end.
-fn as_the_core(events: &[Event]) -> Result<(), String> {
+fn as_the_core(events: &[Event], config: &'static Config) -> Result<(), String> {
     // What the origin cannot say, for want of a connection, is no step.
-    let mut trial = Bench::new();
+    let mut trial = Bench::with(config, MEMORY);
     let happened: Vec<_> = events.iter().filter(|event| trial.run(event)).collect();
     trial.finish();
     let step = |event: &&Event| if let Event::Step(step) = event { Some(step.clone()) } else { None };
     let steps: Vec<_> = happened.iter().filter_map(step).collect();
-    let driven = drive::drive(&CONFIG.policy, &steps);
-    let mut bench = Bench::new();
+    let driven = drive::drive(&config.policy, &steps);
+    let mut bench = Bench::with(config, MEMORY);
     let mut count = 0;
     for event in happened {
         if *event == Event::Step(Step::OriginReset) && bench.has_origin_finished() {
@@ -92,13 +97,9 @@ fn as_the_core(events: &[Event]) -> Result<(), String> {
     Ok(())
 }
 
-fn in_trouble(events: &[Event], budget: Option<usize>) -> Result<(), String> {
+fn in_trouble(events: &[Event], (rules, config): (&Rules, &'static Config), memory: usize) -> Result<(), String> {
     let before = COUNTERS.with(|counters| counters.replays.value());
-    // With a budget, heads may be long enough to matter.
-    let (mut bench, rules) = match budget {
-        None => (Bench::new(), rules()),
-        Some(budget) => (Bench::with(&ROOMY, budget.min(MEMORY)), roomy()),
-    };
+    let mut bench = Bench::with(config, memory.min(MEMORY));
     for event in events {
         bench.run(event);
     }
@@ -108,18 +109,31 @@ fn in_trouble(events: &[Event], budget: Option<usize>) -> Result<(), String> {
         let origins = bench.worker.upstream.of(owner);
         let received: Vec<_> = origins.iter().map(|far| far.borrow().went()).collect();
         let has_finished = origins.last().is_some_and(|far| far.borrow().has_finished_and_was_read());
-        let seen = Seen { rules: &rules, from_client, client: &client.borrow(), received: &received, has_finished };
+        let seen = Seen {
+            rules,
+            added: &config.policy.added,
+            from_client,
+            client: &client.borrow(),
+            received: &received,
+            has_finished,
+        };
         // Whether an offer was taken up may be hidden: the client takes nothing.
         let with_tunnel = relayed(&seen, replays, true);
         with_tunnel.or_else(|_| relayed(&seen, replays, false))?;
     }
     ends::nothing_is_destroyed(&bench)?;
-    ends::only_who_owes_nothing_is_reset(&bench, &rules)
+    ends::only_who_owes_nothing_is_reset(&bench, &outgrown(rules))
+}
+
+/// The rules for what has gone on: lines that were added may have made a head longer than the limit.
+fn outgrown(rules: &Rules) -> Rules {
+    Rules { max_head: rules.max_head + 256, max_fields: rules.max_fields + 8, ..rules.clone() }
 }
 
 /// What there is to be seen of a session from outside.
 struct Seen<'s> {
     rules: &'s Rules,
+    added: &'s AddedLines,
     from_client: &'s [u8],
     client: &'s Far,
     /// What went to each origin connection.
@@ -195,8 +209,7 @@ fn inbound(requests: &[Vec<u8>], received: &[Vec<u8>], replays: u64) -> BTreeSet
 /// What the client was sent is what an origin that leaks nothing would have sent, and its end is no lie.
 fn outbound(seen: &Seen<'_>, inbound: &[u8]) -> Result<(), String> {
     let client = seen.client;
-    // A line of ours may have made a head longer than the limit.
-    let rules = Rules { max_head: seen.rules.max_head + 64, ..seen.rules.clone() };
+    let rules = outgrown(seen.rules);
     // Byte by byte, so that each request goes before the answer to it comes.
     let answers = client.received.iter().map(|byte| Step::Origin(vec![*byte]));
     let mut steps: Vec<Step> = std::iter::once(Step::Client(inbound.to_vec())).chain(answers).collect();
@@ -205,7 +218,7 @@ fn outbound(seen: &Seen<'_>, inbound: &[u8]) -> Result<(), String> {
     let Some(rest) = client.received.strip_prefix(&*before_end.to_client) else {
         return Err(format!("the client's bytes would not pass as they are: {:?}", client.received));
     };
-    let is_whole = rest.is_empty() || REPLIES.iter().any(|status| rest == reply(*status));
+    let is_whole = rest.is_empty() || REPLIES.iter().any(|status| rest == reply(*status, seen.added));
     if client.seen != Side::Reset && client.sending != Side::Reset && !is_whole {
         return Err(format!(
             "the client's bytes end with a piece of a head: {:?}\n inbound {:?}\n model {:?} {:?}",

@@ -20,8 +20,8 @@
 //! error: no_host                       the name of the broken rule (optional)
 //! ```
 //!
-//! The other options are `max-fields=N`, `allow-bare-lf=true`, `allow-request-trailers=a,b` and
-//! `reuse-origin=plain|bodyless|never`. The names after `deny=` and `allow-upgrade=` come on top of the default ones,
+//! The other options are `deny-request=a,b`, `keep-request=a`, `add=Name:value` (once for each line), `forwarded-for=true`, `dry-run=true`,
+//! `max-fields=N`, `allow-bare-lf=true`, `allow-request-trailers=a,b` and `reuse-origin=plain|bodyless|never`. The client is at 127.0.0.1. The names after `deny=` and `allow-upgrade=` come on top of the default ones,
 //! as they do on the command line.
 //! Escapes in a block: `\r`, `\n`, `\t`, `\0`, `\\`, `\s` (a space), `\xNN`; `{text*COUNT}` repeats the text, and a
 //! `{` is written `\x7b`.
@@ -289,16 +289,25 @@ fn options(text: &str) -> Result<Rules, String> {
         match key {
             "deny" => rules.deny.extend(names),
             "keep" => rules.keep.extend(names),
+            "deny-request" => rules.deny_request.extend(names),
+            "keep-request" => rules.keep_request.extend(names),
+            "add" => rules.add.push(value.replacen(':', ": ", 1)),
+            "forwarded-for" => rules.forwarded_for = switch(value)?,
+            "dry-run" => rules.dry_run = switch(value)?,
             "allow-upgrade" => rules.allow_upgrade.extend(names),
             "max-head" => rules.max_head = number(value)?,
             "max-fields" => rules.max_fields = number(value)?,
-            "allow-bare-lf" => rules.allow_bare_lf = value.parse().map_err(|_| format!("not a bool: {value}"))?,
+            "allow-bare-lf" => rules.allow_bare_lf = switch(value)?,
             "allow-request-trailers" => rules.allow_request_trailers.extend(names),
             "reuse-origin" => rules.reuse_origin = reuse(value)?,
             _ => return Err(format!("no such option: {key}")),
         }
     }
     Ok(rules)
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("not a bool: {text}"))
 }
 
 fn reuse(text: &str) -> Result<Reuse, String> {

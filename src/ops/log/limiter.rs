@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::http1::Mended;
+use crate::http1::{Direction, Mended};
 use crate::ops::counters::place;
 use crate::ops::reason::{Reason, Side};
 
@@ -22,8 +22,8 @@ const MOST_NAMES: usize = 256;
 /// Which lines were written.
 pub(super) struct Limiter {
     windows: Vec<Window>,
-    /// Names that were told of, in lower case; at most [`MOST_NAMES`].
-    told: BTreeSet<Box<[u8]>>,
+    /// Names that were told of, in lower case, of requests and of responses; at most [`MOST_NAMES`] each.
+    told: [BTreeSet<Box<[u8]>>; 2],
     /// When each rule by which messages are mended was last told of.
     mended: [Option<Instant>; Mended::ALL.len()],
 }
@@ -38,7 +38,7 @@ struct Window {
 
 impl Limiter {
     pub(super) const fn new() -> Self {
-        Self { windows: Vec::new(), told: BTreeSet::new(), mended: [None; Mended::ALL.len()] }
+        Self { windows: Vec::new(), told: [BTreeSet::new(), BTreeSet::new()], mended: [None; Mended::ALL.len()] }
     }
 
     /// Tells whether another line may be written. If not, it is counted.
@@ -60,9 +60,11 @@ impl Limiter {
         }
     }
 
-    /// Tells whether nothing was told of that name before, and may be now.
-    pub(super) fn is_first_of(&mut self, name: &[u8]) -> bool {
-        self.told.len() < MOST_NAMES && self.told.insert(name.to_ascii_lowercase().into())
+    /// Tells whether nothing was told of that name in that direction before, and may be now.
+    pub(super) fn is_first_of(&mut self, direction: Direction, name: &[u8]) -> bool {
+        let [of_requests, of_responses] = &mut self.told;
+        let told = if direction == Direction::Inbound { of_requests } else { of_responses };
+        told.len() < MOST_NAMES && told.insert(name.to_ascii_lowercase().into())
     }
 
     /// Tells whether a rule by which messages are mended was not told of for a while. If so, it is now.

@@ -11,7 +11,7 @@ use crate::net::dial::Dial;
 use crate::net::pipe::{self, Pipe, is_refusal};
 use crate::net::stream::Transport;
 use crate::ops::counters::Path;
-use crate::proxy::memory::{HEADROOM, Memory, SCRATCH};
+use crate::proxy::memory::{Memory, SCRATCH};
 
 /// A pipe filled with fewer bytes was not worth its system calls.
 const WORTH: u64 = 16 * 1024;
@@ -102,11 +102,11 @@ impl Relay {
     fn take_back(&mut self, memory: &Memory, pipe: &mut Pipe) -> Poll<io::Result<()>> {
         memory.renounce_pipes();
         let taken = pipe.take_back()?;
-        let mut held = memory.hold(&[0; HEADROOM]);
-        memory.extend(&mut held, &taken);
+        let headroom = self.headroom();
+        let mut held = memory.hold_behind(headroom, &taken);
         memory.extend(&mut held, self.held.get(self.window.start()..).unwrap_or_default());
         let judged = taken.len() + widen(self.window.judged - self.window.start);
-        self.window = Window { judged: narrow(HEADROOM + judged), ..Window::at(HEADROOM) };
+        self.window = Window { judged: narrow(headroom + judged), ..Window::at(headroom) };
         memory.release(std::mem::replace(&mut self.held, held));
         Poll::Ready(Ok(()))
     }
@@ -135,12 +135,15 @@ mod tests {
     /// Bytes that may be held: enough.
     const MEMORY: usize = 8 * 1024 * 1024;
 
+    /// Bytes before those that are taken back.
+    const HEADROOM: usize = 30;
+
     /// The time limit of an exchange begins anew with each byte that goes out of a pipe, and only then.
     #[tokio::test]
     async fn to_empty_a_pipe_is_to_move() {
         let nowhere = || Address::Unix("nowhere".into());
         let config: &'static Config = Box::leak(Box::new(Config::new(nowhere(), nowhere())));
-        let counters = Box::leak(Box::new(Counters::new(&config.policy.denylist)));
+        let counters = Box::leak(Box::new(Counters::new(&config.policy)));
         let (places, share) = (Arc::new(Places::new(0)), Share { pipes: 1, memory: MEMORY });
         let worker = Worker::new(config, counters, places, share, Upstream::new(&config.upstream, &[]));
         let mut followed = Followed::new(Exchange::new(&config.policy), Peer(None));
@@ -156,7 +159,7 @@ mod tests {
             is_blocked = poll_fn(|context| Poll::Ready(pipe.poll_drain(context, &mut sink).is_pending())).await;
             taken += filled - pipe.held();
         }
-        let mut relay = Relay { pipe: Some(pipe), ..Relay::default() };
+        let mut relay = Relay { pipe: Some(pipe), ..Relay::new(0) };
         let mut splice = async |relay: &mut Relay| {
             let (rest, moved) = poll_fn(|context| {
                 let mut turn = Turn {
@@ -200,8 +203,8 @@ mod tests {
         let mut pipe = Pipe::open().expect("a pipe");
         poll_fn(|context| pipe.poll_fill(context, &source, u64::MAX)).await.expect("bytes");
         let window = Window { start: 1, judged: 8, kept: None };
-        let mut relay = Relay { held: BytesMut::from(&b"-, world"[..]), window, ..Relay::default() };
-        let memory = Memory::new(1, MEMORY, Box::leak(Box::default()));
+        let mut relay = Relay { held: BytesMut::from(&b"-, world"[..]), window, ..Relay::new(HEADROOM) };
+        let memory = Memory::new(1, MEMORY, 0, Box::leak(Box::default()));
         assert!(relay.take_back(&memory, &mut pipe).is_ready());
         assert_eq!((&relay.held[HEADROOM..], relay.unwritten()), (&b"hello, world"[..], 12));
     }

@@ -39,6 +39,14 @@ impl Window {
         self.kept = self.kept.map(|kept| kept - gone);
     }
 
+    /// Goes with the bytes, before which there are so many more.
+    pub(super) fn move_up(&mut self, more: usize) {
+        let more = narrow(more);
+        self.start += more;
+        self.judged += more;
+        self.kept = self.kept.map(|kept| kept + more);
+    }
+
     /// Keeps no longer what has become too long.
     pub(super) fn bound(&mut self) {
         self.kept = self.kept.filter(|kept| widen(self.judged - kept) <= MAX_REPLAY);

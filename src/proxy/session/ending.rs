@@ -130,8 +130,9 @@ impl<D: Dial> Session<D> {
         self.part_from_origin();
         let memory = &self.worker.memory;
         self.inbound.clear(memory);
-        let last = if let Ending::Reply(status) = ending { reply::bytes(status) } else { b"" };
-        self.outbound.close_with(memory, last);
+        let added = &self.worker.config.policy.added;
+        let last = if let Ending::Reply(status) = ending { reply::bytes(status, added) } else { Vec::new() };
+        self.outbound.close_with(memory, &last);
         self.log(of, reason, detail, ending);
         if ending == Ending::Reset {
             return Stage::Resetting(self.worker.deadlines.now());

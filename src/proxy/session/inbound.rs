@@ -9,7 +9,6 @@ use crate::http1::exchange::Phase;
 use crate::net::dial::Dial;
 use crate::net::stream::{Ended, Transport};
 use crate::ops::reason::Reason;
-use crate::proxy::memory::HEADROOM;
 use crate::proxy::relay::Rest;
 
 impl<D: Dial> Session<D> {
@@ -110,7 +109,7 @@ impl<D: Dial> Session<D> {
             Poll::Ready(Ended::Reset) => return Some(self.client_lost()),
         }
         // In more bytes than a head may have there is a whole one, or one that is refused.
-        let most = HEADROOM + self.worker.config.policy.max_head + 1;
+        let most = self.inbound.headroom() + self.worker.config.policy.max_head + 1;
         match self.inbound.read_on(context, &self.worker.memory, most, &mut self.client) {
             Ok(true) => {
                 self.client_reading = Side::Ended;

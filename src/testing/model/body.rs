@@ -2,7 +2,7 @@
 
 use super::super::Rules;
 use super::head::{Fault, Manner, Section};
-use super::{chunked, edits};
+use super::{asked, chunked, edits};
 
 /// How a message body ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,8 +72,10 @@ impl Body {
             let withheld = match self.manner {
                 Manner::Strict => {
                     allowed(&section, rules)?;
-                    self.is_marked = is_extended || !section.fields.is_empty();
-                    Vec::new()
+                    let (denied, left): (Vec<_>, Vec<_>) =
+                        section.fields.iter().partition(|field| asked::is_denied_in_requests(field, rules));
+                    self.is_marked = is_extended || !left.is_empty();
+                    denied.iter().map(|field| field.lines.clone()).collect()
                 }
                 Manner::Gentle | Manner::GentleWithBareLf => {
                     let mends = edits::mends(&section);

@@ -56,7 +56,8 @@ pub(super) fn pieces(bytes: &[u8], field: &Field) -> Vec<(Range<usize>, Vec<u8>)
 pub(super) fn denied(section: &Section, status: Option<u16>, rules: &Rules) -> Vec<Range<usize>> {
     // RFC 9110 §7.8: without it, a 101 or a 426 does not say what it must.
     let is_needed = |field: &Field| field.name == b"upgrade" && matches!(status, Some(101 | 426));
-    let denied = section.fields.iter().filter(|field| is_denied(field, rules) && !is_needed(field));
+    let is_denied = |field: &Field| !rules.dry_run && is_named(&field.name, rules);
+    let denied = section.fields.iter().filter(|field| is_denied(field) && !is_needed(field));
     denied.map(|field| field.lines.clone()).collect()
 }
 
@@ -66,11 +67,11 @@ pub(super) fn mends(section: &Section) -> Vec<Range<usize>> {
 }
 
 /// Field names compare without regard to case (RFC 9110 §5.1), and only whole.
-fn is_denied(field: &Field, rules: &Rules) -> bool {
+pub(super) fn is_named(name: &[u8], rules: &Rules) -> bool {
     let names = |patterns: &[String]| {
         patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
-            Some(prefix) => field.name.starts_with(prefix.as_bytes()),
-            None => field.name == pattern.as_bytes(),
+            Some(prefix) => name.starts_with(prefix.as_bytes()),
+            None => name == pattern.as_bytes(),
         })
     };
     names(&rules.deny) && !names(&rules.keep)

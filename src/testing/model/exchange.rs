@@ -124,6 +124,7 @@ impl Exchange {
         if is_draining || (self.closes && !is_said) {
             response.say_close(rules);
         }
+        response.add_missing(rules);
         self.closes |= is_draining;
         self.answer = if response.framing == Framing::Empty {
             Answer::Complete

@@ -2,6 +2,7 @@
 //! ends, and whether another may follow it on its origin connection.
 
 use super::super::Rules;
+use super::asked;
 use super::body::Framing;
 use super::edits;
 use super::head::{self, Fault, RequestHead, Section, Version};
@@ -51,9 +52,9 @@ pub(super) fn read(bytes: &[u8], rules: &Rules) -> Result<Option<Request>, Fault
     connection(&head.section)?;
     let framing = framing(&head)?;
     let end = head.section.end;
-    let bytes = without_offers(bytes, &head, rules);
+    let bytes = asked::request(without_offers(bytes, &head, rules), rules);
     // All else is judged on what the origin will see. Edits leave the lines well-formed.
-    let head = head::request(&bytes, rules)?.unwrap_or(head);
+    let head = head::request(&bytes, &asked::without_limits(rules))?.unwrap_or(head);
     let mut offers = head.section.list(b"upgrade");
     offers.retain(|protocol| !protocol.is_empty());
     Ok(Some(Request {

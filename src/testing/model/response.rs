@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::super::Rules;
+use super::asked;
 use super::body::Framing;
 use super::edits;
 use super::head::{self, Fault, Field, ResponseHead, Section, Version};
@@ -74,6 +75,14 @@ impl Response {
             self.bytes.split_off(empty_line),
         ]
         .concat();
+    }
+
+    /// Adds what the operator wants to be there.
+    pub(super) fn add_missing(&mut self, rules: &Rules) {
+        let Ok(Some(head)) = head::response(&self.bytes, &asked::without_limits(rules)) else { return };
+        let empty_line = self.bytes.split_off(head.section.empty_line);
+        self.bytes.extend(asked::missing(&head.section, rules));
+        self.bytes.extend(empty_line);
     }
 }
 

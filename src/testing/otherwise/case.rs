@@ -5,7 +5,7 @@
 //! soundly; a GET.
 //!
 //! The letters of the setting: `b` and `n` reuse, bodyless and never; `l` lenient, to trailers and bare line ends; `w` the client waits for each response,
-//! `p` it pipelines; `f` it ends by FIN, `r` by a reset; `m` so few bytes go at once; `s` writes are put off.
+//! `d` method overrides are denied, `a` a line is added, `x` requests name the client; `p` it pipelines; `f` it ends by FIN, `r` by a reset; `m` so few bytes go at once; `s` writes are put off.
 //!
 //! Behind a byte 0xFE stands what the origin says instead, to the letter, each time that it is asked; another 0xFE ends it, and the next begins.
 
@@ -14,12 +14,15 @@ use super::answer::{self, Setting};
 use super::client::{Habit, Last, Piece, requests};
 use super::letters::Line;
 use super::misreading::Misreading;
-use super::reader::{Asked, Broken, Read, View, read};
+use super::reader::{ADDED, Asked, Broken, Read, View, read};
 use super::server::Server;
 use crate::http1::Reuse;
 
 /// The most requests of a case.
 const MAX_REQUESTS: usize = 8;
+
+/// Lines by which some origins take another method.
+const OVERRIDES: [&str; 2] = ["x-http-method*", "x-method-override"];
 
 /// Begins what the origin says to the letter: a byte that UTF-8 never has.
 const QUOTE: u8 = 0xFE;
@@ -92,7 +95,15 @@ impl Case {
             pieces,
             is_quoted: !quotes.is_empty(),
             server: Server::new(misreadings, moods.clone(), quotes),
-            rules: Rules { allow_bare_lf: is_lenient, allow_request_trailers, reuse_origin, ..Rules::default() },
+            rules: Rules {
+                deny_request: OVERRIDES.iter().filter(|_| setting.has(b'd')).map(ToString::to_string).collect(),
+                add: setting.has(b'a').then(|| ADDED.to_owned()).into_iter().collect(),
+                forwarded_for: setting.has(b'x'),
+                allow_bare_lf: is_lenient,
+                allow_request_trailers,
+                reuse_origin,
+                ..Rules::default()
+            },
             at_most: setting.count(b'm'),
             stutters: setting.has(b's'),
             misreadings,

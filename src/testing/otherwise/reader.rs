@@ -5,6 +5,9 @@
 use std::fmt;
 use std::ops::Range;
 
+/// What a proxy may be told to add to heads.
+pub(super) const ADDED: &str = "X-Added: a line";
+
 /// What a client knows of a request that it sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
@@ -327,8 +330,10 @@ fn status(head: &[u8]) -> Option<u16> {
 
 /// Tells whether it is a reply of the proxy's own, which has no label.
 fn is_reply(head: &[u8]) -> bool {
-    let own = b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-    head.strip_suffix(own).is_some_and(|line| line.starts_with(b"HTTP/1.1 ") && !line.contains(&b'\n'))
+    let own = "\r\nContent-Length: 0\r\nConnection: close\r\n";
+    let line = [format!("{own}\r\n"), format!("{own}{ADDED}\r\n\r\n")];
+    let line = line.iter().find_map(|own| head.strip_suffix(own.as_bytes()));
+    line.is_some_and(|line| line.starts_with(b"HTTP/1.1 ") && !line.contains(&b'\n'))
 }
 
 fn unreadable(what: &str, bytes: &[u8]) -> Stop {

@@ -98,7 +98,11 @@ const FAULTS: [(u8, usize); 24] = [
 pub fn input(seed: u64) -> Vec<u8> {
     let mut random = Random(seed);
     let pair = random.one_in(2).then(|| random.of(&PAIRS));
-    let mut lines = vec![setting(&mut random), misreadings(&mut random, pair.map(|(letter, ..)| letter))];
+    let mut setting = setting(&mut random);
+    // By another row of numbers, so that this one stays.
+    let mut asked = Random(seed ^ u64::MAX);
+    setting.extend(b"dax".iter().filter(|_| asked.one_in(4)));
+    let mut lines = vec![setting, misreadings(&mut random, pair.map(|(letter, ..)| letter))];
     let count = 2 + random.below(3);
     let special = random.below(count - 1);
     for index in 0..count {

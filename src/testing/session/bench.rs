@@ -23,7 +23,7 @@ use crate::proxy::session::Session;
 use crate::proxy::worker::{Share, Worker};
 use crate::testing::drive::{self, Driven};
 use crate::testing::property::equal;
-use crate::testing::{End, Rules, Step};
+use crate::testing::{CLIENT, End, Rules, Step};
 
 /// Each time limit.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -53,22 +53,50 @@ impl Wake for Woken {
 
 thread_local! {
     /// For all sessions of a thread, so that none is lost.
-    pub(super) static COUNTERS: &'static Counters = Box::leak(Box::new(Counters::new(&CONFIG.policy.denylist)));
+    pub(super) static COUNTERS: &'static Counters = Box::leak(Box::new(Counters::new(&CONFIG.policy)));
 }
 
-/// The rules of all sessions: heads of a fuzzer's size reach the limit.
-pub(super) fn rules() -> Rules {
-    Rules { max_head: 512, ..Rules::default() }
+/// How much operators may ask for: any of four things.
+const ASKS: usize = 16;
+
+/// The longest heads: those of a fuzzer's size reach the limit; or, for sessions that share little memory, they are long enough to give way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heads {
+    Short,
+    Long,
 }
 
-/// The rules of sessions that share little memory: heads are long enough to give way.
-pub(super) fn roomy() -> Rules {
-    Rules { max_head: 16 * 1024, ..Rules::default() }
+/// The rules of sessions whose operator asks for that: a bit each for lines that go from requests, lines that are added, the client's address, and a dry
+/// run.
+fn rules(heads: Heads, asks: usize) -> Rules {
+    let has = |bit: usize| asks & bit != 0;
+    let some = |bit, texts: &[&str]| texts.iter().filter(|_| has(bit)).map(ToString::to_string).collect();
+    Rules {
+        max_head: if heads == Heads::Short { 512 } else { 16 * 1024 },
+        deny_request: some(1, &["x-forwarded-*", "proxy", "x-http-method"]),
+        keep_request: some(1, &["x-forwarded-for"]),
+        add: some(2, &["Server: mine", "X-Added: a", "X-Added: b"]),
+        forwarded_for: has(4),
+        dry_run: has(8),
+        ..Rules::default()
+    }
 }
 
-pub(super) static ROOMY: LazyLock<Config> = LazyLock::new(|| config(&roomy()));
+static SETTINGS: LazyLock<Vec<(Rules, Config)>> = LazyLock::new(|| {
+    let all = [Heads::Short, Heads::Long].into_iter().flat_map(|heads| (0..ASKS).map(move |asks| rules(heads, asks)));
+    all.map(|rules| (rules.clone(), config(&rules))).collect()
+});
 
-pub(super) static CONFIG: LazyLock<Config> = LazyLock::new(|| config(&rules()));
+/// The rules of sessions, and what they are told of them.
+pub(super) fn setting(heads: Heads, asks: usize) -> &'static (Rules, Config) {
+    &SETTINGS[asks % ASKS + if heads == Heads::Short { 0 } else { ASKS }]
+}
+
+/// Where an operator asks for nothing.
+pub(super) static CONFIG: LazyLock<&Config> = LazyLock::new(|| &setting(Heads::Short, 0).1);
+
+#[cfg(test)]
+pub(super) static ROOMY: LazyLock<&Config> = LazyLock::new(|| &setting(Heads::Long, 0).1);
 
 /// What a session is told of the rules.
 pub(in crate::testing) fn config(rules: &Rules) -> Config {
@@ -95,7 +123,8 @@ impl Seat {
         client.borrow_mut().like(pattern);
         let woken = Arc::<Woken>::default();
         woken.0.store(true, Ordering::Relaxed);
-        let session = Some(Session::new(Rc::clone(worker), near, Peer(None)));
+        let peer = Peer(Some((CLIENT, 1).into()));
+        let session = Some(Session::new(Rc::clone(worker), near, peer));
         Self { session, client, woken, from_client: Vec::new() }
     }
 }
@@ -118,6 +147,7 @@ pub(in crate::testing) struct Bench {
 }
 
 impl Bench {
+    #[cfg(test)]
     pub(super) fn new() -> Self {
         Self::with(&CONFIG, MEMORY)
     }
@@ -380,7 +410,7 @@ impl Bench {
         let end = &driven.ends[step];
         let mut to_client = driven.sent[..=step].concat();
         if let End::Reply(status) = end {
-            to_client.extend(reply(*status));
+            to_client.extend(reply(*status, &self.worker.config.policy.added));
         }
         let client = self.client.borrow();
         equal("the client's bytes", &client.received, &to_client)?;

@@ -63,7 +63,7 @@ mod tests {
     use std::rc::Rc;
 
     use super::super::bench::{MEMORY, ROOMY};
-    use super::super::event::events;
+    use super::super::event::script;
     use super::super::wire::Hold;
     use super::*;
 
@@ -81,7 +81,7 @@ mod tests {
     fn then(bench: &mut Bench, text: &str) {
         let parts = text.split('|').map(|part| part.replacen('=', "", 1).into_bytes());
         let input: Vec<u8> = parts.flat_map(|part| [vec![0xFE], part].concat()).collect();
-        for event in events(&input).0 {
+        for event in script(&input).events {
             bench.run(&event);
         }
     }

@@ -50,11 +50,21 @@ pub(super) enum Event {
     MemoryWanted,
 }
 
-/// The events of a corpus file, and how many bytes the sessions may hold if it says so.
-pub(super) fn events(input: &[u8]) -> (Vec<Event>, Option<usize>) {
+/// What a corpus file says.
+#[derive(Debug)]
+pub(super) struct Script {
+    pub(super) events: Vec<Event>,
+    /// How many bytes the sessions may hold, if it says so.
+    pub(super) budget: Option<usize>,
+    /// Which of what an operator may ask for.
+    pub(super) asks: usize,
+}
+
+/// Reads a corpus file.
+pub(super) fn script(input: &[u8]) -> Script {
     let mut events = Vec::new();
     let mut has_ended = [false; MOST_CLIENTS];
-    let (mut client, mut budget) = (0, None);
+    let (mut client, mut budget, mut asks) = (0, None, 0);
     for (letter, bytes) in property::parts(input) {
         let number =
             |otherwise| std::str::from_utf8(bytes).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(otherwise);
@@ -88,6 +98,10 @@ pub(super) fn events(input: &[u8]) -> (Vec<Event>, Option<usize>) {
             b'x' => Event::Step(Step::Origin(vec![b'a'; number(1).min(MOST_FILLED)])),
             b'g' => Event::PlaceWanted(bytes.to_vec()),
             b'G' => Event::MemoryWanted,
+            b'd' => {
+                asks = number(0);
+                continue;
+            }
             b'M' => {
                 budget = budget.or(Some(number(0)));
                 continue;
@@ -101,5 +115,5 @@ pub(super) fn events(input: &[u8]) -> (Vec<Event>, Option<usize>) {
         has_ended[client] |= matches!(event, Event::ClientReset | Event::Step(Step::ClientEnd));
         events.push(event);
     }
-    (events, budget)
+    Script { events, budget, asks }
 }

@@ -1,6 +1,6 @@
 //! Who owns the connections of one client, in memory: does as the core says, as a session does, and has [`Wire`] read along.
 
-use headsnip::http1::edits::{MAX_ADDED, Section};
+use headsnip::http1::edits::Section;
 use headsnip::http1::{Direction, Edits, Ending, Exchange, Fault, OriginEnd, Policy, Run, Status, Verdict, Violation};
 use headsnip::testing::{End, Outcome, Step};
 
@@ -337,8 +337,9 @@ fn edited(edits: &Edits, section: &[u8]) -> Result<Vec<u8>, String> {
     let mut written = Vec::new();
     edits.write(section, &mut written);
     ensure(written.len() == edits.going_on(section.len()), "invariant 1: what goes on is not what is counted")?;
-    let mut in_place = [&[0; MAX_ADDED], section].concat();
-    let start = edits.apply(&mut in_place, MAX_ADDED, MAX_ADDED);
+    let room = edits.added().len();
+    let mut in_place = [&vec![0; room], section].concat();
+    let start = edits.apply(&mut in_place, room, room);
     ensure(in_place[start..] == written[..], "invariant 1: what is done in place is not what is written")?;
     let mut end = 0;
     for part in edits.withheld() {
