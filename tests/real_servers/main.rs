@@ -70,5 +70,6 @@ fn servers() -> Vec<Server> {
     servers.extend(cases::faulty_node::servers());
     servers.extend(cases::django::servers());
     servers.extend(cases::java_client::servers());
+    servers.extend(cases::forwarded::servers());
     servers
 }

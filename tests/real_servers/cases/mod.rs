@@ -10,6 +10,7 @@ pub(crate) mod django;
 pub(crate) mod express;
 pub(crate) mod faulty_node;
 pub(crate) mod faulty_python;
+pub(crate) mod forwarded;
 pub(crate) mod http_server;
 pub(crate) mod hypercorn;
 pub(crate) mod java_client;
