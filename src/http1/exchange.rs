@@ -110,7 +110,7 @@ impl<'p> Exchange<'p> {
         if self.spent.is_some() {
             return Ok(Verdict::Wait);
         }
-        self.requests.judge((self.policy, self.client), &mut self.asked, shown, edits).map_err(|(violation, place)| {
+        self.requests.judge((self.policy, &self.client), &mut self.asked, shown, edits).map_err(|(violation, place)| {
             let status = if place == Place::Within { Status::BadRequest } else { violation.request_status() };
             Fault { violation, ending: self.give_up(status) }
         })

@@ -49,13 +49,11 @@ pub(super) struct Reader<'r> {
     pub(super) edits: &'r mut Edits,
     /// What it says; of a request, what goes on says this.
     pub(super) fields: Fields,
-    /// Which of the operator's lines it has lines of the name of, left of a response: a bit each.
-    present: u64,
 }
 
 impl<'r> Reader<'r> {
     pub(super) fn new(policy: &'r Policy, edits: &'r mut Edits) -> Self {
-        Self { policy, edits, fields: Fields::default(), present: 0 }
+        Self { policy, edits, fields: Fields::default() }
     }
 
     /// Reads a request head, and withholds of it the denied lines, and the offers that nobody may take up. `None`: not whole yet.
@@ -64,8 +62,9 @@ impl<'r> Reader<'r> {
         let Some(mut head) = self.read(scan, Form::Request, shown, Self::quick_request, start)? else {
             return Ok(None);
         };
-        // Each a whole line.
-        head.lines -= self.edits.withheld().len();
+        if self.policy.request_denylist.marks() != 0 {
+            head.lines -= self.deny_lines(&shown[..head.length]);
+        }
         let upgrades = &self.policy.upgrades;
         head.lines -= withhold_offers(upgrades, &shown[..head.length], head.version, &mut self.fields, self.edits);
         Ok(Some(head))
@@ -129,8 +128,6 @@ impl<'r> Reader<'r> {
     #[inline(never)]
     fn quick_request(&mut self, bytes: &[u8]) -> Option<Head<Method>> {
         let (method, version, mut rest) = request_line(bytes).ok()?;
-        self.edits.begin(Section::Request);
-        let denied = self.policy.request_denylist.marks();
         let mut lines = 0;
         loop {
             rest = rest.strip_prefix(EMPTY_LINE)?;
@@ -140,18 +137,14 @@ impl<'r> Reader<'r> {
             }
             let behind = behind.strip_prefix(b":")?;
             let (value, behind) = behind.split_at(find_end::<0x1f>(behind)?);
-            let mark = mark(name);
-            if mark & (KNOWN | denied) != 0 {
-                let start = bytes.len() - rest.len();
-                let end = bytes.len() - behind.len() + EMPTY_LINE.len();
-                if mark & denied == 0 || !self.deny_of_request(name, start..end) {
-                    self.fields.see(&self.policy.upgrades, Name::of(name), value);
-                }
+            if mark(name) & KNOWN != 0 {
+                self.fields.see(&self.policy.upgrades, Name::of(name), value);
             }
             rest = behind;
             lines += 1;
         }
         let behind = rest.strip_prefix(EMPTY_LINE).filter(|_| lines <= self.policy.max_fields)?;
+        self.edits.begin(Section::Request);
         Some(Head { length: bytes.len() - behind.len(), start: method, version, lines })
     }
 
@@ -176,7 +169,7 @@ impl<'r> Reader<'r> {
         let start_of = |line: &httparse::Header<'_>| line.name.as_ptr().addr() - bytes.as_ptr().addr();
         // It saw an LF before each of these.
         let ends_in_crlf = |end: usize| bytes.get(end.wrapping_sub(EMPTY_LINE.len())) == Some(&b'\r');
-        let (denied, added) = (self.policy.denylist.marks(), self.policy.added.marks());
+        let denied = self.policy.denylist.marks();
         let mut rest = lines;
         while let [line, behind @ ..] = rest {
             rest = behind;
@@ -186,7 +179,7 @@ impl<'r> Reader<'r> {
             }
             let name = line.name.as_bytes();
             let mark = mark(name);
-            if mark & (KNOWN | denied | added) == 0 {
+            if mark & (KNOWN | denied) == 0 {
                 continue;
             }
             if mark & KNOWN != 0 {
@@ -194,12 +187,7 @@ impl<'r> Reader<'r> {
             }
             if mark & denied != 0 {
                 let end = behind.first().map_or(end_of_lines, start_of);
-                if self.deny(name, start..end) {
-                    continue;
-                }
-            }
-            if mark & added != 0 {
-                self.present |= self.policy.added.of(name);
+                self.deny(name, start..end);
             }
         }
         // Before an empty line of an LF alone, there is no CR in this place.
@@ -211,21 +199,13 @@ impl<'r> Reader<'r> {
         let line = &bytes[..memchr(b'\n', bytes).unwrap_or_default()];
         let (section, start, version) = start(line.strip_suffix(b"\r").unwrap_or(line))?;
         self.edits.begin(section);
-        (self.fields, self.present) = (Fields::default(), 0);
+        self.fields = Fields::default();
         let mut lines = 0;
         for line in FieldLines::of_head(bytes) {
             lines += 1;
-            let is_withheld = if section == Section::Request {
-                self.deny_of_request(line.name(), line.place())
-            } else {
-                self.deny_or_mend(&line)
-            };
-            if !is_withheld {
-                self.present |= self.policy.added.of(line.name());
-            }
-            // What a response is framed by is what the origin has said.
-            if !is_withheld || section != Section::Request {
-                self.fields.see(&self.policy.upgrades, Name::of(line.name()), line.value());
+            self.fields.see(&self.policy.upgrades, Name::of(line.name()), line.value());
+            if section != Section::Request {
+                self.deny_or_mend(&line);
             }
         }
         Ok(Head { length: bytes.len(), start, version, lines })
@@ -248,6 +228,18 @@ impl<'r> Reader<'r> {
         true
     }
 
+    /// Withholds the lines of a sound request head that are denied, and tells how many; the fields say what the others do.
+    #[cold]
+    fn deny_lines(&mut self, head: &[u8]) -> usize {
+        self.fields = Fields::default();
+        for line in FieldLines::of_head(head) {
+            if !self.deny_of_request(line.name(), line.place()) {
+                self.fields.see(&self.policy.upgrades, Name::of(line.name()), line.value());
+            }
+        }
+        self.edits.withheld().len()
+    }
+
     /// Withholds a line of that name of a request that is denied. Tells whether it does not go on.
     fn deny_of_request(&mut self, name: &[u8], place: Range<usize>) -> bool {
         let Some(entry) = self.policy.request_denylist.entry(name) else {
@@ -261,13 +253,13 @@ impl<'r> Reader<'r> {
         !self.policy.dry_run
     }
 
-    /// Withholds a line that is denied, and of another what is mended within it. Tells whether the line does not go on.
-    fn deny_or_mend(&mut self, line: &FieldLine<'_>) -> bool {
+    /// Withholds a line that is denied, and of another what is mended within it.
+    fn deny_or_mend(&mut self, line: &FieldLine<'_>) {
         if self.deny(line.name(), line.place()) {
             if line.name < line.colon || line.value().contains(&b'\n') {
                 self.edits.note_malformed();
             }
-            return true;
+            return;
         }
         if line.name < line.colon {
             let space = line.start + line.name..line.start + line.colon;
@@ -277,12 +269,25 @@ impl<'r> Reader<'r> {
             let end = line.value_start() + fold + 1;
             self.edits.withhold(end - EMPTY_LINE.len()..end, Why::Mended(Mended::Fold));
         }
-        false
     }
 
-    /// Adds the operator's lines of whose name none is left.
-    pub(super) fn add_missing(&mut self) {
-        self.policy.added.missing(self.present).for_each(|line| self.edits.add(line));
+    /// Adds the operator's lines of whose name the response head has none left.
+    pub(super) fn add_missing(&mut self, head: &[u8]) {
+        if self.policy.added.marks() != 0 {
+            self.add_lines(head);
+        }
+    }
+
+    #[cold]
+    fn add_lines(&mut self, head: &[u8]) {
+        let added = &self.policy.added;
+        // What is withheld from where a line begins is the line.
+        let withheld = self.edits.withheld();
+        let goes_on =
+            |line: &FieldLine<'_>| withheld.binary_search_by_key(&line.start, |part| part.range().start).is_err();
+        let named = FieldLines::of_head(head).filter(|line| mark(line.name()) & added.marks() != 0 && goes_on(line));
+        let present = named.fold(0, |present, line| present | added.of(line.name()));
+        added.missing(present).for_each(|line| self.edits.add(line));
     }
 }
 

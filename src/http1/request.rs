@@ -86,7 +86,7 @@ impl Requests {
     /// one begins. An error is told again.
     pub(super) fn judge(
         &mut self,
-        (policy, client): (&Policy, Option<IpAddr>),
+        (policy, client): (&Policy, &Option<IpAddr>),
         asked: &mut Option<Asked>,
         shown: &[u8],
         edits: &mut Edits,
@@ -100,7 +100,7 @@ impl Requests {
 
     fn try_judge(
         &mut self,
-        (policy, client): (&Policy, Option<IpAddr>),
+        (policy, client): (&Policy, &Option<IpAddr>),
         asked: &mut Option<Asked>,
         shown: &[u8],
         edits: &mut Edits,
@@ -122,7 +122,7 @@ impl Requests {
                     };
                     if let Some(client) = client {
                         head.lines += 1;
-                        head.lines -= forwarded::forward(&shown[..head.length], client, reader.edits);
+                        head.lines -= forwarded::forward(&shown[..head.length], *client, reader.edits);
                     }
                     let (begun, framing) = admit(policy, &head, &reader.fields, reader.edits).map_err(between)?;
                     *asked = Some(begun);

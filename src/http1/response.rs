@@ -175,7 +175,7 @@ impl Responses {
             mend::close(bytes, edits);
         }
         asked.mark(alone::response(*asked, sent, head, fields));
-        reader.add_missing();
+        reader.add_missing(bytes);
         self.state = match framing {
             Framing::Empty | Framing::Tunnel => State::Complete,
             Framing::Length(length) => State::Length(length),

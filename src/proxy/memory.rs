@@ -47,6 +47,8 @@ pub(super) struct Memory {
     buffers: RefCell<Vec<BytesMut>>,
     /// Bytes of these; ≤ [`POOLED`].
     pooled: Cell<usize>,
+    /// Bytes that are kept free before those held for a client, of both directions.
+    headroom: usize,
     pipes: RefCell<Vec<Pipe>>,
     /// How many pipes may still be opened.
     unopened: Cell<usize>,
@@ -63,12 +65,13 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// With at most that many pipes, and so many bytes; at most so many are kept free before those that are read.
+    /// With at most that many pipes, and so many bytes; so many are kept free before those held for a client.
     pub(super) fn new(pipes: usize, budget: usize, headroom: usize, gauge: &'static Gauge) -> Self {
         Self {
             lent: RefCell::new(Lent { scratch: vec![0; headroom + SCRATCH].into(), edits: Edits::default() }),
             buffers: RefCell::default(),
             pooled: Cell::new(0),
+            headroom,
             pipes: RefCell::default(),
             unopened: Cell::new(pipes),
             has_pipes: Cell::new(true),
@@ -85,7 +88,7 @@ impl Memory {
         self.lent.borrow_mut()
     }
 
-    /// How many bytes may be read for a client that holds so many, the room before them left aside.
+    /// How many bytes may be read for a client that holds so many.
     pub(super) fn room(&self, own: usize) -> usize {
         if self.left() >= 2 * SCRATCH { SCRATCH } else { self.scarce_room(own) }
     }
@@ -94,8 +97,8 @@ impl Memory {
     fn scarce_room(&self, own: usize) -> usize {
         // What waits in the pool is of more use elsewhere.
         self.trim();
-        // A buffer grows by as much again, as a rule.
-        (self.left() / 2).max(LEAST.saturating_sub(own)).min(SCRATCH)
+        // A buffer grows by as much again, as a rule, and the free bytes before what it holds count too.
+        (self.left() / 2).max(LEAST.saturating_sub(own.saturating_sub(self.headroom))).min(SCRATCH)
     }
 
     /// Bytes of the budget that anyone may take.

@@ -79,10 +79,12 @@ impl Relay {
             is_at_hand = false;
             let is_lent = self.held.is_empty();
             let bytes = if is_lent {
-                self.window = Window::at(headroom);
+                self.window = Window::at(self.headroom.into());
                 &mut scratch[..headroom + count]
             } else {
-                self.keep_headroom(memory);
+                if self.window.low() < headroom {
+                    self.make_headroom(memory);
+                }
                 &mut *self.held
             };
             let rest = dispose(turn, bytes, &mut self.window, edits);
@@ -144,13 +146,12 @@ impl Relay {
 
     /// Makes room before the bytes where lines were added to a head that is not written yet: no more than one head is judged of a direction
     /// before the other has moved.
-    fn keep_headroom(&mut self, memory: &Memory) {
+    #[cold]
+    fn make_headroom(&mut self, memory: &Memory) {
         let (low, headroom) = (self.window.low(), self.headroom());
-        if low < headroom {
-            let held = memory.hold_behind(headroom, &self.held[low..]);
-            memory.release(std::mem::replace(&mut self.held, held));
-            self.window.move_up(headroom - low);
-        }
+        let held = memory.hold_behind(headroom, &self.held[low..]);
+        memory.release(std::mem::replace(&mut self.held, held));
+        self.window.move_up(headroom - low);
     }
 
     /// By how many bytes a head may grow.
@@ -249,9 +250,9 @@ impl Relay {
         }
     }
 
-    /// Bytes of memory that are held, the room before them left aside.
+    /// Bytes of memory that are held.
     pub(super) fn footprint(&self) -> usize {
-        self.held.capacity().saturating_sub(self.headroom())
+        self.held.capacity()
     }
 
     /// Gives up the bytes once all are done with.

@@ -71,7 +71,7 @@ impl<D: Dial> Worker<D> {
         let deadlines = Deadlines::new(config.timeouts.shortest());
         let timeouts = &config.timeouts;
         let headroom = [Direction::Inbound, Direction::Outbound].map(|way| config.policy.most_added(way));
-        let headroom = headroom.into_iter().max().unwrap_or_default();
+        let headroom = headroom.into_iter().sum();
         let waits = Waits {
             connect: deadlines.ticks(timeouts.connect),
             head: deadlines.ticks(timeouts.head),

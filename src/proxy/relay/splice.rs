@@ -106,7 +106,7 @@ impl Relay {
         let mut held = memory.hold_behind(headroom, &taken);
         memory.extend(&mut held, self.held.get(self.window.start()..).unwrap_or_default());
         let judged = taken.len() + widen(self.window.judged - self.window.start);
-        self.window = Window { judged: narrow(headroom + judged), ..Window::at(headroom) };
+        self.window = Window { judged: narrow(headroom + judged), ..Window::at(narrow(headroom)) };
         memory.release(std::mem::replace(&mut self.held, held));
         Poll::Ready(Ok(()))
     }

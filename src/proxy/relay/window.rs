@@ -14,8 +14,8 @@ pub(super) struct Window {
 
 impl Window {
     /// Where nothing is judged yet of what begins there.
-    pub(super) fn at(start: usize) -> Self {
-        Self { start: narrow(start), judged: narrow(start), kept: None }
+    pub(super) fn at(start: u32) -> Self {
+        Self { start, judged: start, kept: None }
     }
 
     /// The bytes before this are done with.
