@@ -74,6 +74,7 @@ fn tell(bytes: &[u8], why: Why) {
         Why::Denied(_) => "denied",
         Why::Mended(rule) => rule.name(),
         Why::Belied => "the connection closes",
+        Why::Forwarded => "it goes on in the line that names the client",
         Why::NotForClient => "not for a client of HTTP/1.0",
     };
     eprintln!("withheld, {why}: {}", bytes.escape_ascii());

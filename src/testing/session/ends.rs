@@ -86,6 +86,21 @@ mod tests {
         }
     }
 
+    /// Each response of a client that takes nothing has its lines, though those of the one before are not written yet.
+    #[test]
+    fn lines_are_added_to_each_of_several_heads_that_are_held() {
+        let (get, ok) = (
+            "c=GET / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: b\r\n\r\n",
+            "o=HTTP/1.1 200 OK\r\nServer: a\r\nContent-Length: 1\r\n\r\na",
+        );
+        for asks in 0..16 {
+            let parts = format!("d={asks}|w|{get}|{get}|{get}|{ok}|{ok}|{ok}|W|{get}|D|{ok}");
+            let input: Vec<u8> =
+                parts.split('|').flat_map(|part| [b"\xFE", part.replacen('=', "", 1).as_bytes()].concat()).collect();
+            super::super::session(&input);
+        }
+    }
+
     #[test]
     fn what_was_relayed_before_a_reset_arrives_unless_30_seconds_pass() {
         let mut bench = after(&format!("q=1000|w|{ENDLESS}|R|s=118"));
