@@ -3,6 +3,7 @@
 //! Every flag has an environment variable of its name (`--head-timeout`, `HEADSNIP_HEAD_TIMEOUT`); the flag wins. All values are
 //! checked before anything is bound, and a complaint names where the value came from.
 
+mod client;
 mod container;
 mod doubts;
 mod flags;
@@ -252,7 +253,10 @@ fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageEr
             .one(flags.max_memory, "max-memory")
             .map(|value| value.parse::<Size>().map(|size| size.0))
             .transpose()?,
+        accept_proxy: client::networks(&environment.many(flags.accept_proxy, "accept-proxy"))?,
+        send_proxy: environment.one(flags.send_proxy, "send-proxy").map(|value| client::version(&value)).transpose()?,
         access_log: environment.switch(flags.access_log, "access-log")?,
+        log_fields: client::log_fields(&environment.many(flags.log_fields, "log-fields"))?,
         ..Config::new(default_address(8080), upstream)
     };
     config.check().map(|()| config).map_err(|error| UsageError(error.to_string()))

@@ -4,8 +4,10 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::http1::{MAX_FIELDS_CEILING, MAX_HEAD_CEILING, Policy};
+use crate::http1::{LogFields, MAX_FIELDS_CEILING, MAX_HEAD_CEILING, Policy};
 use crate::net::address::{Address, Listen};
+use crate::net::networks::Networks;
+use crate::net::preamble::Version;
 use crate::net::socket_file::SocketMode;
 
 /// The default of [`Config::splice_from`].
@@ -53,8 +55,14 @@ pub struct Config {
     /// How many bytes must be left of a body or a chunk for splice(2) to move them; less is copied, which is cheaper. All
     /// is copied if `None`. The end of a tunnel or of a body until close is taken to be far.
     pub splice_from: Option<u64>,
+    /// Where a preamble of the PROXY protocol comes before the first request, and from nowhere else anything; none does if `None`.
+    pub accept_proxy: Option<Networks>,
+    /// The preamble that each connection to the upstream begins with, if any.
+    pub send_proxy: Option<Version>,
     /// Whether a line is written for each exchange.
     pub access_log: bool,
+    /// What of a request that line tells, too.
+    pub log_fields: LogFields,
 }
 
 impl Config {
@@ -74,7 +82,10 @@ impl Config {
             max_connections: None,
             max_memory: None,
             splice_from: Some(SPLICE_FROM),
+            accept_proxy: None,
+            send_proxy: None,
             access_log: false,
+            log_fields: LogFields::default(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use headsnip::testing::{operator, otherwise, property, session};
+use headsnip::testing::{operator, otherwise, preamble, property, session};
 
 /// Puts the files of a corpus through a property. There are at least so many.
 fn replay(target: &str, least: usize, property: fn(&[u8])) {
@@ -58,6 +58,11 @@ fn the_corpus_of_chunked_holds() {
 #[test]
 fn the_corpus_of_denylist_holds() {
     replay("denylist", 100, operator::denylist);
+}
+
+#[test]
+fn the_corpus_of_preamble_holds() {
+    replay("preamble", 50, preamble::preamble);
 }
 
 #[test]

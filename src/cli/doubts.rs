@@ -28,6 +28,9 @@ pub fn doubts(config: &Config, environment: impl Iterator<Item = (OsString, OsSt
         let are = if needed.len() == 1 { "is" } else { "are" };
         doubts.push(format!("{} {are} denied, which clients can hardly do without", needed.join(", ")));
     }
+    if !config.access_log && config.log_fields.names().next().is_some() {
+        doubts.push("--log-fields is for the access log, which is off: --access-log".to_owned());
+    }
     if config.drain.delay > LONGEST_DELAY {
         doubts.push(format!(
             "--drain-delay is {:?}: whoever sends SIGTERM waits for the end, and kills long before",
@@ -124,6 +127,9 @@ mod tests {
         assert_eq!(doubted(&["--deny", "set-cookie,content-type"], &[]), [line]);
         let line = "location is denied, which clients can hardly do without";
         assert_eq!(doubted(&["--deny", "loc*"], &[]), [line]);
+        let line = "--log-fields is for the access log, which is off: --access-log";
+        assert_eq!(doubted(&["--log-fields", "host"], &[]), [line]);
+        assert!(doubted(&["--log-fields", "host", "--access-log"], &[]).is_empty());
         assert!(doubted(&["--deny", "@owasp", "--drain-delay", "120s"], &[]).is_empty());
         let line = "--drain-delay is 3600s: whoever sends SIGTERM waits for the end, and kills long before";
         assert_eq!(doubted(&["--drain-delay", "1h"], &[]), [line]);

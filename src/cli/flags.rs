@@ -13,7 +13,7 @@ use super::NAME;
     example = "Remove more, keep one:\n  {command_name} --deny '@owasp,via,x-amz-*' --keep x-amz-request-id",
     note = "Each flag has an environment variable: --head-timeout is HEADSNIP_HEAD_TIMEOUT. A flag wins.
 An ADDR is host:port, [v6]:port or unix:/path. NAMES is a comma list of field names, prefix* or the preset
-@owasp; the flag may be repeated. A TIME is 500ms, 30s, 5m or 1h; a SIZE is 512B, 64KiB, 1MiB or 1GiB.
+@owasp; the flag may be repeated. NETS is a comma list of 10.0.0.0/8, unix or any. A TIME is 500ms, 30s, 5m or 1h; a SIZE is 512B, 64KiB, 1MiB or 1GiB.
 The variable of a flag without a value is true or false. An empty variable is ignored.",
     error_code(0, "drained, or did what was asked"),
     error_code(1, "could not start or run; not healthy; something is disclosed"),
@@ -48,6 +48,12 @@ pub(super) struct Flags {
     /// have requests say the client's address, as the last of X-Forwarded-For
     #[argh(switch)]
     pub(super) forwarded_for: bool,
+    /// networks whose connections must begin with a PROXY protocol preamble; others are closed (off)
+    #[argh(option, arg_name = "NETS")]
+    pub(super) accept_proxy: Vec<String>,
+    /// v1 or v2: begin each connection to the upstream with such a preamble (off)
+    #[argh(option, arg_name = "VERSION")]
+    pub(super) send_proxy: Option<String>,
     /// protocols that a connection may be switched to (websocket)
     #[argh(option, arg_name = "NAMES")]
     pub(super) allow_upgrade: Vec<String>,
@@ -102,6 +108,9 @@ pub(super) struct Flags {
     /// write a line for each exchange to standard output
     #[argh(switch)]
     pub(super) access_log: bool,
+    /// request fields that such a line tells (none)
+    #[argh(option, arg_name = "NAMES")]
+    pub(super) log_fields: Vec<String>,
     /// text, for people, or json, one object a line (text)
     #[argh(option, arg_name = "FORMAT")]
     pub(super) log_format: Option<String>,

@@ -58,6 +58,9 @@ pub(crate) trait Transport {
     /// Tells whether the other side is on another machine, as far as its address tells.
     fn is_remote(&self) -> bool;
 
+    /// Our own address. `None`: it has none, on a socket file above all.
+    fn own_address(&self) -> Option<SocketAddr>;
+
     /// The connection itself, if the kernel can splice it.
     fn in_kernel(&mut self) -> Option<&mut Stream>;
 }
@@ -328,6 +331,10 @@ impl Transport for Stream {
 
     fn is_remote(&self) -> bool {
         self.is_remote
+    }
+
+    fn own_address(&self) -> Option<SocketAddr> {
+        self.socket().local_addr().ok()?.as_socket()
     }
 
     fn in_kernel(&mut self) -> Option<&mut Stream> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::log::{self, Value, printable};
 use super::reason::{Reason, Side};
-use crate::http1::Ending;
+use crate::http1::{Ending, LogFields};
 
 /// Bytes of a request target that are told.
 const LONGEST_TARGET: usize = 1024;
@@ -13,12 +13,35 @@ const LONGEST_TARGET: usize = 1024;
 /// Bytes of a method that are told.
 const LONGEST_METHOD: usize = 32;
 
+/// Bytes of a field of a request that are told.
+const LONGEST_FIELD: usize = 512;
+
+/// The names of what each line tells.
+pub(crate) const NAMES: [&str; 14] = [
+    "client",
+    "method",
+    "target",
+    "status",
+    "bytes_in",
+    "bytes_out",
+    "first_byte_ms",
+    "total_ms",
+    "removed",
+    "replayed",
+    "side",
+    "reason",
+    "detail",
+    "ending",
+];
+
 /// One exchange: a request and what came of it.
 #[derive(Debug)]
 pub(crate) struct Record {
     /// Empty where it could not be read.
     method: String,
     target: String,
+    /// What the request says by each of the fields that are told of; none if none are.
+    asked: Box<[Option<String>]>,
     begun: Instant,
     /// Of the last head that went to the client.
     pub(crate) status: Option<u16>,
@@ -49,31 +72,40 @@ impl Failure {
 }
 
 impl Record {
-    /// Writes its line.
-    pub(crate) fn tell(&self, client: &dyn Display) {
+    /// Writes its line, with these fields of the request behind the others.
+    pub(crate) fn tell(&self, client: &dyn Display, fields: &LogFields) {
         let client = printable(client);
-        log::exchange(&self.fields(&client));
+        let own = NAMES.into_iter().zip(self.values(&client));
+        let asked = self.asked.iter().map(|text| text.as_deref().map_or(Value::Absent, Value::Text));
+        let asked = fields.names().zip(asked);
+        log::exchange(own.chain(asked));
     }
 
-    /// The fields of its line in the access log, in order.
-    fn fields<'a>(&'a self, client: &'a str) -> [(&'static str, Value<'a>); 14] {
+    /// Bytes of memory that it takes, as it began.
+    pub(crate) fn footprint(&self) -> usize {
+        let of_field = |text: &Option<String>| size_of_val(text) + text.as_ref().map_or(0, String::len);
+        size_of::<Self>() + self.asked.iter().map(of_field).sum::<usize>()
+    }
+
+    /// What its line in the access log tells, in the order of the names.
+    fn values<'a>(&'a self, client: &'a str) -> [Value<'a>; NAMES.len()] {
         let text = |text: &'a str| if text.is_empty() { Value::Absent } else { Value::Text(text) };
         let failure = self.failure.as_ref();
         [
-            ("client", Value::Text(client)),
-            ("method", text(&self.method)),
-            ("target", text(&self.target)),
-            ("status", self.status.map_or(Value::Absent, |status| Value::Number(status.into()))),
-            ("bytes_in", Value::Number(self.bytes_in)),
-            ("bytes_out", Value::Number(self.bytes_out)),
-            ("first_byte_ms", self.first_byte.map_or(Value::Absent, milliseconds)),
-            ("total_ms", milliseconds(self.took.unwrap_or_else(|| self.begun.elapsed()))),
-            ("removed", Value::Number(self.removed)),
-            ("replayed", Value::Flag(self.is_replayed)),
-            ("side", failure.map_or(Value::Absent, |failure| Value::Text(failure.side.name()))),
-            ("reason", failure.map_or(Value::Absent, |failure| Value::Text(failure.reason.name()))),
-            ("detail", failure.map_or(Value::Absent, |failure| Value::Text(&failure.detail))),
-            ("ending", failure.map_or(Value::Absent, |failure| Value::Text(&failure.ending))),
+            Value::Text(client),
+            text(&self.method),
+            text(&self.target),
+            self.status.map_or(Value::Absent, |status| Value::Number(status.into())),
+            Value::Number(self.bytes_in),
+            Value::Number(self.bytes_out),
+            self.first_byte.map_or(Value::Absent, milliseconds),
+            milliseconds(self.took.unwrap_or_else(|| self.begun.elapsed())),
+            Value::Number(self.removed),
+            Value::Flag(self.is_replayed),
+            failure.map_or(Value::Absent, |failure| Value::Text(failure.side.name())),
+            failure.map_or(Value::Absent, |failure| Value::Text(failure.reason.name())),
+            failure.map_or(Value::Absent, |failure| Value::Text(&failure.detail)),
+            failure.map_or(Value::Absent, |failure| Value::Text(&failure.ending)),
         ]
     }
 
@@ -83,13 +115,14 @@ impl Record {
     }
 
     /// The note of the request whose head is given, and was whole then.
-    pub(crate) fn of(head: &[u8], begun: Instant) -> Self {
+    pub(crate) fn of(head: &[u8], begun: Instant, fields: &LogFields) -> Self {
         let line = head.split(|byte| *byte == b'\r').next();
         let mut words = line.unwrap_or_default().split(|byte| *byte == b' ');
         let mut word = |longest| bounded(words.next().unwrap_or_default(), longest);
         Self {
             method: word(LONGEST_METHOD),
             target: word(LONGEST_TARGET),
+            asked: fields.values(head).map(|value| value.map(|value| bounded(&value, LONGEST_FIELD))).collect(),
             begun,
             status: None,
             bytes_in: 0,
@@ -107,7 +140,7 @@ impl Record {
 fn bounded(bytes: &[u8], longest: usize) -> String {
     let mut text = String::new();
     for byte in bytes.iter().take(longest) {
-        if byte.is_ascii_graphic() && *byte != b'\\' {
+        if (byte.is_ascii_graphic() || *byte == b' ') && *byte != b'\\' {
             text.push(char::from(*byte));
         } else {
             // Writing to a string does not fail.
@@ -130,12 +163,19 @@ mod tests {
 
     #[test]
     fn what_a_client_sent_is_escaped_and_bounded() {
-        let record = |head: &[u8]| Record::of(head, Instant::now());
+        let fields = LogFields::new(["x-a", "x-b"]).expect("sound names");
+        let record = |head: &[u8]| Record::of(head, Instant::now(), &fields);
         let escaped = record(b"GET /a\\b\xff\x01\"?c HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!((&*escaped.method, &*escaped.target), ("GET", "/a\\x5cb\\xff\\x01\"?c"));
         let long = [b"GET /", &[b'a'; 9000][..], b" HTTP/1.1\r\n\r\n"].concat();
         let target = record(&long).target;
         assert!(target.len() == LONGEST_TARGET + 3 && target.ends_with("a..."), "{target}");
-        assert_eq!(record(b"").target, "");
+        assert_eq!((&*record(b"").target, &*record(b"").asked), ("", &[None, None][..]));
+        let long = [b"GET / HTTP/1.1\r\nX-A: a\\ b\xff\tc\r\nX-B: ", &[0xff; 9000][..], b"\r\n\r\n"].concat();
+        let record = record(&long);
+        let [Some(escaped), Some(bounded)] = &*record.asked else { panic!("{record:?}") };
+        assert_eq!(escaped, "a\\x5c b\\xff\\x09c");
+        assert_eq!(*bounded, format!("{}...", "\\xff".repeat(LONGEST_FIELD)));
+        assert!(record.footprint() > size_of::<Record>() + bounded.len());
     }
 }

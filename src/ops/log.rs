@@ -100,7 +100,7 @@ pub(crate) fn would_remove(direction: Direction, line: &[u8], entry: &str) {
 }
 
 /// Tells of an exchange.
-pub(super) fn exchange(fields: &[(&str, Value<'_>)]) {
+pub(super) fn exchange<'a>(fields: impl Iterator<Item = (&'a str, Value<'a>)>) {
     let writer = EXCHANGES.get_or_init(|| Writer::start(Output::Standard, MOST_EXCHANGES, GATHERING, None));
     writer.push(|text| write_fields(text, format(), fields));
 }

@@ -36,8 +36,9 @@ pub(crate) enum Reason {
     HttpUpgradeFailed,
     HttpProtocolError,
     ConnectionLimitReached,
-    /// RFC 9209 has no word for it.
+    /// RFC 9209 has no word for these.
     MemoryLimitReached,
+    PreambleRefused,
 }
 
 /// What was a client that gave way to another, in the order in which they do.
@@ -74,7 +75,12 @@ impl Side {
     /// What can go wrong on that side.
     pub(crate) fn reasons(self) -> &'static [Reason] {
         match self {
-            Self::Client => &[Reason::HttpRequestError, Reason::ConnectionTerminated, Reason::ConnectionWriteTimeout],
+            Self::Client => &[
+                Reason::HttpRequestError,
+                Reason::ConnectionTerminated,
+                Reason::ConnectionWriteTimeout,
+                Reason::PreambleRefused,
+            ],
             Self::Origin => &[
                 Reason::ConnectionRefused,
                 Reason::ConnectionTimeout,

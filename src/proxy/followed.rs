@@ -67,6 +67,11 @@ impl Followed {
         self.told.client = client;
     }
 
+    /// Who the client is.
+    pub(super) fn client(&self) -> Peer {
+        self.told.client
+    }
+
     /// Has the core judge, and counts what it found.
     pub(super) fn judge<D: Dial>(
         &mut self,
@@ -127,7 +132,7 @@ impl Followed {
     fn note<D: Dial>(&mut self, worker: &Worker<D>, head: &[u8]) {
         if worker.config.access_log {
             let begun = self.told.begun.unwrap_or_else(Instant::now);
-            self.told.record = Some(worker.memory.hold_record(Record::of(head, begun)));
+            self.told.record = Some(worker.memory.hold_record(Record::of(head, begun, &worker.config.log_fields)));
             self.told.written.get_or_insert_default();
         }
     }
@@ -293,7 +298,7 @@ impl Followed {
             let failure = || Failure::new(Side::Client, Reason::ConnectionTerminated, &detail, Ending::Close);
             record.failure.get_or_insert_with(failure);
         }
-        record.tell(&self.told.client);
+        record.tell(&self.told.client, &worker.config.log_fields);
         worker.memory.release_record(record);
     }
 

@@ -6,7 +6,6 @@
 //! unfinished head gives way, which is the session's to see to.
 
 use std::cell::{Cell, RefCell, RefMut};
-use std::mem::size_of;
 use std::task::Waker;
 
 use bytes::BytesMut;
@@ -206,14 +205,15 @@ impl Memory {
 
     /// Holds the note of an exchange.
     pub(super) fn hold_record(&self, record: Record) -> Box<Record> {
-        self.charge(size_of::<Record>());
+        self.charge(record.footprint());
         Box::new(record)
     }
 
     /// Takes a note back.
     pub(super) fn release_record(&self, record: Box<Record>) {
+        let footprint = record.footprint();
         drop(record);
-        self.discharge(size_of::<Record>());
+        self.discharge(footprint);
     }
 
     /// An empty pipe. `None`: there is no room or none left, or the kernel gives no more.
@@ -256,6 +256,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::http1::LogFields;
 
     /// How often a waker was called.
     #[derive(Default)]
@@ -317,7 +318,7 @@ mod tests {
         memory.extend(&mut one, &[1; 5000]);
         assert_eq!((&one[..], memory.held.get()), (&[1; 6000][..], one.capacity() + two.capacity()));
         let pipe = memory.pipe().expect("a pipe");
-        let record = memory.hold_record(Record::of(b"", Instant::now()));
+        let record = memory.hold_record(Record::of(b"", Instant::now(), &LogFields::default()));
         let held = one.capacity() + two.capacity() + pipe::SIZE + size_of::<Record>();
         assert_eq!((memory.held.get(), memory.gauge.value()), (held, u64::try_from(held).expect("few")));
         memory.release_pipe(pipe);

@@ -202,6 +202,13 @@ impl Relay {
         self.settle(memory);
     }
 
+    /// Throws away so many of the bytes that are to be judged; all before them are written.
+    pub(super) fn withhold(&mut self, memory: &Memory, count: usize) {
+        self.window.judged += narrow(count);
+        self.window.start = self.window.judged;
+        self.settle(memory);
+    }
+
     /// Gives up all bytes.
     pub(super) fn clear(&mut self, memory: &Memory) {
         let Self { held, pipe, .. } = std::mem::replace(self, Self::new(self.headroom()));

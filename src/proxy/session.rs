@@ -4,6 +4,7 @@
 //! Relaying ──finished, or a rule broken──▶ Flushing ──▶ Lingering ──client's FIN, or nothing moves──▶ Gone
 //! Relaying ──a cut must be seen──▶ Resetting ──the client has what was relayed──▶ Gone
 //! Relaying ──client gone──▶ Gone
+//! Introducing ──its preamble is whole──▶ Relaying, ──else──▶ Gone; Foreign ──▶ Gone: with --accept-proxy alone
 //! ```
 //!
 //! Each direction has its turns: see `relay`. How a session ends stands in `ending`.
@@ -11,13 +12,16 @@
 mod ending;
 mod inbound;
 mod outbound;
+mod preamble;
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use self::ending::{Linger, dial_failure};
+use self::preamble::write_all;
 use super::deadline::{Due, Key};
 use super::followed::Followed;
 use super::handle::Closing;
@@ -37,6 +41,8 @@ pub(crate) struct Session<D: Dial> {
     client_reading: Side,
     origin: Origin<D::Stream>,
     followed: Followed,
+    /// Whereto the client connected, as it told, if origins are told.
+    destination: Option<Box<SocketAddr>>,
     inbound: Relay,
     outbound: Relay,
     /// Whether the origin was not read to the end of what it has sent, for want of turns or room.
@@ -61,6 +67,10 @@ enum Side {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
+    /// Who the client is must come before its first request.
+    Introducing,
+    /// It comes whence nobody is to come.
+    Foreign,
     Relaying,
     Flushing,
     Lingering(Linger),
@@ -89,6 +99,7 @@ impl<D: Dial> Session<D> {
     pub(crate) fn new(worker: Rc<Worker<D>>, client: D::Stream, peer: Peer) -> Self {
         let policy = &worker.config.policy;
         let followed = Followed::new(Exchange::new(policy), peer);
+        let stage = Self::first_stage(peer, &worker);
         let [inbound, outbound] =
             [Direction::Inbound, Direction::Outbound].map(|way| Relay::new(policy.most_added(way)));
         worker.join();
@@ -98,6 +109,7 @@ impl<D: Dial> Session<D> {
             client_reading: Side::Open,
             origin: Origin::Absent,
             followed,
+            destination: None,
             inbound,
             outbound,
             is_origin_unread: false,
@@ -106,7 +118,7 @@ impl<D: Dial> Session<D> {
             waited: None,
             round: 0,
             seen: 0,
-            stage: Stage::Relaying,
+            stage,
         }
     }
 
@@ -170,8 +182,14 @@ impl<D: Dial> Session<D> {
     fn begin_dial(&mut self) {
         let worker = Rc::clone(&self.worker);
         self.waited = None;
-        self.origin =
-            Origin::Dialling(Box::pin(async move { worker.upstream.dial(worker.config.timeouts.connect).await }));
+        let introduction = self.introduction();
+        self.origin = Origin::Dialling(Box::pin(async move {
+            let mut stream = worker.upstream.dial(worker.config.timeouts.connect).await?;
+            if let Some(preamble) = introduction? {
+                write_all(&mut stream, &preamble).await?;
+            }
+            Ok(stream)
+        }));
     }
 
     fn poll_dial(&mut self, context: &mut Context<'_>) -> Option<Stage> {
@@ -297,6 +315,8 @@ where
         loop {
             let next = match session.stage {
                 Stage::Relaying => session.relay(context, deadline),
+                Stage::Introducing => session.introduce(context, deadline),
+                Stage::Foreign => Some(session.turn_away()),
                 Stage::Flushing => session.flush(context, deadline),
                 Stage::Lingering(linger) => session.linger(context, deadline, linger),
                 Stage::Resetting(since) => session.reset(context, deadline, since),

@@ -8,6 +8,7 @@ pub mod drive;
 pub mod model;
 pub mod operator;
 pub mod otherwise;
+pub mod preamble;
 pub mod property;
 pub mod session;
 pub mod vector;

@@ -19,7 +19,7 @@
 pub(super) mod bench;
 mod dialler;
 mod ends;
-mod event;
+pub(super) mod event;
 #[cfg(test)]
 mod tests;
 pub(super) mod wire;

@@ -60,13 +60,14 @@ pub(super) fn write_event(
                 Level::Info => "info",
                 Level::Warning => "warning",
             };
-            write_json(text, &[("level", Value::Text(level)), ("message", Value::Text(message))], fields);
+            let first = [("level", Value::Text(level)), ("message", Value::Text(message))];
+            write_json(text, first.into_iter().chain(fields.iter().copied()));
         }
     }
 }
 
 /// Adds a line that is nothing but fields.
-pub(super) fn write_fields(text: &mut String, format: Format, fields: &[(&str, Value<'_>)]) {
+pub(super) fn write_fields<'a>(text: &mut String, format: Format, fields: impl Iterator<Item = (&'a str, Value<'a>)>) {
     match format {
         Format::Text => {
             text.push_str("time=");
@@ -76,24 +77,24 @@ pub(super) fn write_fields(text: &mut String, format: Format, fields: &[(&str, V
                     text.push(' ');
                     text.push_str(name);
                     text.push('=');
-                    write_value(text, *value, |text| !text.is_empty() && !text.contains([' ', '"', '=', '\\']));
+                    write_value(text, value, |text| !text.is_empty() && !text.contains([' ', '"', '=', '\\']));
                 }
             }
             text.push('\n');
         }
-        Format::Json => write_json(text, &[], fields),
+        Format::Json => write_json(text, fields),
     }
 }
 
-fn write_json(text: &mut String, first: &[(&str, Value<'_>)], more: &[(&str, Value<'_>)]) {
+fn write_json<'a>(text: &mut String, fields: impl Iterator<Item = (&'a str, Value<'a>)>) {
     text.push_str("{\"time\":\"");
     write_now(text);
     text.push('"');
-    for (name, value) in first.iter().chain(more) {
+    for (name, value) in fields {
         text.push_str(",\"");
         text.push_str(name);
         text.push_str("\":");
-        write_value(text, *value, |_| false);
+        write_value(text, value, |_| false);
     }
     text.push_str("}\n");
 }
@@ -194,11 +195,11 @@ mod tests {
             ("none", Value::Absent),
         ];
         let mut text = String::new();
-        write_fields(&mut text, Format::Text, &fields);
+        write_fields(&mut text, Format::Text, fields.into_iter());
         let rest = text.split_once(' ').map(|(_, rest)| rest);
         assert_eq!(rest, Some("plain=/a?b special=\"a\\\"=\\\\\" number=3 time=0.250 flag=true\n"));
         text.clear();
-        write_fields(&mut text, Format::Json, &fields);
+        write_fields(&mut text, Format::Json, fields.into_iter());
         let rest = text.split_once(',').map(|(_, rest)| rest);
         let expected = r#""plain":"/a?b","special":"a\"=\\","number":3,"time":0.250,"flag":true,"none":null}"#;
         assert_eq!(rest, Some(&*format!("{expected}\n")));

@@ -152,7 +152,7 @@ impl<D: Dial> Session<D> {
             // Looked at with each tick.
             Stage::Lingering(_) => deadlines.set(deadline, self.worker.waits.none, Some(GaveWay::Lingering)),
             Stage::Resetting(_) => deadlines.set(deadline, self.worker.waits.none, None),
-            Stage::Relaying | Stage::Gone => {}
+            Stage::Introducing | Stage::Foreign | Stage::Relaying | Stage::Gone => {}
         }
         self.stage = stage;
     }
@@ -288,7 +288,7 @@ impl<D: Dial> Session<D> {
             Stage::Relaying => self.followed.exchange.give_up(Status::BadGateway) == Ending::Reset,
             Stage::Flushing => !self.outbound.is_flushed(),
             Stage::Resetting(_) => true,
-            Stage::Lingering(_) | Stage::Gone => false,
+            Stage::Introducing | Stage::Foreign | Stage::Lingering(_) | Stage::Gone => false,
         };
         if is_cut {
             self.client.reset_on_close();

@@ -53,7 +53,7 @@ impl Wake for Woken {
 
 thread_local! {
     /// For all sessions of a thread, so that none is lost.
-    pub(super) static COUNTERS: &'static Counters = Box::leak(Box::new(Counters::new(&CONFIG.policy)));
+    pub(in crate::testing) static COUNTERS: &'static Counters = Box::leak(Box::new(Counters::new(&CONFIG.policy)));
 }
 
 /// How much operators may ask for: any of four things.
@@ -93,7 +93,7 @@ pub(super) fn setting(heads: Heads, asks: usize) -> &'static (Rules, Config) {
 }
 
 /// Where an operator asks for nothing.
-pub(super) static CONFIG: LazyLock<&Config> = LazyLock::new(|| &setting(Heads::Short, 0).1);
+pub(in crate::testing) static CONFIG: LazyLock<&Config> = LazyLock::new(|| &setting(Heads::Short, 0).1);
 
 #[cfg(test)]
 pub(super) static ROOMY: LazyLock<&Config> = LazyLock::new(|| &setting(Heads::Long, 0).1);
@@ -326,7 +326,7 @@ impl Bench {
     }
 
     /// Has an event happen, and the sessions do what they can.
-    pub(super) fn run(&mut self, event: &Event) -> bool {
+    pub(in crate::testing) fn run(&mut self, event: &Event) -> bool {
         let was_full = self.client.borrow().is_full;
         if self.holds {
             self.change(|far| far.is_full = true);
@@ -400,8 +400,7 @@ impl Bench {
     }
 
     /// What the origin has received, over all its connections.
-    #[cfg(test)]
-    pub(super) fn to_origin(&self) -> Vec<u8> {
+    pub(in crate::testing) fn to_origin(&self) -> Vec<u8> {
         self.worker.upstream.origins.borrow().iter().flat_map(|far| far.borrow().received.clone()).collect()
     }
 

@@ -14,7 +14,7 @@ const MOST_FILLED: usize = 100_000;
 
 /// What happens to a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(in crate::testing) enum Event {
     Step(Step),
     AtMost(usize),
     Stutter,

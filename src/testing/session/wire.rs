@@ -7,11 +7,15 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::net::stream::{Ended, Stream, Transport};
 use crate::testing::Step;
+
+/// The address of each near end.
+const OWN: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 80);
 
 /// What a side has come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -327,6 +331,10 @@ impl Transport for Near {
 
     fn is_remote(&self) -> bool {
         self.far.borrow().is_remote
+    }
+
+    fn own_address(&self) -> Option<SocketAddr> {
+        Some(OWN.into())
     }
 
     fn in_kernel(&mut self) -> Option<&mut Stream> {

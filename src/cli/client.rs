@@ -1,0 +1,95 @@
+//! Flags about who the client is: whose preambles are taken, which one is sent, and which fields of a request the access log tells.
+
+use super::UsageError;
+use super::value::Value;
+use crate::http1::LogFields;
+use crate::http1::log_fields::LogFieldsError;
+use crate::net::networks::{Network, Networks};
+use crate::net::preamble::Version;
+use crate::ops::access;
+
+pub(super) fn networks(values: &[Value]) -> Result<Option<Networks>, UsageError> {
+    let networks = values.iter().map(Value::parse::<Network>).collect::<Result<_, _>>()?;
+    Ok(Networks::new(networks))
+}
+
+pub(super) fn version(value: &Value) -> Result<Version, UsageError> {
+    match &*value.text {
+        "v1" => Ok(Version::V1),
+        "v2" => Ok(Version::V2),
+        _ => Err(value.complain("there is no such version; right would be: v1 or v2")),
+    }
+}
+
+pub(super) fn log_fields(values: &[Value]) -> Result<LogFields, UsageError> {
+    let is_own = |value: &&Value| value.text == "time" || access::NAMES.contains(&&*value.text.to_ascii_lowercase());
+    if let Some(own) = values.iter().find(is_own) {
+        return Err(own.complain("each line of the access log has something of that name"));
+    }
+    LogFields::new(values.iter().map(|value| &*value.text)).map_err(|error| {
+        let culprit = |value: &&Value| matches!(&error, LogFieldsError::NotAName(name) if *name == value.text);
+        let origin = values.iter().find(culprit).or(values.first());
+        UsageError(format!("{}: {error}", origin.map_or("--log-fields", |value| &value.origin)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Command, parse};
+
+    fn complaint(arguments: &[&str]) -> String {
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        let complaint = parse(&arguments, |_| None).err().map(|error| error.to_string()).unwrap_or_default();
+        complaint.lines().next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_what_would_be_right() {
+        let right = "right would be: 10.0.0.0/8, 192.0.2.7, fd00::/8, unix or any";
+        for (flag, value, told) in [
+            ("--accept-proxy", "10.0.0.0/8,all", &*format!("--accept-proxy \"all\": it is no network; {right}")),
+            ("--accept-proxy", "", &format!("--accept-proxy \"\": it is no network; {right}")),
+            (
+                "--accept-proxy",
+                "10.0.0.1/8",
+                &format!("--accept-proxy \"10.0.0.1/8\": the address has bits beyond those that count; {right}"),
+            ),
+            ("--send-proxy", "2", "--send-proxy \"2\": there is no such version; right would be: v1 or v2"),
+            (
+                "--log-fields",
+                "host,a b",
+                "--log-fields: \"a b\" is not a field name; right would be: x-forwarded-for, x-request-id",
+            ),
+            (
+                "--log-fields",
+                "x-a,Status",
+                "--log-fields \"Status\": each line of the access log has something of that name",
+            ),
+            ("--log-fields", "1,2,3,4,5,6,7,8,9,a,b,c,d,e,f,g,h", "--log-fields: more than 16 fields"),
+        ] {
+            assert_eq!(complaint(&[flag, value]), *told);
+        }
+    }
+
+    #[test]
+    fn what_is_said_is_what_is_done() {
+        let arguments = [
+            "--accept-proxy",
+            "10.0.0.0/8, unix",
+            "--accept-proxy",
+            "::1",
+            "--send-proxy",
+            "v2",
+            "--log-fields",
+            "Host,x-a",
+        ];
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        let Ok(Command::Run(config, _)) = parse(&arguments, |_| None) else { unreachable!("it is served") };
+        assert_eq!(
+            config.accept_proxy.map(|networks| networks.to_string()).as_deref(),
+            Some("10.0.0.0/8,unix,::1/128")
+        );
+        assert_eq!(config.send_proxy, Some(crate::net::preamble::Version::V2));
+        assert!(config.log_fields.names().eq(["host", "x-a"]));
+    }
+}

@@ -1,0 +1,119 @@
+//! Before the first request: the preamble by which a balancer tells who its client is; and the one that an origin is sent.
+//!
+//! Until the preamble is whole, its bytes are held as those of an unfinished head, within a head's time. Who sends something else, or comes
+//! from elsewhere, is closed without a word: it is no HTTP that is spoken.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+
+use super::{Due, GaveWay, Of, Session, Side, Stage};
+use crate::http1::Ending;
+use crate::http1::exchange::Phase;
+use crate::net::dial::Dial;
+use crate::net::preamble::{self, Ends};
+use crate::net::stream::{Peer, Transport};
+use crate::ops::reason::Reason;
+use crate::proxy::deadline::Key;
+use crate::proxy::handle::Closing;
+
+impl<D: Dial> Session<D> {
+    /// How a client begins.
+    pub(super) fn first_stage(client: Peer, worker: &super::Worker<D>) -> Stage {
+        match &worker.config.accept_proxy {
+            None => Stage::Relaying,
+            Some(networks) if networks.contain(client.0.map(|address| address.ip())) => Stage::Introducing,
+            Some(_) => Stage::Foreign,
+        }
+    }
+
+    /// Reads the preamble. `Some`: what comes next.
+    pub(super) fn introduce(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
+        if self.waited.is_none() {
+            self.waited = Some(Phase::Head);
+            self.worker.deadlines.set(deadline, self.worker.waits.head, Some(GaveWay::NoRequest));
+        }
+        match self.worker.deadlines.due(deadline, &mut self.seen) {
+            None => {}
+            Some(Due::Late) => return Some(self.unintroduced(&"preamble_timeout")),
+            Some(Due::GiveWay(why)) if why == GaveWay::Memory || !self.client.has_unread() => {
+                self.worker.counters.gave_way(why).count();
+                return Some(Stage::Gone);
+            }
+            Some(Due::GiveWay(_)) => {}
+        }
+        if self.worker.closing() == Closing::Cut || self.is_dismissed() {
+            return Some(Stage::Gone);
+        }
+        let memory = &self.worker.memory;
+        let most = self.inbound.headroom() + preamble::LONGEST;
+        let Ok(has_ended) = self.inbound.read_on(context, memory, most, &mut self.client) else {
+            return Some(Stage::Gone);
+        };
+        match preamble::read(self.inbound.unjudged()) {
+            Ok(Some((ends, length))) => {
+                self.inbound.withhold(memory, length);
+                if let Some(Ends { source, destination }) = ends {
+                    self.followed.set_client(Peer(Some(source)));
+                    self.destination = self.worker.config.send_proxy.map(|_| Box::new(destination));
+                }
+                if has_ended {
+                    self.client_reading = Side::Ended;
+                }
+                self.waited = None;
+                Some(Stage::Relaying)
+            }
+            Ok(None) if has_ended => Some(self.unintroduced(&"preamble_incomplete")),
+            Ok(None) => {
+                self.worker.deadlines.hold_head(deadline, self.inbound.footprint());
+                if memory.room(self.inbound.footprint()) == 0 {
+                    memory.wait(&mut self.round, context.waker());
+                }
+                None
+            }
+            Err(malformed) => Some(self.unintroduced(&malformed)),
+        }
+    }
+
+    /// Closes the connection of a client from a network of which no preamble is taken.
+    pub(super) fn turn_away(&mut self) -> Stage {
+        self.log(Of::Client, Reason::PreambleRefused, &"network_not_accepted", Ending::Close);
+        Stage::Gone
+    }
+
+    /// Closes the connection of a client that has not said who it is. Of one that has said nothing at all, as balancers look whether somebody
+    /// listens, nothing is told.
+    fn unintroduced(&mut self, detail: &dyn std::fmt::Display) -> Stage {
+        if !self.inbound.unjudged().is_empty() {
+            self.log(Of::Client, Reason::PreambleRefused, detail, Ending::Close);
+        }
+        Stage::Gone
+    }
+
+    /// What an origin connection begins with, if anything.
+    pub(super) fn introduction(&self) -> io::Result<Option<Vec<u8>>> {
+        self.worker.config.send_proxy.map(|version| preamble::written(version, self.ends())).transpose()
+    }
+
+    /// Who has connected to whom, as far as it has addresses.
+    fn ends(&self) -> Option<Ends> {
+        let destination = self.destination.as_deref().copied().or_else(|| self.client.own_address());
+        Some(Ends { source: self.followed.client().0?, destination: destination? })
+    }
+}
+
+/// Writes all of these bytes.
+pub(super) async fn write_all(stream: &mut impl Transport, mut bytes: &[u8]) -> io::Result<()> {
+    poll_fn(|context| {
+        while !bytes.is_empty() {
+            match stream.poll_write(context, bytes) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => bytes = bytes.get(count..).unwrap_or_default(),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    })
+    .await
+}
