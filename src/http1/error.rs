@@ -15,6 +15,10 @@ use strum::IntoStaticStr;
 pub enum Violation {
     /// A control byte, NUL and DEL among them, within a line (RFC 9110 §5.5, RFC 9112 §3).
     ControlByte,
+    /// A request that begins with 0x16: a TLS handshake (RFC 8446 §5.1), which wants a server that ends TLS.
+    TlsHandshake,
+    /// A request that begins with `PROXY `, or NUL behind two empty lines: a preamble of the PROXY protocol, version 1 or 2.
+    ProxyPreamble,
     /// A CR that no LF follows (RFC 9112 §2.2).
     BareCr,
     /// An LF that no CR precedes (RFC 9112 §2.2 lets a recipient take it for a line end; others do not).

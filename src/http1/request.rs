@@ -21,9 +21,14 @@ use super::message::{Asked, Mark, Method, Sent};
 use super::scan::{Form, HeadScan};
 use super::{Direction, Policy, Run, Verdict, count_empty_lines, empty_lines, keep, pass};
 
+/// Empty lines that a preamble of the PROXY protocol begins with, in its second version.
+const PREAMBLE_LINES: u8 = 2;
+
 #[derive(Clone, Debug)]
 pub(super) struct Requests {
     state: State,
+    /// Empty lines before the head that is awaited; of more than a preamble begins with, one more.
+    empty: u8,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +84,7 @@ pub(super) enum Place {
 
 impl Requests {
     pub(super) fn new() -> Self {
-        Self { state: State::Head(HeadScan::default()) }
+        Self { state: State::Head(HeadScan::default()), empty: 0 }
     }
 
     /// Judges bytes of the client, which its requests name if there is an address. `asked` is there while an exchange is under way, and set where
@@ -113,9 +118,14 @@ impl Requests {
                     if !scan.has_begun()
                         && let Some(verdict) = empty_lines(shown)
                     {
+                        if let Verdict::Withhold(count) = verdict {
+                            let lines = u8::try_from(count.get() / EMPTY_LINE.len()).unwrap_or(u8::MAX);
+                            self.empty = self.empty.saturating_add(lines).min(PREAMBLE_LINES + 1);
+                        }
                         return Ok(verdict);
                     }
-                    let between = |violation| (violation, Place::Between);
+                    let empty = self.empty;
+                    let between = |violation| (named(violation, shown, empty), Place::Between);
                     let mut reader = Reader::new(policy, edits);
                     let Some(mut head) = reader.request(scan, shown).map_err(between)? else {
                         return Ok(Verdict::NeedMore);
@@ -126,6 +136,7 @@ impl Requests {
                     }
                     let (begun, framing) = admit(policy, &head, &reader.fields, reader.edits).map_err(between)?;
                     *asked = Some(begun);
+                    self.empty = 0;
                     self.begin(framing);
                     return Ok(Verdict::head(head.length));
                 }
@@ -297,6 +308,18 @@ impl Requests {
     /// Tells whether a head has begun: empty lines before a request-line are not yet a request.
     pub(super) fn has_begun_a_head(&self) -> bool {
         matches!(self.state, State::Head(scan) if scan.has_begun())
+    }
+}
+
+/// The rule that a request breaks which begins so, behind so many empty lines: what is another protocol is called by its name. Told by the bytes that
+/// broke the rule, and those before them: more would tell otherwise of a request that is cut.
+#[cold]
+fn named(violation: Violation, shown: &[u8], empty: u8) -> Violation {
+    match (violation, shown.first()) {
+        (Violation::ControlByte, Some(0x16)) => Violation::TlsHandshake,
+        (Violation::ControlByte, Some(0)) if empty == PREAMBLE_LINES => Violation::ProxyPreamble,
+        (Violation::RequestLineMalformed, _) if shown.starts_with(b"PROXY ") => Violation::ProxyPreamble,
+        _ => violation,
     }
 }
 

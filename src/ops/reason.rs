@@ -121,6 +121,8 @@ impl Reason {
             V::ResponseMissing => Self::ConnectionTerminated,
             V::ResponseIncomplete => Self::HttpResponseIncomplete,
             V::ControlByte
+            | V::TlsHandshake
+            | V::ProxyPreamble
             | V::BareCr
             | V::BareLf
             | V::ObsFold

@@ -87,6 +87,8 @@ struct Model<'a> {
     to_client: Vec<u8>,
     /// Bytes of the client that are not yet part of a relayed head or of a body.
     client: Vec<u8>,
+    /// How many empty lines came before those.
+    empty_lines: usize,
     client_ended: bool,
     /// The same of the origin.
     origin: Vec<u8>,
@@ -108,6 +110,7 @@ impl<'a> Model<'a> {
             to_origin: Vec::new(),
             to_client: Vec::new(),
             client: Vec::new(),
+            empty_lines: 0,
             client_ended: false,
             origin: Vec::new(),
             origin_ended: false,
@@ -169,14 +172,17 @@ impl<'a> Model<'a> {
     fn relay_request(&mut self) -> bool {
         let empty_lines = head::empty_lines(&self.client);
         self.client.drain(..empty_lines);
+        self.empty_lines += empty_lines / 2;
         match request::read(&self.client, self.rules) {
             Ok(Some(request)) => {
                 self.client.drain(..request.end);
+                self.empty_lines = 0;
                 self.begin(request);
                 true
             }
             Ok(None) => empty_lines > 0,
             Err(fault) => {
+                let fault = request::named(fault, self.empty_lines, &self.client);
                 self.end = Some((End::Reply(request::reply_status(fault)), Some(fault)));
                 true
             }

@@ -34,7 +34,7 @@ use super::{End, Rules, Step};
 use crate::http1::Reuse;
 
 /// What a vector may name as its error: each rule that can be broken, once.
-pub const ERRORS: [&str; 38] = [
+pub const ERRORS: [&str; 40] = [
     "method_case",
     "underscore_in_name",
     "no_host",
@@ -52,6 +52,8 @@ pub const ERRORS: [&str; 38] = [
     "bare_lf",
     "bare_cr",
     "control_byte",
+    "tls_handshake",
+    "proxy_preamble",
     "obs_fold",
     "white_space_before_colon",
     "no_colon",

@@ -41,6 +41,16 @@ pub(super) fn reply_status(fault: Fault) -> u16 {
     }
 }
 
+/// A fault by the name of the protocol that is spoken, if that is known: TLS, or the PROXY protocol in its second and first version.
+pub(super) fn named(fault: Fault, empty_lines: usize, bytes: &[u8]) -> Fault {
+    match (fault, bytes) {
+        ("control_byte", [0x16, ..]) => "tls_handshake",
+        ("control_byte", [0, ..]) if empty_lines == 2 => "proxy_preamble",
+        ("request_line_malformed", [b'P', b'R', b'O', b'X', b'Y', b' ', ..]) => "proxy_preamble",
+        _ => fault,
+    }
+}
+
 /// Reads and judges the request head at the start of `bytes`.
 pub(super) fn read(bytes: &[u8], rules: &Rules) -> Result<Option<Request>, Fault> {
     let Some(head) = head::request(bytes, rules)? else {

@@ -99,6 +99,8 @@ impl Reader {
             // RFC 9112 §2.2: a CR that no LF follows is invalid.
             _ if self.state.is_behind_cr => return Read::Breaks("bare_cr"),
             b'\r' => {}
+            // RFC 8446 §5.1: so begins a TLS handshake.
+            0x16 if is_at_start && form == Form::Request => return Read::Breaks("tls_handshake"),
             // RFC 9110 §5.5: CTL characters are invalid.
             0..=8 | 11..=31 | 127 => return Read::Breaks("control_byte"),
             _ => self.step(byte),
