@@ -37,7 +37,7 @@ impl LogFields {
     }
 
     /// What a request head says by each, in order: several lines as a list (RFC 9110 §5.3). `None`: it has none. Of none too that is not whole.
-    pub(crate) fn values(&self, head: &[u8]) -> impl Iterator<Item = Option<Vec<u8>>> {
+    pub fn values(&self, head: &[u8]) -> impl Iterator<Item = Option<Vec<u8>>> {
         self.names().map(|name| {
             let lines = FieldLines::of_head(head).filter(|line| is_name(line.name(), name.as_bytes()));
             let values: Vec<&[u8]> = lines.map(|line| trimmed(line.value())).collect();
