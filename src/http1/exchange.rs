@@ -17,8 +17,8 @@ use super::{Direction, Policy, Verdict};
 #[derive(Clone, Debug)]
 pub struct Exchange<'p> {
     policy: &'p Policy,
-    /// The client's address, if requests are to name it.
-    client: Option<IpAddr>,
+    /// The client's address, if requests are to name it. Boxed, and few are.
+    client: Option<Box<IpAddr>>,
     requests: Requests,
     responses: Responses,
     /// The request whose exchange is under way.
@@ -57,7 +57,7 @@ impl<'p> Exchange<'p> {
 
     /// Takes note of the client's address, before its first request. `None`: it has none, or it is not known.
     pub fn set_client(&mut self, address: Option<IpAddr>) {
-        self.client = address.filter(|_| self.policy.forwarded_for);
+        self.client = address.filter(|_| self.policy.forwarded_for).map(Box::new);
     }
 
     /// Judges bytes of one direction: those read and not yet disposed of. May be shown none. What a
@@ -110,10 +110,12 @@ impl<'p> Exchange<'p> {
         if self.spent.is_some() {
             return Ok(Verdict::Wait);
         }
-        self.requests.judge((self.policy, &self.client), &mut self.asked, shown, edits).map_err(|(violation, place)| {
-            let status = if place == Place::Within { Status::BadRequest } else { violation.request_status() };
-            Fault { violation, ending: self.give_up(status) }
-        })
+        self.requests.judge((self.policy, self.client.as_deref()), &mut self.asked, shown, edits).map_err(
+            |(violation, place)| {
+                let status = if place == Place::Within { Status::BadRequest } else { violation.request_status() };
+                Fault { violation, ending: self.give_up(status) }
+            },
+        )
     }
 
     /// How the client sees that the response under way is not whole.

@@ -91,7 +91,7 @@ impl Requests {
     /// one begins. An error is told again.
     pub(super) fn judge(
         &mut self,
-        (policy, client): (&Policy, &Option<IpAddr>),
+        (policy, client): (&Policy, Option<&IpAddr>),
         asked: &mut Option<Asked>,
         shown: &[u8],
         edits: &mut Edits,
@@ -105,7 +105,7 @@ impl Requests {
 
     fn try_judge(
         &mut self,
-        (policy, client): (&Policy, &Option<IpAddr>),
+        (policy, client): (&Policy, Option<&IpAddr>),
         asked: &mut Option<Asked>,
         shown: &[u8],
         edits: &mut Edits,

@@ -5,10 +5,10 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::LazyLock;
 
-use super::Step;
 use super::session::bench::{Bench, CONFIG, MEMORY};
 use super::session::event::Event;
-use super::session::wire::Side;
+use super::session::wire::{OWN, Side};
+use super::{CLIENT, Step};
 use crate::config::Config;
 use crate::net::networks::{Network, Networks};
 use crate::net::preamble::{self, Ends, Version};
@@ -164,8 +164,9 @@ fn within_session(input: &[u8], told: Read, most: usize) {
         Read::Whole(length, ends) => {
             let mut expected = run(&CONFIG, &input[length..]);
             if !expected.0.is_empty() {
-                let ends = ends.map(|(source, destination)| Ends { source, destination });
-                let sent = preamble::written(Version::V1, ends).expect("it can be told");
+                // Where the preamble tells none, those of the connection itself.
+                let (source, destination) = ends.unwrap_or_else(|| ((CLIENT, 1).into(), OWN.into()));
+                let sent = preamble::written(Version::V1, Some(Ends { source, destination })).expect("it can be told");
                 expected.0.splice(..0, sent);
             }
             assert_eq!((to_origin, to_client, seen), expected);

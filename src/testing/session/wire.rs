@@ -15,7 +15,7 @@ use crate::net::stream::{Ended, Stream, Transport};
 use crate::testing::Step;
 
 /// The address of each near end.
-const OWN: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 80);
+pub(in crate::testing) const OWN: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 80);
 
 /// What a side has come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
