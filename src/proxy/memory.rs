@@ -157,16 +157,24 @@ impl Memory {
 
     /// A buffer with these bytes in it.
     pub(super) fn hold(&self, bytes: &[u8]) -> BytesMut {
-        self.hold_behind(0, bytes)
+        let mut buffer = self.lend_buffer();
+        self.extend(&mut buffer, bytes);
+        buffer
     }
 
     /// A buffer with these bytes in it, and room before them.
     pub(super) fn hold_behind(&self, room: usize, bytes: &[u8]) -> BytesMut {
-        let mut buffer = self.buffers.borrow_mut().pop().unwrap_or_default();
-        self.pooled.set(self.pooled.get() - buffer.capacity());
+        let mut buffer = self.lend_buffer();
         self.grow(&mut buffer, room + bytes.len());
         buffer.resize(room, 0);
         buffer.extend_from_slice(bytes);
+        buffer
+    }
+
+    /// An empty buffer, of the pool if it has one.
+    fn lend_buffer(&self) -> BytesMut {
+        let buffer = self.buffers.borrow_mut().pop().unwrap_or_default();
+        self.pooled.set(self.pooled.get() - buffer.capacity());
         buffer
     }
 
@@ -177,6 +185,7 @@ impl Memory {
     }
 
     /// Has a buffer have room for so many bytes more. It grows by as much again while that is left, else by what is needed.
+    #[inline]
     fn grow(&self, buffer: &mut BytesMut, more: usize) {
         let (capacity, needed) = (buffer.capacity(), buffer.len() + more);
         if needed > capacity {

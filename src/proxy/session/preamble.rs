@@ -28,6 +28,7 @@ impl<D: Dial> Session<D> {
     }
 
     /// Reads the preamble. `Some`: what comes next.
+    #[cold]
     pub(super) fn introduce(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
         if self.waited.is_none() {
             self.waited = Some(Phase::Head);
@@ -76,6 +77,7 @@ impl<D: Dial> Session<D> {
     }
 
     /// Closes the connection of a client from a network of which no preamble is taken.
+    #[cold]
     pub(super) fn turn_away(&mut self) -> Stage {
         self.log(Of::Client, Reason::PreambleRefused, &"network_not_accepted", Ending::Close);
         Stage::Gone
@@ -91,6 +93,7 @@ impl<D: Dial> Session<D> {
     }
 
     /// What an origin connection begins with, if anything.
+    #[cold]
     pub(super) fn introduction(&self) -> io::Result<Option<Vec<u8>>> {
         self.worker.config.send_proxy.map(|version| preamble::written(version, self.ends())).transpose()
     }
