@@ -93,7 +93,8 @@ pub(crate) fn mended(client: &dyn Display, rule: Mended) {
 pub(crate) fn would_remove(direction: Direction, line: &[u8], entry: &str) {
     let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
     if limiter().is_first_of(direction, name) {
-        let line = String::from_utf8_lossy(line);
+        // A quotation mark of the line's own must not end the quotation.
+        let line = line.escape_ascii();
         let of = if direction == Direction::Inbound { " from requests" } else { "" };
         write(Level::Info, &format_args!("dry run: would remove \"{line}\"{of}, denied by {entry}"), LONGEST, &[]);
     }

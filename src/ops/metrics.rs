@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write};
 
 use super::counters::{CLASSES, Counter, Counters, DialResult, Gauge, Histogram, Path};
+use super::process;
 use super::reason::{GaveWay, Reason, Side};
 use crate::http1::{Direction, Mark, Mended, Policy};
 
@@ -22,7 +23,7 @@ pub(crate) struct Limits {
     pub(crate) memory: usize,
 }
 
-/// All metrics of all workers.
+/// All metrics of all workers, and of the process.
 pub(super) fn render(workers: &[Counters], limits: Limits, policy: &Policy) -> String {
     let mut text = Text { text: String::new(), workers };
     text.head("headsnip_build_info", "gauge", "Always 1; the label tells the version.");
@@ -55,6 +56,7 @@ pub(super) fn render(workers: &[Counters], limits: Limits, policy: &Policy) -> S
     text.alone();
     text.failures();
     text.first_byte();
+    text.process();
     text.text
 }
 
@@ -194,6 +196,13 @@ impl Text<'_> {
         let sum: f64 = self.workers.iter().map(|worker| worker.first_byte.sum().as_secs_f64()).sum();
         self.sample("headsnip_first_byte_seconds_sum", &[], sum);
         self.sample("headsnip_first_byte_seconds_count", &[], within[Histogram::BOUNDS.len()]);
+    }
+
+    fn process(&mut self) {
+        for metric in process::metrics() {
+            self.head(metric.name, metric.kind, metric.help);
+            self.sample(metric.name, &[], metric.value);
+        }
     }
 
     fn counter(&mut self, name: &str, help: &str, of: impl Fn(&Counters) -> &Counter) {

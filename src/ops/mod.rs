@@ -15,6 +15,7 @@ pub(crate) mod metrics;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod probe;
+mod process;
 pub(crate) mod reason;
 #[cfg(feature = "cli")]
 #[doc(hidden)]

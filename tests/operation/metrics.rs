@@ -35,7 +35,8 @@ fn the_metrics_of_the_contract_count_what_happened() {
     proxy.await_line("no_host");
     let metrics = super::support::headsnip::until(super::support::LIMIT, "the last connection to be counted", || {
         let metrics = ask(&admin, "GET", "/metrics").1;
-        (value(&metrics, "headsnip_open_connections") == Some(1.0)).then_some(metrics)
+        let counted = ["headsnip_connections_total", "headsnip_open_connections"].map(|name| value(&metrics, name));
+        (counted == [Some(6.0), Some(1.0)]).then_some(metrics)
     });
     drop(idle);
     for (sample, expected) in [
@@ -83,6 +84,37 @@ fn the_metrics_of_the_contract_count_what_happened() {
     check_by_promtool(&metrics);
 }
 
+/// By the names and in the units of other Prometheus clients.
+#[test]
+fn the_process_is_told_of_as_the_kernel_knows_it() {
+    let (proxy, admin) = with_admin(&Origin::new(), &[]);
+    let process = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", proxy.id())).expect("procfs");
+    let status = |name: &str| -> f64 {
+        let text = process("status");
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("a line of the kernel's");
+        line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
+    };
+    let metrics = ask(&admin, "GET", "/metrics").1;
+    let told = |name: &str| value(&metrics, name).unwrap_or_else(|| panic!("no {name} in\n{metrics}"));
+    let is_near = |name: &str, expected: f64, by: f64| {
+        assert!((told(name) - expected).abs() <= by, "{name}: {} and {expected}", told(name));
+    };
+    is_near("process_virtual_memory_bytes", status("VmSize:") * 1024.0, 8e6);
+    // The kernel sums up what threads have taken now and then.
+    is_near("process_resident_memory_bytes", status("VmRSS:") * 1024.0, 3e6);
+    // That of who asks is one of them.
+    let open = u32::try_from(proxy.descriptors()).expect("not many");
+    is_near("process_open_fds", f64::from(open), 2.0);
+    let limits = process("limits");
+    let limit = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("a limit");
+    is_near("process_max_fds", limit.split_whitespace().next().and_then(|n| n.parse().ok()).expect("a number"), 0.0);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs_f64();
+    is_near("process_start_time_seconds", now - 30.0, 31.0);
+    assert!((0.0..60.0).contains(&told("process_cpu_seconds_total")), "{metrics}");
+    let again = ask(&admin, "GET", "/metrics").1;
+    assert_eq!(value(&again, "process_start_time_seconds"), value(&metrics, "process_start_time_seconds"));
+}
+
 /// "One named reason": what else comes of a connection that has failed is told and counted no more.
 #[test]
 fn a_bad_end_has_one_reason_and_a_dial_in_vain_is_counted() {
@@ -128,7 +160,7 @@ fn failures_have_the_labels_that_the_page_explains() {
         reasons.map(|reason| (side.to_owned(), reason.to_owned())).collect::<Vec<_>>()
     });
     assert_eq!(exported, explained.collect::<BTreeSet<_>>());
-    assert_eq!(exported.len(), 18);
+    assert_eq!(exported.len(), 19);
 }
 
 fn length(text: &str) -> f64 {
