@@ -4,9 +4,11 @@
 //! checked before anything is bound, and a complaint names where the value came from.
 
 mod client;
+mod completions;
 mod container;
 mod doubts;
 mod flags;
+mod help;
 mod manual;
 mod value;
 
@@ -15,7 +17,6 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use argh::FromArgs;
-use argh_complete::Generator;
 
 pub use self::doubts::doubts;
 use self::flags::{Flags, Subcommand};
@@ -111,7 +112,7 @@ fn understand(arguments: &[String], environment: impl Fn(&str) -> Option<String>
     };
     let mut flags = match Flags::from_args(&[NAME], &arguments) {
         Ok(flags) => flags,
-        Err(exit) if exit.status.is_ok() => return Ok(Command::Print(exit.output)),
+        Err(exit) if exit.status.is_ok() => return Ok(Command::Print(help(&arguments))),
         Err(exit) => return Err(UsageError::of_argh(&exit.output, &arguments)),
     };
     if flags.version {
@@ -177,14 +178,18 @@ fn probe(flags: flags::Probe) -> Result<Probe, UsageError> {
 }
 
 fn completions(shell: &str) -> Result<String, UsageError> {
+    completions::script(shell, &flags::info())
+        .ok_or_else(|| UsageError(format!("completions \"{shell}\": right would be: bash, zsh, fish or nushell")))
+}
+
+/// Of the subcommand that is named, or of headsnip.
+fn help(arguments: &[&str]) -> String {
     let info = flags::info();
-    match shell {
-        "bash" => Ok(argh_complete::bash::Bash::generate(NAME, &info)),
-        "zsh" => Ok(argh_complete::zsh::Zsh::generate(NAME, &info)),
-        "fish" => Ok(argh_complete::fish::Fish::generate(NAME, &info)),
-        "nushell" => Ok(argh_complete::nushell::Nushell::generate(NAME, &info)),
-        _ => Err(UsageError(format!("completions \"{shell}\": right would be: bash, zsh, fish or nushell"))),
-    }
+    let named = info.commands.iter().find(|command| arguments.contains(&command.name));
+    named.map_or_else(
+        || help::text(NAME, &info),
+        |command| help::text(&format!("{NAME} {}", command.name), &command.command),
+    )
 }
 
 fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageError> {

@@ -16,13 +16,13 @@ An ADDR is host:port, [v6]:port or unix:/path. NAMES is a comma list of field na
 @owasp; the flag may be repeated. NETS is a comma list of 10.0.0.0/8, unix or any. A TIME is 500ms, 30s, 5m or 1h; a SIZE is 512B, 64KiB, 1MiB or 1GiB.
 The variable of a flag without a value is true or false. An empty variable is ignored.",
     error_code(0, "drained, or did what was asked"),
-    error_code(1, "could not start or run; not healthy; something is disclosed"),
+    error_code(1, "could not start, run, or write what was asked; not healthy; something is disclosed"),
     error_code(2, "wrong usage")
 )]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub(super) struct Flags {
     /// where clients connect; systemd: on the sockets that it passes (127.0.0.1:8080)
-    #[argh(option, arg_name = "ADDR")]
+    #[argh(option, arg_name = "ADDR|systemd")]
     pub(super) listen: Option<String>,
     /// permissions of the socket file, in octal: 660 (by umask)
     #[argh(option, arg_name = "MODE")]
@@ -52,16 +52,16 @@ pub(super) struct Flags {
     #[argh(option, arg_name = "NETS")]
     pub(super) accept_proxy: Vec<String>,
     /// v1 or v2: begin each connection to the upstream with such a preamble (off)
-    #[argh(option, arg_name = "VERSION")]
+    #[argh(option, arg_name = "v1|v2")]
     pub(super) send_proxy: Option<String>,
     /// protocols that a connection may be switched to (websocket)
     #[argh(option, arg_name = "NAMES")]
     pub(super) allow_upgrade: Vec<String>,
     /// threads, each with its own listener; auto: one for each core that it may use (1)
-    #[argh(option, arg_name = "N")]
+    #[argh(option, arg_name = "N|auto")]
     pub(super) workers: Option<String>,
     /// where /livez, /readyz and /metrics are answered; clients must not reach it; systemd: on the socket named admin (off)
-    #[argh(option, arg_name = "ADDR")]
+    #[argh(option, arg_name = "ADDR|systemd|off")]
     pub(super) admin: Option<String>,
     /// clients served at once; beyond it, they wait (from the open-file limit)
     #[argh(option, arg_name = "N")]
@@ -82,7 +82,7 @@ pub(super) struct Flags {
     #[argh(option, arg_name = "NAMES")]
     pub(super) allow_request_trailers: Vec<String>,
     /// which requests may follow another on an origin connection: plain ones; bodyless: none behind a body; or never (plain)
-    #[argh(option, arg_name = "MODE")]
+    #[argh(option, arg_name = "plain|bodyless|never")]
     pub(super) reuse_origin: Option<String>,
     /// how long to wait for a connection to the upstream (5s)
     #[argh(option, arg_name = "TIME")]
@@ -112,7 +112,7 @@ pub(super) struct Flags {
     #[argh(option, arg_name = "NAMES")]
     pub(super) log_fields: Vec<String>,
     /// text, for people, or json, one object a line (text)
-    #[argh(option, arg_name = "FORMAT")]
+    #[argh(option, arg_name = "text|json")]
     pub(super) log_format: Option<String>,
     /// remove nothing; count what would be removed, and log it once for each name
     #[argh(switch)]
@@ -184,17 +184,25 @@ pub(super) struct Probe {
     name = "completions",
     example = "source <(headsnip completions bash)",
     error_code(0, "printed"),
+    error_code(1, "could not be written"),
     error_code(2, "wrong usage")
 )]
 pub(super) struct Completions {
-    /// bash, zsh, fish or nushell
-    #[argh(positional, arg_name = "SHELL")]
+    /// the shell that is to complete
+    #[argh(positional, arg_name = "bash|zsh|fish|nushell")]
     pub(super) shell: String,
 }
 
 /// Print the man page.
 #[derive(ArgsInfo, FromArgs)]
-#[argh(subcommand, name = "man", example = "headsnip man | man -l -", error_code(0, "printed"))]
+#[argh(
+    subcommand,
+    name = "man",
+    example = "headsnip man | man -l -",
+    error_code(0, "printed"),
+    error_code(1, "could not be written"),
+    error_code(2, "wrong usage")
+)]
 pub(super) struct Man {}
 
 /// All of it, for what is made from it.

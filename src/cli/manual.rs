@@ -1,9 +1,38 @@
 //! The man page, from what the help text is made from.
 
-use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, Optionality};
-use roff::{Roff, bold, italic, roman};
+use argh::{CommandInfoWithArgs, ErrorCodeInfo, FlagInfo, FlagInfoKind, Optionality};
+use roff::{Inline, Roff, bold, italic, roman};
 
 use super::variable;
+
+/// What is not told by the flags: signals.
+const SIGNALS: [(&str, &str); 5] = [
+    (
+        "SIGTERM",
+        "Drains. /readyz turns 503, and clients are taken for --drain-delay. Then the listener closes, every final head says \
+         Connection: close, and at --drain-timeout the rest is cut.",
+    ),
+    ("SIGINT", "Drains without the delay; idle clients are closed at once."),
+    ("SIGTERM or SIGINT once more", "A second or more after the first: ends now, and cuts what is open."),
+    ("SIGHUP", "Changes nothing, and the log says so: nothing is reloaded."),
+    ("SIGUSR1, SIGUSR2", "Change nothing."),
+];
+
+/// What is read and written, beside the sockets of the flags.
+const FILES: [(&str, &str); 5] = [
+    (
+        "unix:PATH",
+        "The file of a Unix-domain socket that is listened at. One that nobody listens at is replaced; at the end it is removed.",
+    ),
+    ("/etc/hosts, /etc/resolv.conf", "Where the name in --upstream is looked up, as of any program."),
+    ("/proc/self/cgroup, /sys/fs/cgroup", "What memory the process may have, if --max-memory does not say."),
+    ("/proc/self, /proc/stat", "What /metrics says of the process."),
+    ("/etc/default/headsnip", "Variables of the systemd unit of the Debian package."),
+];
+
+/// Variables that are no flag's.
+const VARIABLES: [(&str, &str); 1] =
+    [("JOURNAL_STREAM", "Set by systemd. Lines have no time of their own where it says that they go to the journal.")];
 
 /// The page in roff, for section 1.
 pub(super) fn page(info: &CommandInfoWithArgs) -> String {
@@ -22,7 +51,11 @@ pub(super) fn page(info: &CommandInfoWithArgs) -> String {
     ]);
     for command in &info.commands {
         page.control("br", []);
-        page.text([bold(format!("headsnip {}", command.name)), roman(" [...]")]);
+        let mut synopsis = vec![bold(format!("headsnip {}", command.name)), roman(" [...]")];
+        for positional in command.command.positionals {
+            synopsis.extend([roman(" "), italic(positional.name)]);
+        }
+        page.text(synopsis);
     }
     page.control("SH", ["DESCRIPTION"]);
     page.text([roman(info.description)]);
@@ -31,23 +64,33 @@ pub(super) fn page(info: &CommandInfoWithArgs) -> String {
         page.text([roman(note.replace('\n', " "))]);
     }
     page.control("SH", ["OPTIONS"]);
-    flags(&mut page, info.flags, |name| (!matches!(name, "help" | "version")).then(|| variable(name)));
+    flags(&mut page, info.flags);
     page.control("SH", ["SUBCOMMANDS"]);
     for command in &info.commands {
         page.control("SS", [format!("headsnip {}", command.name).as_str()]);
         page.text([roman(command.command.description)]);
         for positional in command.command.positionals {
-            page.control("TP", []);
-            page.text([italic(positional.name)]);
-            page.text([roman(positional.description)]);
+            row(&mut page, italic(positional.name), positional.description);
         }
-        flags(&mut page, command.command.flags, |_| None);
+        flags(&mut page, command.command.flags);
+        codes(&mut page, command.command.error_codes, |code| format!("Exit status {code}"));
     }
     page.control("SH", ["EXIT STATUS"]);
-    for code in info.error_codes {
-        page.control("TP", []);
-        page.text([bold(code.code.to_string())]);
-        page.text([roman(code.description)]);
+    codes(&mut page, info.error_codes, |code| code.to_string());
+    page.control("SH", ["ENVIRONMENT"]);
+    for flag in info.flags.iter().filter(|flag| !flag.hidden && !matches!(flag.long, "--help" | "--version")) {
+        row(&mut page, bold(variable(flag.long.trim_start_matches("--"))), &format!("As {}, which wins.", flag.long));
+    }
+    for (name, text) in &VARIABLES {
+        row(&mut page, bold(*name), text);
+    }
+    page.control("SH", ["FILES"]);
+    for (name, text) in &FILES {
+        row(&mut page, italic(*name), text);
+    }
+    page.control("SH", ["SIGNALS"]);
+    for (name, text) in &SIGNALS {
+        row(&mut page, bold(*name), text);
     }
     page.control("SH", ["EXAMPLES"]);
     for example in info.examples {
@@ -59,7 +102,7 @@ pub(super) fn page(info: &CommandInfoWithArgs) -> String {
     page.render()
 }
 
-fn flags(page: &mut Roff, flags: &[FlagInfo<'_>], variable: impl Fn(&str) -> Option<String>) {
+fn flags(page: &mut Roff, flags: &[FlagInfo<'_>]) {
     for flag in flags.iter().filter(|flag| !flag.hidden) {
         page.control("TP", []);
         let mut head = vec![bold(flag.long)];
@@ -68,7 +111,18 @@ fn flags(page: &mut Roff, flags: &[FlagInfo<'_>], variable: impl Fn(&str) -> Opt
         }
         page.text(head);
         let repeated = if flag.optionality == Optionality::Repeating { "; may be repeated" } else { "" };
-        let variable = variable(flag.long.trim_start_matches("--")).map_or(String::new(), |name| format!(" [{name}]"));
-        page.text([roman(format!("{}{repeated}{variable}", flag.description))]);
+        page.text([roman(format!("{}{repeated}", flag.description))]);
     }
+}
+
+fn codes(page: &mut Roff, codes: &[ErrorCodeInfo<'_>], head: impl Fn(i32) -> String) {
+    for code in codes {
+        row(page, bold(head(code.code)), code.description);
+    }
+}
+
+fn row(page: &mut Roff, head: Inline, text: &str) {
+    page.control("TP", []);
+    page.text([head]);
+    page.text([roman(text)]);
 }

@@ -138,6 +138,59 @@ fn completions_are_scripts() {
     );
 }
 
+/// As bash asks for them when the tab key is pressed behind that line; a colon and an equals sign begin a word, as they do by default.
+#[test]
+fn bash_completes_commands_flags_and_values() {
+    let script = said(&run(&["completions", "bash"]));
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sockets-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("the folder is there");
+    File::create(folder.join("app.sock")).expect("the folder is there");
+    let asked = "COMP_LINE=$1 COMP_POINT=${#1}; _headsnip; printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let path = format!("unix:{}/", folder.display());
+    for (line, expected) in [
+        ("headsnip pro", vec!["probe"]),
+        ("headsnip --log-format ", vec!["text", "json"]),
+        ("headsnip --dry-run --log-format=j", vec!["json"]),
+        ("headsnip --reuse-origin b", vec!["bodyless"]),
+        ("headsnip --send-proxy ", vec!["v1", "v2"]),
+        ("headsnip --upstream u", vec!["unix:"]),
+        ("headsnip --access-log --forw", vec!["--forwarded-for"]),
+        ("headsnip completions z", vec!["zsh"]),
+        ("headsnip healthcheck --adm", vec!["--admin"]),
+        ("headsnip --deny ", vec![""]),
+        (&format!("headsnip --upstream {path}a"), vec![&format!("{}/app.sock", folder.display())[..]]),
+    ] {
+        let mut bash = Command::new("bash");
+        bash.args(["--norc", "-c", &format!("COMP_WORDBREAKS=$' \\t\\n=:'\n{script}\n{asked}"), "bash", line]);
+        let output = bash.output().expect("bash runs");
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(told.lines().collect::<Vec<_>>(), expected, "{line:?}: {}", said(&output));
+    }
+    std::fs::remove_dir_all(folder).expect("it was made");
+}
+
+/// A line of the help text fits a terminal of 100 columns.
+#[test]
+fn help_names_values_and_fits_a_terminal() {
+    for (arguments, words) in [
+        (vec!["--help"], "--log-format text|json "),
+        (vec!["probe", "--help"], "Usage: headsnip probe [FLAG ...] URL\n"),
+        (vec!["healthcheck", "--help"], "--admin ADDR"),
+    ] {
+        let output = run(&arguments);
+        let told = said(&output);
+        assert!(output.status.success() && told.contains(words), "{arguments:?}: {told}");
+        assert!(told.lines().all(|line| line.chars().count() <= 100), "{told}");
+    }
+    let page = said(&run(&["man"]));
+    for heading in ["EXIT STATUS", "ENVIRONMENT", "FILES", "SIGNALS"] {
+        assert!(
+            page.contains(&format!(".SH {heading}\n")) || page.contains(&format!(".SH \"{heading}\"\n")),
+            "{heading}"
+        );
+    }
+}
+
 /// Whoever builds a package from what is printed must see that it is not whole.
 #[test]
 fn what_cannot_be_written_is_a_failure() {
