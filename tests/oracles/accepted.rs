@@ -93,6 +93,13 @@ const ACCEPTED: &[Accepted] = &[
         applies: |bytes| bytes.has_other_codings(),
     },
     Accepted {
+        oracle: Oracle::Llhttp,
+        kind: Kind::Response,
+        differences: &["HPE_CR_EXPECTED"],
+        reason: "it takes no bare LF behind a status-line; with --allow-bare-lf an operator has said that the clients do",
+        applies: |bytes| bytes.message.split(|byte| *byte == b'\n').next().is_some_and(|line| !line.ends_with(b"\r")),
+    },
+    Accepted {
         oracle: Oracle::H11,
         kind: Kind::Response,
         differences: &["the client does not go on behind HTTP/1.0"],

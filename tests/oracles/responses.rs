@@ -65,13 +65,21 @@ impl<'a> View<'a> {
     }
 
     fn check(&mut self) -> Result<(), String> {
-        let denylist = &self.driving.policy.denylist;
+        let policy = self.driving.policy;
+        let denies = |name: &[u8]| policy.denylist.denies(name) && !policy.dry_run;
+        // What an operator adds is held by the vectors: a client reads the rest as it was.
+        let added = String::from_utf8_lossy(policy.added.bytes()).to_lowercase();
+        let adds =
+            |name: &[u8]| added.lines().any(|line| line.split(':').next().is_some_and(|is| is.as_bytes() == name));
+        for message in self.ours.messages.iter_mut().chain(&mut self.theirs.messages) {
+            message.headers.retain(|(name, _)| !adds(name));
+        }
         let without_denied = |message: &Message| {
             // How else would a client know what to upgrade to?
             let names_protocol = matches!(message.status(), "101" | "426");
             let mut message = message.clone();
-            message.headers.retain(|(name, _)| !denylist.denies(name) || (names_protocol && name == b"upgrade"));
-            message.trailers.retain(|(name, _)| !denylist.denies(name));
+            message.headers.retain(|(name, _)| !denies(name) || (names_protocol && name == b"upgrade"));
+            message.trailers.retain(|(name, _)| !denies(name));
             message
         };
         if let Some(message) = self.ours.messages.iter().find(|message| **message != without_denied(message)) {
