@@ -206,6 +206,8 @@ fn sigint_answers_who_has_just_asked() {
         proxy.signal("INT");
         proxy.signal("CONT");
         let mut origins: Vec<_> = (0..5).map(|_| asked(&listener)).collect();
+        // Of a stopped process, any thread may take the signal, one that is late too.
+        proxy.await_line("SIGINT: draining");
         for origin in &mut origins {
             origin.send(ANSWER);
         }
