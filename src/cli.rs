@@ -10,25 +10,20 @@ mod doubts;
 mod flags;
 mod help;
 mod manual;
+mod serving;
 mod value;
 
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use argh::FromArgs;
 
 pub use self::doubts::doubts;
 use self::flags::{Flags, Subcommand};
-use self::value::{Environment, Size, Time, Value};
-use crate::config::{Config, Drain, Timeouts};
-use crate::http1::added::AddedError;
-use crate::http1::denylist::DenylistError;
-use crate::http1::trailers::TrailersError;
-use crate::http1::{
-    AddedLines, Denylist, MAX_HEAD_CEILING, MAX_UPGRADES, Policy, RequestDenylist, RequestTrailers, Reuse, Upgrades,
-};
-use crate::net::address::{Address, Listen};
+use self::serving::config;
+use self::value::{Environment, Value, wait};
+use crate::config::Config;
+use crate::net::address::Listen;
 use crate::ops::healthcheck::{Check, Question};
 use crate::ops::log::Format;
 use crate::ops::probe::{Probe, Report, Target};
@@ -38,12 +33,6 @@ const NAME: &str = "headsnip";
 
 /// What the names of all variables begin with.
 const PREFIX: &str = "HEADSNIP_";
-
-/// The most `--workers`: more than the largest machines have cores, each with buffers of its own.
-const MAX_WORKERS: usize = 512;
-
-/// The smallest `--max-head` in bytes: below it, ordinary requests would be refused.
-const MAX_HEAD_FLOOR: usize = 256;
 
 /// How long `healthcheck` waits.
 const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -112,7 +101,7 @@ fn understand(arguments: &[String], environment: impl Fn(&str) -> Option<String>
     };
     let mut flags = match Flags::from_args(&[NAME], &arguments) {
         Ok(flags) => flags,
-        Err(exit) if exit.status.is_ok() => return Ok(Command::Print(help(&arguments))),
+        Err(exit) if exit.status.is_ok() => return Ok(Command::Print(help(&exit.output))),
         Err(exit) => return Err(UsageError::of_argh(&exit.output, &arguments)),
     };
     if flags.version {
@@ -182,188 +171,15 @@ fn completions(shell: &str) -> Result<String, UsageError> {
         .ok_or_else(|| UsageError(format!("completions \"{shell}\": right would be: bash, zsh, fish or nushell")))
 }
 
-/// Of the subcommand that is named, or of headsnip.
-fn help(arguments: &[&str]) -> String {
+/// Of what argh's own help text is about, which begins with its name: a subcommand, or headsnip.
+fn help(of_argh: &str) -> String {
     let info = flags::info();
-    let named = info.commands.iter().find(|command| arguments.contains(&command.name));
+    let name = of_argh.split_whitespace().nth(2);
+    let named = info.commands.iter().find(|command| Some(command.name) == name);
     named.map_or_else(
         || help::text(NAME, &info),
         |command| help::text(&format!("{NAME} {}", command.name), &command.command),
     )
-}
-
-fn config(flags: Flags, environment: &Environment<'_>) -> Result<Config, UsageError> {
-    let listen = environment.one(flags.listen, "listen");
-    let listen = listen.map_or_else(|| Ok(Listen::At(default_address(8080))), |value| value.listen())?;
-    let upstream = environment.one(flags.upstream, "upstream");
-    let upstream = upstream.map_or_else(|| Ok(default_address(3000)), |value| value.address())?;
-    let admin = environment.one(flags.admin, "admin").filter(|value| value.text != "off");
-    let admin = admin.map(|value| value.listen()).transpose()?;
-    let listen_mode = environment.one(flags.listen_mode, "listen-mode").map(|value| value.parse()).transpose()?;
-    let (policy, defaults, drain) = (Policy::default(), Timeouts::default(), Drain::default());
-    let (deny, keep) = (environment.many(flags.deny, "deny"), environment.many(flags.keep, "keep"));
-    let denylist = listed("--deny", &deny, &keep, Denylist::new(texts(&deny), texts(&keep)))?;
-    let (deny, keep) =
-        (environment.many(flags.deny_request, "deny-request"), environment.many(flags.keep_request, "keep-request"));
-    let request_denylist = listed("--deny-request", &deny, &keep, RequestDenylist::new(texts(&deny), texts(&keep)))?;
-    let config = Config {
-        listen,
-        listen_mode,
-        admin,
-        policy: Policy {
-            added: added(&environment.lines(flags.add, "add"), &denylist)?,
-            denylist,
-            request_denylist,
-            forwarded_for: environment.switch(flags.forwarded_for, "forwarded-for")?,
-            upgrades: upgrades(&environment.many(flags.allow_upgrade, "allow-upgrade"))?,
-            max_head: environment
-                .one(flags.max_head, "max-head")
-                .map_or(Ok(policy.max_head), |value| max_head(&value))?,
-            max_fields: environment.one(flags.max_fields, "max-fields").map_or(Ok(policy.max_fields), |value| {
-                let number = value.text.parse::<usize>();
-                number.map_err(|_| value.complain("it is not a number; right would be: 256"))
-            })?,
-            allow_bare_lf: environment.switch(flags.allow_bare_lf, "allow-bare-lf")?,
-            request_trailers: request_trailers(
-                &environment.many(flags.allow_request_trailers, "allow-request-trailers"),
-            )?,
-            reuse: environment
-                .one(flags.reuse_origin, "reuse-origin")
-                .map_or(Ok(policy.reuse), |value| reuse(&value))?,
-            dry_run: environment.switch(flags.dry_run, "dry-run")?,
-        },
-        timeouts: Timeouts {
-            connect: wait(environment.one(flags.connect_timeout, "connect-timeout"), defaults.connect)?,
-            head: wait(environment.one(flags.head_timeout, "head-timeout"), defaults.head)?,
-            idle: wait(environment.one(flags.idle_timeout, "idle-timeout"), defaults.idle)?,
-            exchange: wait(environment.one(flags.exchange_timeout, "exchange-timeout"), defaults.exchange)?,
-            tunnel: environment
-                .one(flags.tunnel_timeout, "tunnel-timeout")
-                .map(|value| wait(Some(value), defaults.exchange))
-                .transpose()?,
-        },
-        drain: Drain {
-            delay: pause(environment.one(flags.drain_delay, "drain-delay"), drain.delay)?,
-            timeout: pause(environment.one(flags.drain_timeout, "drain-timeout"), drain.timeout)?,
-        },
-        workers: environment.one(flags.workers, "workers").map_or(Ok(NonZeroUsize::MIN), |value| workers(&value))?,
-        max_connections: environment
-            .one(flags.max_connections, "max-connections")
-            .map(|value| {
-                let number = value.text.parse::<NonZeroUsize>();
-                number.map_err(|_| value.complain("it is not a number of 1 or more; right would be: 1000"))
-            })
-            .transpose()?,
-        max_memory: environment
-            .one(flags.max_memory, "max-memory")
-            .map(|value| value.parse::<Size>().map(|size| size.0))
-            .transpose()?,
-        accept_proxy: client::networks(&environment.many(flags.accept_proxy, "accept-proxy"))?,
-        send_proxy: environment.one(flags.send_proxy, "send-proxy").map(|value| client::version(&value)).transpose()?,
-        access_log: environment.switch(flags.access_log, "access-log")?,
-        log_fields: client::log_fields(&environment.many(flags.log_fields, "log-fields"))?,
-        ..Config::new(default_address(8080), upstream)
-    };
-    config.check().map(|()| config).map_err(|error| UsageError(error.to_string()))
-}
-
-fn max_head(value: &Value) -> Result<usize, UsageError> {
-    let Size(size) = value.parse()?;
-    let is_sound = (MAX_HEAD_FLOOR..=MAX_HEAD_CEILING).contains(&size);
-    is_sound.then_some(size).ok_or_else(|| value.complain("it is out of range; right would be: 256B to 1MiB"))
-}
-
-fn default_address(port: u16) -> Address {
-    Address::Tcp { host: "127.0.0.1".into(), port }
-}
-
-fn texts(values: &[Value]) -> impl Iterator<Item = &str> {
-    values.iter().map(|value| &*value.text)
-}
-
-/// The list that was made of names and exceptions, or which of them was refused.
-fn listed<T>(flag: &str, deny: &[Value], keep: &[Value], list: Result<T, DenylistError>) -> Result<T, UsageError> {
-    list.map_err(|error| {
-        let culprit = match &error {
-            DenylistError::Protected { entry, .. } | DenylistError::ProtectedInRequests { entry, .. } => entry,
-            DenylistError::UnknownPreset(entry) | DenylistError::NotAName(entry) => entry,
-        };
-        let origin = deny.iter().chain(keep).find(|value| value.text == *culprit);
-        UsageError(format!("{}: {error}", origin.map_or(flag, |value| &value.origin)))
-    })
-}
-
-fn added(values: &[Value], denylist: &Denylist) -> Result<AddedLines, UsageError> {
-    AddedLines::new(texts(values), denylist).map_err(|error| {
-        let culprit = match &error {
-            AddedError::NotALine(line) | AddedError::BadValue(line) | AddedError::Protected { line, .. } => Some(line),
-            AddedError::TooMuch => None,
-        };
-        let origin = values.iter().find(|value| culprit.is_none_or(|culprit| value.text == *culprit));
-        UsageError(format!("{}: {error}", origin.map_or("--add", |value| &value.origin)))
-    })
-}
-
-fn upgrades(values: &[Value]) -> Result<Upgrades, UsageError> {
-    let is_protocol = |text: &str| {
-        let is_part = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
-        text.split('/').count() <= 2 && text.split('/').all(is_part)
-    };
-    for value in values {
-        let name = value.text.to_ascii_lowercase();
-        if name.starts_with("h2") || name.starts_with("http") {
-            return Err(value.complain("HTTP/2 would carry its responses past headsnip unseen and cannot be allowed"));
-        }
-        if name.split('/').next() == Some("tls") {
-            return Err(value.complain("TLS would carry its responses past headsnip unseen and cannot be allowed"));
-        }
-        if !is_protocol(&value.text) {
-            return Err(value.complain("it is not a protocol name; right would be: websocket"));
-        }
-    }
-    let names = ["websocket"].into_iter().chain(texts(values));
-    Upgrades::new(names).ok_or_else(|| UsageError(format!("--allow-upgrade: more than {MAX_UPGRADES} protocols")))
-}
-
-fn request_trailers(values: &[Value]) -> Result<RequestTrailers, UsageError> {
-    RequestTrailers::new(texts(values)).map_err(|error| {
-        let (TrailersError::Protected { name, .. } | TrailersError::NotAName(name)) = &error;
-        let origin = values.iter().find(|value| value.text == *name);
-        UsageError(format!("{}: {error}", origin.map_or("--allow-request-trailers", |value| &value.origin)))
-    })
-}
-
-fn reuse(value: &Value) -> Result<Reuse, UsageError> {
-    match &*value.text {
-        "plain" => Ok(Reuse::Plain),
-        "bodyless" => Ok(Reuse::Bodyless),
-        "never" => Ok(Reuse::Never),
-        _ => Err(value.complain("there is no such choice; right would be: plain, bodyless or never")),
-    }
-}
-
-/// A number of threads; `auto`: one for each core that the process may use, by affinity and by the CPU quota of its container.
-fn workers(value: &Value) -> Result<NonZeroUsize, UsageError> {
-    if value.text == "auto" {
-        // Where it cannot be told, one is never wrong.
-        return Ok(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
-    }
-    let number = value.text.parse::<NonZeroUsize>().ok().filter(|number| number.get() <= MAX_WORKERS);
-    number.ok_or_else(|| value.complain("it is neither \"auto\" nor a number from 1 to 512; right would be: 2"))
-}
-
-/// A time in which something must happen.
-fn wait(value: Option<Value>, default: Duration) -> Result<Duration, UsageError> {
-    let Some(value) = value else { return Ok(default) };
-    match value.parse::<Time>()?.0 {
-        Duration::ZERO => Err(value.complain("it is no time at all; right would be: 30s")),
-        wait => Ok(wait),
-    }
-}
-
-/// A time that may also be none.
-fn pause(value: Option<Value>, default: Duration) -> Result<Duration, UsageError> {
-    value.map_or(Ok(default), |value| value.parse::<Time>().map(|time| time.0))
 }
 
 /// The environment variable of a flag.
@@ -403,7 +219,10 @@ fn as_argh_knows_them(arguments: &[String]) -> Result<(Vec<String>, Vec<String>)
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use super::*;
+    use crate::config::{Drain, Timeouts};
 
     fn parsed(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Config, String> {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();

@@ -123,6 +123,8 @@ struct Told {
     upstream: String,
     denied: Vec<String>,
     kept: Vec<String>,
+    denied_of_requests: Vec<String>,
+    added: usize,
     is_dry_run: bool,
 }
 
@@ -133,6 +135,8 @@ impl Told {
             upstream: upstream.to_string(),
             denied: policy.denylist.entries().collect(),
             kept: policy.denylist.exceptions().collect(),
+            denied_of_requests: policy.request_denylist.entries().collect(),
+            added: policy.added.bytes().split_inclusive(|byte| *byte == b'\n').count(),
             is_dry_run: policy.dry_run,
         }
     }
@@ -143,7 +147,17 @@ impl fmt::Display for Told {
         let verb = if self.is_dry_run { "a dry run, looking for" } else { "removing" };
         let denied = if self.denied.is_empty() { "nothing" } else { &self.denied.join(", ") };
         write!(formatter, "upstream {}, {verb} {denied}", self.upstream)?;
-        if self.kept.is_empty() { Ok(()) } else { write!(formatter, ", but keeping {}", self.kept.join(", ")) }
+        if !self.kept.is_empty() {
+            write!(formatter, ", but keeping {}", self.kept.join(", "))?;
+        }
+        if !self.denied_of_requests.is_empty() {
+            write!(formatter, "; from requests {}", self.denied_of_requests.join(", "))?;
+        }
+        match self.added {
+            0 => Ok(()),
+            1 => formatter.write_str("; adding a line"),
+            count => write!(formatter, "; adding {count} lines"),
+        }
     }
 }
 

@@ -157,3 +157,17 @@ impl FromStr for Size {
         })
     }
 }
+
+/// A time in which something must happen.
+pub(super) fn wait(value: Option<Value>, default: Duration) -> Result<Duration, UsageError> {
+    let Some(value) = value else { return Ok(default) };
+    match value.parse::<Time>()?.0 {
+        Duration::ZERO => Err(value.complain("it is no time at all; right would be: 30s")),
+        wait => Ok(wait),
+    }
+}
+
+/// A time that may also be none.
+pub(super) fn pause(value: Option<Value>, default: Duration) -> Result<Duration, UsageError> {
+    value.map_or(Ok(default), |value| value.parse::<Time>().map(|time| time.0))
+}

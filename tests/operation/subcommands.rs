@@ -89,6 +89,9 @@ fn short_flags_and_switches_with_a_value_are_understood() {
         let proxy = Headsnip::start_by(&mut command, &origin.address(), &["--access-log", flag]);
         proxy.await_line(words);
     }
+    let flags = ["--deny-request", "proxy,x-forwarded-*", "--add", "A: b", "--add", "C: d"];
+    let proxy = Headsnip::start(&origin.address(), &flags);
+    proxy.await_line("x-powered-by; from requests proxy, x-forwarded-*; adding 2 lines; memory: ");
 }
 
 /// "A wrong one is refused before anything is bound": passed over, it would leave in place what it says to remove.
@@ -176,6 +179,7 @@ fn help_names_values_and_fits_a_terminal() {
         (vec!["--help"], "--log-format text|json "),
         (vec!["probe", "--help"], "Usage: headsnip probe [FLAG ...] URL\n"),
         (vec!["healthcheck", "--help"], "--admin ADDR"),
+        (vec!["--upstream", "probe", "--help"], "--log-format text|json "),
     ] {
         let output = run(&arguments);
         let told = said(&output);
