@@ -98,8 +98,8 @@ impl Record {
             self.status.map_or(Value::Absent, |status| Value::Number(status.into())),
             Value::Number(self.bytes_in),
             Value::Number(self.bytes_out),
-            self.first_byte.map_or(Value::Absent, milliseconds),
-            milliseconds(self.took.unwrap_or_else(|| self.begun.elapsed())),
+            self.first_byte.map_or(Value::Absent, Value::Took),
+            Value::Took(self.took.unwrap_or_else(|| self.begun.elapsed())),
             Value::Number(self.removed),
             Value::Flag(self.is_replayed),
             failure.map_or(Value::Absent, |failure| Value::Text(failure.side.name())),
@@ -151,10 +151,6 @@ fn bounded(bytes: &[u8], longest: usize) -> String {
         text.push_str("...");
     }
     text
-}
-
-fn milliseconds(duration: Duration) -> Value<'static> {
-    Value::Milliseconds(duration.as_secs_f64() * 1000.0)
 }
 
 #[cfg(test)]

@@ -170,15 +170,31 @@ pub(crate) struct Histogram {
 }
 
 impl Histogram {
-    /// In seconds.
-    pub(super) const BOUNDS: [f64; 16] =
-        [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+    /// In nanoseconds, and as seconds are written.
+    pub(super) const BOUNDS: [(u64, &str); 16] = [
+        (500_000, "0.0005"),
+        (1_000_000, "0.001"),
+        (2_500_000, "0.0025"),
+        (5_000_000, "0.005"),
+        (10_000_000, "0.01"),
+        (25_000_000, "0.025"),
+        (50_000_000, "0.05"),
+        (100_000_000, "0.1"),
+        (250_000_000, "0.25"),
+        (500_000_000, "0.5"),
+        (1_000_000_000, "1"),
+        (2_500_000_000, "2.5"),
+        (5_000_000_000, "5"),
+        (10_000_000_000, "10"),
+        (30_000_000_000, "30"),
+        (60_000_000_000, "60"),
+    ];
 
     pub(crate) fn observe(&self, took: Duration) {
-        let seconds = took.as_secs_f64();
-        let bucket = Self::BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(Self::BOUNDS.len());
+        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let bucket = Self::BOUNDS.iter().position(|(bound, _)| nanoseconds <= *bound).unwrap_or(Self::BOUNDS.len());
         self.buckets[bucket].count();
-        self.nanoseconds.add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        self.nanoseconds.add(nanoseconds);
     }
 
     /// How many were within each bound, and in all.

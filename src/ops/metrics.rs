@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write};
 
 use super::counters::{CLASSES, Counter, Counters, DialResult, Gauge, Histogram, Path};
-use super::process;
+use super::process::{self, Number};
 use super::reason::{GaveWay, Reason, Side};
 use crate::http1::{Direction, Mark, Mended, Policy};
 
@@ -189,12 +189,12 @@ impl Text<'_> {
         for worker in self.workers {
             within.iter_mut().zip(worker.first_byte.within()).for_each(|(sum, count)| *sum += count);
         }
-        let bounds = Histogram::BOUNDS.iter().map(ToString::to_string).chain(["+Inf".to_owned()]);
+        let bounds = Histogram::BOUNDS.iter().map(|(_, seconds)| *seconds).chain(["+Inf"]);
         for (bound, count) in bounds.zip(within) {
             self.sample("headsnip_first_byte_seconds_bucket", &[("le", &bound)], count);
         }
-        let sum: f64 = self.workers.iter().map(|worker| worker.first_byte.sum().as_secs_f64()).sum();
-        self.sample("headsnip_first_byte_seconds_sum", &[], sum);
+        let sum = self.workers.iter().map(|worker| worker.first_byte.sum()).sum();
+        self.sample("headsnip_first_byte_seconds_sum", &[], Number::Seconds(sum));
         self.sample("headsnip_first_byte_seconds_count", &[], within[Histogram::BOUNDS.len()]);
     }
 

@@ -1,17 +1,22 @@
 //! What the kernel knows of this process, as `/proc` tells it; read when it is asked for. See `proc_pid_stat(5)`.
 
+use std::fmt::{self, Display};
 use std::fs;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
 
 /// When the process was started, in seconds since 1970: of all that is told, what never changes.
-static STARTED: LazyLock<Option<f64>> = LazyLock::new(|| {
+static STARTED: LazyLock<Option<Duration>> = LazyLock::new(|| {
     let stat = fs::read_to_string("/proc/stat").ok()?;
-    let booted: f64 = stat.lines().find_map(|line| line.strip_prefix("btime "))?.parse().ok()?;
-    Some(booted + Stat::read()?.seconds(STARTED_AFTER_BOOT)?)
+    let booted = stat.lines().find_map(|line| line.strip_prefix("btime "))?.parse().ok()?;
+    Some(Duration::from_secs(booted) + Stat::read()?.time(STARTED_AFTER_BOOT)?)
 });
+
+/// In a second.
+const NANOSECONDS: u64 = 1_000_000_000;
 
 /// Places of fields behind the name of the program, which is the second and may hold anything.
 const USER_TIME: usize = 14 - 3;
@@ -25,31 +30,46 @@ pub(super) struct Metric {
     pub(super) name: &'static str,
     pub(super) kind: &'static str,
     pub(super) help: &'static str,
-    pub(super) value: f64,
+    pub(super) value: Number,
+}
+
+/// The value of a metric.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Number {
+    Whole(u64),
+    Seconds(Duration),
 }
 
 /// All that can be told; where `/proc` is not mounted, little.
 pub(super) fn metrics() -> impl Iterator<Item = Metric> {
     let stat = Stat::read();
     let stat = stat.as_ref();
-    let cpu = stat.and_then(|stat| Some(stat.seconds(USER_TIME)? + stat.seconds(SYSTEM_TIME)?));
-    let resident = stat.and_then(|stat| stat.number(RESIDENT_PAGES)).map(|pages| pages * real(page_size()));
+    let cpu = stat.and_then(|stat| Some(stat.time(USER_TIME)? + stat.time(SYSTEM_TIME)?));
+    let resident =
+        stat.and_then(|stat| stat.number(RESIDENT_PAGES)).map(|pages| pages.saturating_mul(whole(page_size())));
     let virtual_memory = stat.and_then(|stat| stat.number(VIRTUAL_MEMORY));
-    let gauge = |name, help, value: Option<f64>| value.map(|value| Metric { name, kind: "gauge", help, value });
+    let gauge = |name, help, value: Option<u64>| {
+        value.map(|value| Metric { name, kind: "gauge", help, value: Number::Whole(value) })
+    };
     let counted = cpu.map(|value| Metric {
         name: "process_cpu_seconds_total",
         kind: "counter",
         help: "CPU time used, the kernel's on behalf of the process too.",
-        value,
+        value: Number::Seconds(value),
     });
     let gauges = [
         gauge("process_open_fds", "Open file descriptors.", open_descriptors()),
         gauge("process_max_fds", "File descriptors that may be open.", most_descriptors()),
         gauge("process_resident_memory_bytes", "Memory in RAM.", resident),
         gauge("process_virtual_memory_bytes", "Addresses in use.", virtual_memory),
-        gauge("process_start_time_seconds", "When the process was started, since 1970.", *STARTED),
     ];
-    counted.into_iter().chain(gauges.into_iter().flatten())
+    let started = STARTED.map(|value| Metric {
+        name: "process_start_time_seconds",
+        kind: "gauge",
+        help: "When the process was started, since 1970.",
+        value: Number::Seconds(value),
+    });
+    counted.into_iter().chain(gauges.into_iter().flatten()).chain(started)
 }
 
 /// The fields of `/proc/self/stat` from the third on.
@@ -62,26 +82,35 @@ impl Stat {
         Some(Self(fields.split_whitespace().map(str::to_owned).collect()))
     }
 
-    fn number(&self, place: usize) -> Option<f64> {
+    fn number(&self, place: usize) -> Option<u64> {
         self.0.get(place)?.parse().ok()
     }
 
-    fn seconds(&self, place: usize) -> Option<f64> {
-        Some(self.number(place)? / real(clock_ticks_per_second()))
+    fn time(&self, place: usize) -> Option<Duration> {
+        let (ticks, a_second) = (self.number(place)?, clock_ticks_per_second());
+        let rest = (ticks % a_second).saturating_mul(NANOSECONDS) / a_second;
+        Some(Duration::from_secs(ticks / a_second) + Duration::from_nanos(rest))
     }
 }
 
-fn open_descriptors() -> Option<f64> {
+impl Display for Number {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(number) => write!(formatter, "{number}"),
+            Self::Seconds(time) => write!(formatter, "{}.{:09}", time.as_secs(), time.subsec_nanos()),
+        }
+    }
+}
+
+fn open_descriptors() -> Option<u64> {
     // One of them is that of the folder itself.
-    fs::read_dir("/proc/self/fd").ok().map(|entries| real(entries.count().saturating_sub(1)))
+    fs::read_dir("/proc/self/fd").ok().map(|entries| whole(entries.count().saturating_sub(1)))
 }
 
-fn most_descriptors() -> Option<f64> {
-    getrlimit(Resource::Nofile).current.map(real)
+fn most_descriptors() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
 }
 
-/// Metrics are 64-bit floats in the end.
-#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "exact up to 2^53")]
-fn real(number: impl TryInto<u64>) -> f64 {
-    number.try_into().unwrap_or(u64::MAX) as f64
+fn whole(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }

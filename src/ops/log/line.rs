@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write as _};
 use std::os::unix::fs::MetadataExt;
 use std::sync::LazyLock;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::Format;
 
@@ -30,8 +30,8 @@ pub(crate) enum Value<'a> {
     /// Printable ASCII.
     Text(&'a str),
     Number(u64),
-    /// To a thousandth.
-    Milliseconds(f64),
+    /// Told in milliseconds, to a thousandth.
+    Took(Duration),
     Flag(bool),
     /// There is none.
     Absent,
@@ -123,7 +123,7 @@ fn write_value(text: &mut String, value: Value<'_>, is_plain: impl Fn(&str) -> b
             text.write_char('"')
         }
         Value::Number(number) => write!(text, "{number}"),
-        Value::Milliseconds(number) => write!(text, "{number:.3}"),
+        Value::Took(took) => write!(text, "{}.{:03}", took.as_millis(), took.subsec_micros() % 1000),
         Value::Flag(flag) => write!(text, "{flag}"),
         Value::Absent => text.write_str("null"),
     };
@@ -190,18 +190,18 @@ mod tests {
             ("plain", Value::Text("/a?b")),
             ("special", Value::Text("a\"=\\")),
             ("number", Value::Number(3)),
-            ("time", Value::Milliseconds(0.25)),
+            ("time", Value::Took(Duration::from_micros(1_002_003))),
             ("flag", Value::Flag(true)),
             ("none", Value::Absent),
         ];
         let mut text = String::new();
         write_fields(&mut text, Format::Text, fields.into_iter());
         let rest = text.split_once(' ').map(|(_, rest)| rest);
-        assert_eq!(rest, Some("plain=/a?b special=\"a\\\"=\\\\\" number=3 time=0.250 flag=true\n"));
+        assert_eq!(rest, Some("plain=/a?b special=\"a\\\"=\\\\\" number=3 time=1002.003 flag=true\n"));
         text.clear();
         write_fields(&mut text, Format::Json, fields.into_iter());
         let rest = text.split_once(',').map(|(_, rest)| rest);
-        let expected = r#""plain":"/a?b","special":"a\"=\\","number":3,"time":0.250,"flag":true,"none":null}"#;
+        let expected = r#""plain":"/a?b","special":"a\"=\\","number":3,"time":1002.003,"flag":true,"none":null}"#;
         assert_eq!(rest, Some(&*format!("{expected}\n")));
     }
 }
