@@ -115,7 +115,6 @@ fn sigint_closes_idle_clients_at_once() {
     new.expect_end("", Ended::Fin);
     assert!(at.elapsed() < Duration::from_secs(5), "closed after {:?}", at.elapsed());
     assert!(dial(proxy.port()).is_none(), "the listener is still open");
-    assert!(busy.is_silent(), "an exchange was ended");
     busy_origin.send(ANSWER);
     busy.expect_end(LAST, Ended::Fin);
     let drained = drained(proxy);
@@ -180,9 +179,11 @@ fn a_second_signal_ends_it_now() {
         busy_origin.send(half);
         busy.expect(half);
         signal(&proxy, first);
-        assert!(busy.is_silent(), "{first} cut an exchange");
         // Sooner, it would be the first once more.
         std::thread::sleep(Duration::from_secs(1));
+        // The first has cut no exchange.
+        busy_origin.send("more");
+        busy.expect("more");
         proxy.signal(second);
         busy.expect_end("", Ended::Reset);
         // The end of an idle connection is no loss, whichever way.

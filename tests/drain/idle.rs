@@ -1,5 +1,6 @@
 //! Clients between requests: one more request each, or none; and what becomes of them when the application has gone.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::support::headsnip::Headsnip;
@@ -12,21 +13,27 @@ fn an_idle_client_may_make_one_more_request() {
     let listener = Origin::new();
     let proxy = Headsnip::start(&listener.address(), &["--drain-delay", "200ms", "--drain-timeout", "2s"]);
     let (mut asking, mut asking_origin) = connect(&proxy, &listener);
-    let (mut silent, _silent_origin) = connect(&proxy, &listener);
+    let (silent, _silent_origin) = connect(&proxy, &listener);
     let mut new = proxy.dial();
-    let mut mute = proxy.dial();
+    let mute = proxy.dial();
     let at = signal(&proxy, "TERM");
+    let ends = [silent, mute].map(|mut client| {
+        thread::spawn(move || {
+            client.expect_end("", Ended::Fin);
+            at.elapsed()
+        })
+    });
     await_refusal(&proxy);
-    assert!(silent.is_silent() && mute.is_silent(), "an idle client was closed");
     last_exchange(&mut asking, &mut asking_origin);
     // Its first request is its one more.
     new.send(GET);
     let mut new_origin = asked(&listener);
     new_origin.send(ANSWER);
     new.expect_end(LAST, Ended::Fin);
-    silent.expect_end("", Ended::Fin);
-    mute.expect_end("", Ended::Fin);
-    assert!(at.elapsed() >= Duration::from_millis(2_200), "closed after {:?}", at.elapsed());
+    for end in ends {
+        let after = end.join().expect("an end without a byte");
+        assert!(after >= Duration::from_millis(2_200), "closed after {after:?}");
+    }
     let drained = drained(proxy);
     assert!(drained.finished >= 4 && drained.cut == 0, "{drained:?}");
 }
@@ -97,12 +104,14 @@ fn an_application_that_only_closed_its_listener_is_waited_for() {
     let listener = Origin::new();
     let proxy = Headsnip::start(&listener.address(), &["--drain-delay", "0s"]);
     let (mut client, mut origin) = connect(&proxy, &listener);
+    let (mut idle, idle_origin) = connect(&proxy, &listener);
     client.send(GET);
     origin.expect(GET);
-    drop(listener);
+    drop((listener, idle_origin));
     signal(&proxy, "TERM");
     await_refusal(&proxy);
-    std::thread::sleep(Duration::from_millis(2_500));
+    // Idle clients are not waited for: it has found out.
+    idle.expect_end("", Ended::Fin);
     origin.send(ANSWER);
     client.expect_end(LAST, Ended::Fin);
     assert_eq!(drained(proxy).cut, 0);

@@ -63,7 +63,7 @@ fn half_heads(proxy: &Watched, count: usize, bytes: usize) -> Vec<Peer> {
 
 /// How many were told that they gave way.
 fn told(clients: &mut [Peer]) -> u64 {
-    clients.iter_mut().map(|client| u64::from(!client.is_silent() && is_503(client))).sum()
+    clients.iter_mut().map(|client| u64::from(client.is_readable() && is_503(client))).sum()
 }
 
 fn is_503(client: &mut Peer) -> bool {

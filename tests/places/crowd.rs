@@ -32,7 +32,7 @@ fn ask_now_and_then(proxy: &Watched, mut random: u64) -> Seen {
     while begun.elapsed() < DURATION {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         sleep(Duration::from_millis(500 + (random >> 33) % 2000));
-        if !client.is_silent() {
+        if client.is_readable() {
             client = proxy.dial();
             seen.reconnected += 1;
         }

@@ -166,7 +166,7 @@ fn busy(workers: &str) {
     let mut ninth = proxy.dial();
     ninth.send(GET);
     sleep(Duration::from_secs(3));
-    assert!(ninth.is_silent() && clients.iter_mut().all(Peer::is_silent), "somebody gave way");
+    proxy.await_metric("headsnip_requests_total", |count| count == 8);
     origin.release(1);
     ninth.expect(OK);
     origin.release(PLACES);
@@ -244,6 +244,6 @@ fn longest_first() {
     sleep(Duration::from_millis(2500));
     let mut new = proxy.dial();
     exchange(&mut new);
-    let is_there: Vec<_> = clients.iter_mut().map(Peer::is_silent).collect();
-    assert_eq!(is_there, [true, false, true]);
+    clients.remove(1).expect_end("", Ended::Fin);
+    clients.iter_mut().for_each(exchange);
 }

@@ -74,8 +74,12 @@ impl Running {
     }
 
     pub fn dial(&self) -> Peer {
-        let address = self.address.to_string();
-        Peer::new(TcpStream::connect(address).expect("the proxy listens"))
+        self.try_dial().expect("the proxy listens")
+    }
+
+    /// Where it drains, there is nobody to dial.
+    pub fn try_dial(&self) -> Option<Peer> {
+        TcpStream::connect(self.address.to_string()).ok().map(Peer::new)
     }
 
     /// Has it drain, and returns when it takes no more clients.
@@ -277,12 +281,12 @@ impl Peer {
         assert_eq!(ended, how, "after {:?}", text(&found));
     }
 
-    /// Tells whether the connection is open and nothing is there to read.
-    pub fn is_silent(&mut self) -> bool {
+    /// Tells whether bytes or the end have come by now. That they have not proves nothing: they may be under way.
+    pub fn is_readable(&mut self) -> bool {
         self.stream.set_nonblocking(true).expect("a socket option");
         let read = self.stream.peek(&mut [0]);
         self.stream.set_nonblocking(false).expect("a socket option");
-        read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+        read.is_ok() || read.is_err_and(|error| error.kind() != ErrorKind::WouldBlock)
     }
 
     /// Sends FIN.
