@@ -69,10 +69,15 @@ impl UsageError {
         let complaint = complaint.trim_end();
         let is_stray = |argument: &&str| complaint == format!("Unrecognized argument: {argument}");
         let advice = match arguments.iter().copied().find(is_stray) {
-            Some("true" | "false") => "; a flag without a value is switched off by --flag=false".to_owned(),
+            Some("true" | "false") => "; to switch a flag off, write --flag=false".to_owned(),
             Some(argument) if !argument.starts_with('-') => {
                 let commands: Vec<&str> = flags::info().commands.iter().map(|command| command.name).collect();
-                format!("; the commands are: {}", commands.join(", "))
+                // Behind a command there is none.
+                if arguments.iter().any(|argument| commands.contains(argument)) {
+                    String::new()
+                } else {
+                    format!("; the commands are: {}", commands.join(", "))
+                }
             }
             Some(_) | None => String::new(),
         };
@@ -112,7 +117,7 @@ fn understand(arguments: &[String], environment: impl Fn(&str) -> Option<String>
         return serve(flags, &environment);
     };
     if let Some(flag) = arguments.first().filter(|argument| argument.starts_with('-')) {
-        return Err(UsageError(format!("{flag}: it is for serving; the flags of a subcommand stand behind its name")));
+        return Err(UsageError(format!("{flag} comes before the subcommand; put a subcommand's flags after its name")));
     }
     match subcommand {
         Subcommand::Healthcheck(flags) => healthcheck(flags, &environment).map(Command::Healthcheck),
@@ -133,23 +138,24 @@ fn serve(mut flags: Flags, environment: &Environment<'_>) -> Result<Command, Usa
         Some(value) => match &*value.text {
             "text" => Format::Text,
             "json" => Format::Json,
-            _ => return Err(value.complain("there is no such format; right would be: text or json")),
+            _ => return Err(value.complain("expected text or json")),
         },
     };
     config(flags, environment).map(|config| Command::Run(Box::new(config), format))
 }
 
 fn healthcheck(flags: flags::Healthcheck, environment: &Environment<'_>) -> Result<Question, UsageError> {
-    let admin = environment.one(flags.admin.or_else(container::admin), "admin").filter(|value| value.text != "off").ok_or_else(|| {
-        UsageError(
-            "healthcheck asks the admin listener, which is off: name it by --admin or HEADSNIP_ADMIN, as the one that serves".into(),
-        )
-    })?;
+    let admin = environment
+        .one(flags.admin.or_else(container::admin), "admin")
+        .filter(|value| value.text != "off")
+        .ok_or_else(|| {
+            UsageError("healthcheck asks the admin listener: give its address by --admin or HEADSNIP_ADMIN".into())
+        })?;
     let timeout = flags.timeout.map(|text| Value { text, origin: "--timeout".into() });
     Ok(Question {
         admin: match admin.listen()? {
             Listen::At(address) => address,
-            Listen::Passed => return Err(admin.complain("only systemd knows that address: name it by --admin")),
+            Listen::Passed => return Err(admin.complain("only systemd knows that address: give it by --admin")),
         },
         check: if flags.ready { Check::Ready } else { Check::Alive },
         timeout: wait(timeout, HEALTHCHECK_TIMEOUT)?,
@@ -168,7 +174,7 @@ fn probe(flags: flags::Probe) -> Result<Probe, UsageError> {
 
 fn completions(shell: &str) -> Result<String, UsageError> {
     completions::script(shell, &flags::info())
-        .ok_or_else(|| UsageError(format!("completions \"{shell}\": right would be: bash, zsh, fish or nushell")))
+        .ok_or_else(|| UsageError(format!("completions \"{shell}\": expected bash, zsh, fish or nushell")))
 }
 
 /// Of what argh's own help text is about, which begins with its name: a subcommand, or headsnip.
@@ -335,40 +341,37 @@ mod tests {
     fn complaints_say_what_where_and_what_would_be_right() {
         for (arguments, words) in [
             (vec!["--lisen", "a:1"], vec!["--lisen", "--listen"]),
-            (vec!["--listen", "8080"], vec!["--listen \"8080\"", "a colon between", "127.0.0.1:8080"]),
+            (vec!["--listen", "8080"], vec!["--listen \"8080\"", "expected host:port", "127.0.0.1:8080"]),
             (vec!["--listen"], vec!["--listen"]),
             (vec!["serve"], vec!["serve", "the commands are: healthcheck, probe", "Run headsnip --help"]),
             (vec!["--access-log", "false"], vec!["--flag=false"]),
             (vec!["probe", "a"], vec!["http://", "Run headsnip probe --help"]),
-            (vec!["--head-timeout", "30"], vec!["--head-timeout \"30\"", "no unit", "30s"]),
-            (vec!["--head-timeout", "0s"], vec!["no time at all"]),
-            (vec!["--drain-delay", "2"], vec!["--drain-delay \"2\"", "no unit"]),
+            (vec!["--head-timeout", "30"], vec!["--head-timeout \"30\"", "unit is missing", "30s"]),
+            (vec!["--head-timeout", "0s"], vec!["longer than zero"]),
+            (vec!["--drain-delay", "2"], vec!["--drain-delay \"2\"", "unit is missing"]),
             (vec!["--max-connections", "0"], vec!["--max-connections \"0\"", "1 or more"]),
             (vec!["--workers", "0"], vec!["--workers \"0\"", "from 1 to 512"]),
-            (vec!["--workers", "all"], vec!["\"auto\""]),
+            (vec!["--workers", "all"], vec!["auto or a number"]),
             (vec!["--head-timeout", "-1s"], vec!["not a time"]),
             (vec!["--head-timeout", "9999999m"], vec!["longer than a year"]),
             (vec!["--head-timeout", "99999999999999999999999ms"], vec!["longer than a year"]),
-            (vec!["--max-head", "65536"], vec!["--max-head \"65536\"", "no unit", "64KiB"]),
+            (vec!["--max-head", "65536"], vec!["--max-head \"65536\"", "unit is missing", "64KiB"]),
             (vec!["--max-head", "64KB"], vec!["--max-head \"64KB\"", "64KiB"]),
             (vec!["--max-head", "2MiB"], vec!["out of range", "1MiB"]),
-            (vec!["--max-memory", "7MiB"], vec!["--max-memory", "too few", "8MiB or more"]),
-            (vec!["--max-memory", "64"], vec!["--max-memory \"64\"", "no unit"]),
-            (vec!["--max-memory", "99999999999999GiB"], vec!["more than there can be"]),
+            (vec!["--max-memory", "7MiB"], vec!["--max-memory", "too few", "8MiB"]),
+            (vec!["--max-memory", "64"], vec!["--max-memory \"64\"", "unit is missing"]),
+            (vec!["--max-memory", "99999999999999GiB"], vec!["too large"]),
             (vec!["--max-memory", "MiB"], vec!["not a size"]),
-            (vec!["--tunnel-timeout", "0s"], vec!["no time at all"]),
+            (vec!["--tunnel-timeout", "0s"], vec!["longer than zero"]),
             (vec!["--deny", "server,te"], vec!["--deny", "\"te\"", "cannot be denied"]),
             (vec!["--deny", "t*"], vec!["\"t*\" covers \"transfer-encoding\""]),
             (vec!["--deny", "@owsap"], vec!["\"@owsap\"", "@owasp"]),
             (vec!["--keep", "x y"], vec!["--keep", "\"x y\""]),
             (vec!["--deny", ""], vec!["--deny", "\"\" is not a field name"]),
-            (vec!["--listen-mode", "888"], vec!["--listen-mode \"888\"", "octal", "right would be: 660"]),
-            (
-                vec!["--listen-mode", "660"],
-                vec!["--listen-mode 0660", "127.0.0.1:8080", "right would be: --listen unix:/path"],
-            ),
+            (vec!["--listen-mode", "888"], vec!["--listen-mode \"888\"", "octal", "for example 660"]),
+            (vec!["--listen-mode", "660"], vec!["--listen-mode 0660", "127.0.0.1:8080", "use --listen unix:/path"]),
             (vec!["--listen", "systemd", "--listen-mode", "660"], vec!["--listen-mode 0660", "SocketMode="]),
-            (vec!["--upstream", "systemd"], vec!["--upstream \"systemd\"", "right would be: 127.0.0.1:8080"]),
+            (vec!["--upstream", "systemd"], vec!["--upstream \"systemd\"", "for example 127.0.0.1:8080"]),
             (
                 vec!["--deny-request", "x-a,Host"],
                 vec!["--deny-request", "\"Host\" covers \"host\"", "cannot be denied"],
@@ -381,16 +384,19 @@ mod tests {
             (vec!["--allow-upgrade", "h2c"], vec!["--allow-upgrade \"h2c\"", "cannot be allowed"]),
             (vec!["--allow-upgrade", "HTTP/2.0"], vec!["\"HTTP/2.0\"", "cannot be allowed"]),
             (vec!["--allow-upgrade", "TLS/1.3"], vec!["\"TLS/1.3\"", "cannot be allowed"]),
-            (vec!["--max-fields", "0"], vec!["0 field lines", "1 to 65535"]),
-            (vec!["--max-fields", "many"], vec!["--max-fields \"many\"", "256"]),
+            (vec!["--max-fields", "0"], vec!["--max-fields \"0\"", "1 to 65535"]),
+            (vec!["--max-fields", "many"], vec!["--max-fields \"many\"", "65535"]),
             (vec!["--reuse-origin", "always"], vec!["\"always\"", "plain, bodyless or never"]),
-            (vec!["--allow-request-trailers", "x-a,Content_Length"], vec!["\"Content_Length\"", "cannot be allowed"]),
+            (
+                vec!["--allow-request-trailers", "x-a,Content_Length"],
+                vec!["\"Content_Length\"", "cannot be a trailer field"],
+            ),
             (vec!["--upstream", "127.0.0.1:8080"], vec!["relay to itself"]),
-            (vec!["--upstream", "http://127.0.0.1:3000/"], vec!["URL", "right would be: 127.0.0.1:3000\n"]),
-            (vec!["--upstream", "http://app"], vec!["URL", "right would be: app:80\n"]),
-            (vec!["--upstream", "https://app:443"], vec!["URL", "right would be"]),
+            (vec!["--upstream", "http://127.0.0.1:3000/"], vec!["not a URL: 127.0.0.1:3000\n"]),
+            (vec!["--upstream", "http://app"], vec!["not a URL: app:80\n"]),
+            (vec!["--upstream", "https://app:443"], vec!["not a URL", "for example"]),
             (vec!["--upstream", "app:80\n"], vec!["\"app:80\\n\""]),
-            (vec!["healthcheck", "--admin", "off"], vec!["is off", "HEADSNIP_ADMIN"]),
+            (vec!["healthcheck", "--admin", "off"], vec!["admin listener", "HEADSNIP_ADMIN"]),
         ] {
             let complaint = parsed(&arguments, &[]).expect_err("a usage error");
             for word in words {
@@ -398,7 +404,7 @@ mod tests {
             }
         }
         let complaint = parsed(&["healthcheck"], &[("HEADSNIP_ADMIN", "off")]).expect_err("a usage error");
-        assert!(complaint.contains("is off"), "{complaint}");
+        assert!(complaint.contains("admin listener"), "{complaint}");
         let complaint = parsed(&[], &[("HEADSNIP_MAX_HEAD", "1")]).expect_err("a usage error");
         assert!(complaint.starts_with("HEADSNIP_MAX_HEAD \"1\": "), "{complaint}");
     }

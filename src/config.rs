@@ -137,9 +137,9 @@ impl Config {
         let why = match (self.max_memory, of_group) {
             (Some(_), None) => "by --max-memory".to_owned(),
             (Some(_), Some(of_group)) => format!("by --max-memory, of {of_group}"),
-            (None, None) => "since no limit of a cgroup can be seen".to_owned(),
-            (None, Some(of_group)) if budget == LEAST_MEMORY => format!("the least there is, of {of_group}"),
-            (None, Some(of_group)) if budget == MOST_MEMORY => format!("the most without --max-memory, of {of_group}"),
+            (None, None) => "since no cgroup limit was found".to_owned(),
+            (None, Some(of_group)) if budget == LEAST_MEMORY => format!("the least, of {of_group}"),
+            (None, Some(of_group)) if budget == MOST_MEMORY => format!("the default's ceiling, of {of_group}"),
             (None, Some(of_group)) => format!("a quarter of {of_group}"),
         };
         format!("{} for clients, {why}", told(u64::try_from(budget).unwrap_or(u64::MAX)))
@@ -178,39 +178,29 @@ impl fmt::Display for ConfigError {
         match self {
             Self::RelaysToItself { listen, upstream } => write!(
                 formatter,
-                "--listen {listen} is where --upstream {upstream} is: headsnip would relay to itself. --upstream is where the application server listens."
+                "--listen {listen} is where --upstream {upstream} is: headsnip would relay to itself. Set --upstream to the application server's address."
             ),
             Self::NoSocketFile(mode, listen) => {
                 let advice = match listen {
-                    Listen::At(_) => "right would be: --listen unix:/path",
-                    Listen::Passed => "of one that systemd makes, SocketMode= in the socket unit says it",
+                    Listen::At(_) => "use --listen unix:/path",
+                    Listen::Passed => "use SocketMode= in the socket unit",
                 };
-                write!(formatter, "--listen-mode {mode}: it is for a socket file, and --listen is {listen}; {advice}")
+                write!(formatter, "--listen-mode {mode}: only for a socket file, and --listen is {listen}; {advice}")
             }
             Self::NoUpstreamPort(upstream) => write!(formatter, "--upstream \"{upstream}\": nothing listens on port 0"),
             Self::AdminIsTaken(admin) => write!(
                 formatter,
-                "--admin is {admin}, which is --listen or --upstream too: clients must not reach it. Choose a port of its own."
+                "--admin is {admin}, which is --listen or --upstream too: clients must not reach it. Choose another port."
             ),
-            Self::NoTime => formatter.write_str("a time limit of zero leaves no time at all"),
+            Self::NoTime => formatter.write_str("a time limit must be longer than zero"),
             Self::MaxHead(size) => {
-                write!(
-                    formatter,
-                    "heads of at most {size} bytes are out of range; right would be: 1 to {MAX_HEAD_CEILING}"
-                )
+                write!(formatter, "--max-head: {size} bytes are out of range: 1 to {MAX_HEAD_CEILING}")
             }
             Self::MaxFields(count) => {
-                write!(
-                    formatter,
-                    "heads of at most {count} field lines are out of range; right would be: 1 to {MAX_FIELDS_CEILING}"
-                )
+                write!(formatter, "--max-fields: {count} is out of range: 1 to {MAX_FIELDS_CEILING}")
             }
             Self::MaxMemory(size) => {
-                write!(
-                    formatter,
-                    "--max-memory: {size} bytes for all clients are too few; right would be: {}MiB or more",
-                    LEAST_MEMORY / MIB
-                )
+                write!(formatter, "--max-memory: {size} bytes are too few; the least is {}MiB", LEAST_MEMORY / MIB)
             }
         }
     }
@@ -345,21 +335,16 @@ mod tests {
             |max_memory| Config { max_memory, ..Config::new(address("127.0.0.1:8080"), address("127.0.0.1:3000")) };
         let mib = |count: u64| count << 20;
         for (asked, limit, budget, line) in [
-            (None, None, 64, "64 MiB for clients, since no limit of a cgroup can be seen"),
+            (None, None, 64, "64 MiB for clients, since no cgroup limit was found"),
             (None, Some(mib(128)), 32, "32 MiB for clients, a quarter of the cgroup's 128 MiB"),
-            (None, Some(mib(16)), 8, "8 MiB for clients, the least there is, of the cgroup's 16 MiB"),
-            (None, Some(1), 8, "8 MiB for clients, the least there is, of the cgroup's 1 bytes"),
-            (
-                None,
-                Some(mib(4096)),
-                256,
-                "256 MiB for clients, the most without --max-memory, of the cgroup's 4096 MiB",
-            ),
+            (None, Some(mib(16)), 8, "8 MiB for clients, the least, of the cgroup's 16 MiB"),
+            (None, Some(1), 8, "8 MiB for clients, the least, of the cgroup's 1 bytes"),
+            (None, Some(mib(4096)), 256, "256 MiB for clients, the default's ceiling, of the cgroup's 4096 MiB"),
             (
                 None,
                 Some(u64::MAX),
                 256,
-                "256 MiB for clients, the most without --max-memory, of the cgroup's 17592186044415 MiB",
+                "256 MiB for clients, the default's ceiling, of the cgroup's 17592186044415 MiB",
             ),
             (Some(300 * MIB), None, 300, "300 MiB for clients, by --max-memory"),
             (Some(8 * MIB), Some(mib(512)), 8, "8 MiB for clients, by --max-memory, of the cgroup's 512 MiB"),

@@ -70,7 +70,7 @@ fn obey() -> ExitCode {
 fn run(config: Config) -> ExitCode {
     let survived = match Survived::begin() {
         Ok(survived) => survived,
-        Err(error) => return complain(FAILED, format_args!("cannot listen to signals: {error}")),
+        Err(error) => return complain(FAILED, format_args!("cannot handle signals: {error}")),
     };
     for doubt in cli::doubts(&config, std::env::vars_os()) {
         log::warning(format_args!("{doubt}"));
@@ -87,7 +87,7 @@ fn run(config: Config) -> ExitCode {
     let tell_of_start = move || {
         log::event(format_args!("listening on {}, {told}; memory: {memory}", addresses.join(" and ")));
         if told.denied.is_empty() {
-            log::warning(format_args!("nothing is removed: --keep exempts all that is denied"));
+            log::warning(format_args!("nothing is removed: --keep exempts every denied name"));
         }
         if let Some(admin) = admin {
             log::event(format_args!("admin on {admin}"));
@@ -103,7 +103,7 @@ fn run(config: Config) -> ExitCode {
             Err(error) = listening => error,
             never = watching => match never {},
         };
-        log::event(format_args!("cannot listen to signals: {error}"));
+        log::event(format_args!("cannot handle signals: {error}"));
         has_failed.set(true);
         handle.cut();
     });
@@ -168,7 +168,7 @@ async fn keep_watch(supervisor: Rc<Supervisor>, pulse: Option<Pulse>) -> Infalli
         if pulse.next().await {
             supervisor.tell(State::Alive);
         } else {
-            log::warning(format_args!("a worker is stuck: the supervisor is not told that all is well"));
+            log::warning(format_args!("a worker is stuck: the watchdog is not notified"));
         }
     }
 }
@@ -186,24 +186,24 @@ async fn listen_to_signals(
     tell_of_start();
     loop {
         match signals.next().await {
-            Asked::Nothing => log::event(format_args!("SIGHUP: nothing is reloaded; all goes on as before")),
+            Asked::Nothing => log::event(format_args!("SIGHUP: ignored; nothing is reloaded")),
             Asked::End(Ending::Interrupt) => {
                 supervisor.tell(State::Stopping);
                 handle.dismiss();
                 log::event(format_args!(
-                    "SIGINT: draining; idle clients are closed, the others have {timeout:?} to end"
+                    "SIGINT: draining; idle clients are closed, the others have {timeout:?} to finish"
                 ));
             }
             Asked::End(Ending::Terminate) => {
                 let taken = if delay.is_zero() {
                     String::new()
                 } else {
-                    format!("clients are taken for {delay:?} more, then ")
+                    format!("new clients are accepted for {delay:?} more, then ")
                 };
                 supervisor.tell(State::Stopping);
                 // Done when it is told.
                 handle.drain();
-                log::event(format_args!("SIGTERM: draining; {taken}all have {timeout:?} to end"));
+                log::event(format_args!("SIGTERM: draining; {taken}all have {timeout:?} to finish"));
             }
             Asked::Now(signal) => {
                 handle.cut();

@@ -17,14 +17,14 @@ pub(super) fn version(value: &Value) -> Result<Version, UsageError> {
     match &*value.text {
         "v1" => Ok(Version::V1),
         "v2" => Ok(Version::V2),
-        _ => Err(value.complain("there is no such version; right would be: v1 or v2")),
+        _ => Err(value.complain("expected v1 or v2")),
     }
 }
 
 pub(super) fn log_fields(values: &[Value]) -> Result<LogFields, UsageError> {
     let is_own = |value: &&Value| value.text == "time" || access::NAMES.contains(&&*value.text.to_ascii_lowercase());
     if let Some(own) = values.iter().find(is_own) {
-        return Err(own.complain("each line of the access log has something of that name"));
+        return Err(own.complain("each line of the access log has a field of that name already"));
     }
     LogFields::new(values.iter().map(|value| &*value.text)).map_err(|error| {
         let culprit = |value: &&Value| matches!(&error, LogFieldsError::NotAName(name) if *name == value.text);
@@ -45,27 +45,27 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_what_would_be_right() {
-        let right = "right would be: 10.0.0.0/8, 192.0.2.7, fd00::/8, unix or any";
+        let example = "for example 10.0.0.0/8, 192.0.2.7, fd00::/8, unix or any";
         for (flag, value, told) in [
-            ("--accept-proxy", "10.0.0.0/8,all", &*format!("--accept-proxy \"all\": it is no network; {right}")),
-            ("--accept-proxy", "", &format!("--accept-proxy \"\": it is no network; {right}")),
+            ("--accept-proxy", "10.0.0.0/8,all", &*format!("--accept-proxy \"all\": not a network; {example}")),
+            ("--accept-proxy", "", &format!("--accept-proxy \"\": not a network; {example}")),
             (
                 "--accept-proxy",
                 "10.0.0.1/8",
-                &format!("--accept-proxy \"10.0.0.1/8\": the address has bits beyond those that count; {right}"),
+                &format!("--accept-proxy \"10.0.0.1/8\": the address has bits set beyond the prefix; {example}"),
             ),
-            ("--send-proxy", "2", "--send-proxy \"2\": there is no such version; right would be: v1 or v2"),
+            ("--send-proxy", "2", "--send-proxy \"2\": expected v1 or v2"),
             (
                 "--log-fields",
                 "host,a b",
-                "--log-fields: \"a b\" is not a field name; right would be: x-forwarded-for, x-request-id",
+                "--log-fields: \"a b\" is not a field name; for example x-forwarded-for, x-request-id",
             ),
             (
                 "--log-fields",
                 "x-a,Status",
-                "--log-fields \"Status\": each line of the access log has something of that name",
+                "--log-fields \"Status\": each line of the access log has a field of that name already",
             ),
-            ("--log-fields", "1,2,3,4,5,6,7,8,9,a,b,c,d,e,f,g,h", "--log-fields: more than 16 fields"),
+            ("--log-fields", "1,2,3,4,5,6,7,8,9,a,b,c,d,e,f,g,h", "--log-fields: more than 16 names"),
         ] {
             assert_eq!(complaint(&[flag, value]), *told);
         }

@@ -25,15 +25,14 @@ pub fn doubts(config: &Config, environment: impl Iterator<Item = (OsString, OsSt
     let mut doubts: Vec<String> = variables.collect();
     let needed: Vec<&str> = NEEDED.into_iter().filter(|name| config.policy.denylist.denies(name.as_bytes())).collect();
     if !needed.is_empty() {
-        let are = if needed.len() == 1 { "is" } else { "are" };
-        doubts.push(format!("{} {are} denied, which clients can hardly do without", needed.join(", ")));
+        doubts.push(format!("denying {} is likely to break clients", needed.join(", ")));
     }
     if !config.access_log && config.log_fields.names().next().is_some() {
-        doubts.push("--log-fields is for the access log, which is off: --access-log".to_owned());
+        doubts.push("--log-fields has no effect without --access-log".to_owned());
     }
     if config.drain.delay > LONGEST_DELAY {
         doubts.push(format!(
-            "--drain-delay is {:?}: whoever sends SIGTERM waits for the end, and kills long before",
+            "--drain-delay is {:?}: whoever sends SIGTERM kills the process long before",
             config.drain.delay
         ));
     }
@@ -50,7 +49,7 @@ fn unknown(name: &str, value: &str) -> Option<String> {
     let known: Vec<&str> = flags::settings().collect();
     let best = fuzzy_search_sorted(&flag, &known).into_iter().next().filter(|(_, alike)| *alike >= ALIKE);
     let meant = best.map_or_else(|| "a typo?".to_owned(), |(known, _)| format!("did you mean {}?", variable(known)));
-    Some(format!("the environment variable {name} means nothing to headsnip: {meant}"))
+    Some(format!("unknown environment variable {name}: {meant}"))
 }
 
 /// Tells whether Kubernetes made the variable, for a service whose name begins with "headsnip": of the service `headsnip-admin` come
@@ -92,7 +91,7 @@ mod tests {
             ("HEADSNIP_HEADER_TIMEOUT", "did you mean HEADSNIP_HEAD_TIMEOUT?"),
             ("HEADSNIP_QQQ", "a typo?"),
         ] {
-            let line = format!("the environment variable {name} means nothing to headsnip: {meant}");
+            let line = format!("unknown environment variable {name}: {meant}");
             assert_eq!(doubted(&[], &[(name, "")]), [line]);
         }
         assert!(doubted(&[], &[("HEADSNIP_DENY", "a"), ("HOME", "/"), ("HEADSNIPPY", "b")]).is_empty());
@@ -123,15 +122,15 @@ mod tests {
 
     #[test]
     fn what_clients_need_and_a_long_delay_are_doubted() {
-        let line = "content-type, set-cookie are denied, which clients can hardly do without";
+        let line = "denying content-type, set-cookie is likely to break clients";
         assert_eq!(doubted(&["--deny", "set-cookie,content-type"], &[]), [line]);
-        let line = "location is denied, which clients can hardly do without";
+        let line = "denying location is likely to break clients";
         assert_eq!(doubted(&["--deny", "loc*"], &[]), [line]);
-        let line = "--log-fields is for the access log, which is off: --access-log";
+        let line = "--log-fields has no effect without --access-log";
         assert_eq!(doubted(&["--log-fields", "host"], &[]), [line]);
         assert!(doubted(&["--log-fields", "host", "--access-log"], &[]).is_empty());
         assert!(doubted(&["--deny", "@owasp", "--drain-delay", "120s"], &[]).is_empty());
-        let line = "--drain-delay is 3600s: whoever sends SIGTERM waits for the end, and kills long before";
+        let line = "--drain-delay is 3600s: whoever sends SIGTERM kills the process long before";
         assert_eq!(doubted(&["--drain-delay", "1h"], &[]), [line]);
     }
 }

@@ -5,65 +5,65 @@ use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfoKind, FromArgs};
 use super::NAME;
 
 /// Relays HTTP/1.1 to one application server and removes Server, X-Powered-By and other denied field lines from every
-/// response head. Every other byte goes through unchanged, but for what clients or servers could read in two ways.
+/// response head. Every other byte goes through unchanged, except what clients or servers could read in two ways.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(
     example = "In front of an application on port 3000:\n  {command_name} --listen 0.0.0.0:8080 --upstream 127.0.0.1:3000",
-    example = "See what a security test would:\n  {command_name} probe http://127.0.0.1:8080/",
+    example = "See what a security test sees:\n  {command_name} probe http://127.0.0.1:8080/",
     example = "Remove more, keep one:\n  {command_name} --deny '@owasp,via,x-amz-*' --keep x-amz-request-id",
-    note = "Each flag has an environment variable: --head-timeout is HEADSNIP_HEAD_TIMEOUT. A flag wins.
-An ADDR is host:port, [v6]:port or unix:/path. NAMES is a comma list of field names, prefix* or the preset
-@owasp; the flag may be repeated. NETS is a comma list of 10.0.0.0/8, unix or any. A TIME is 500ms, 30s, 5m or 1h; a SIZE is 512B, 64KiB, 1MiB or 1GiB.
+    note = "Each flag has an environment variable: --head-timeout is HEADSNIP_HEAD_TIMEOUT. A flag wins over its variable.
+An ADDR is host:port, [v6]:port or unix:/path. NAMES is a comma-separated list of field names, prefix* or the preset
+@owasp; the flag may be repeated. NETS is a comma-separated list of 10.0.0.0/8, unix or any. A TIME is 500ms, 30s, 5m or 1h; a SIZE is 512B, 64KiB, 1MiB or 1GiB.
 The variable of a flag without a value is true or false. An empty variable is ignored.",
-    error_code(0, "drained, or did what was asked"),
-    error_code(1, "could not start, run, or write what was asked; not healthy; something is disclosed"),
+    error_code(0, "drained, or done as asked"),
+    error_code(1, "could not start, run or write its output; not healthy; something is disclosed"),
     error_code(2, "wrong usage")
 )]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub(super) struct Flags {
-    /// where clients connect; systemd: on the sockets that it passes (127.0.0.1:8080)
+    /// where clients connect; systemd: the sockets that systemd passes (127.0.0.1:8080)
     #[argh(option, arg_name = "ADDR|systemd")]
     pub(super) listen: Option<String>,
     /// permissions of the socket file, in octal: 660 (by umask)
     #[argh(option, arg_name = "MODE")]
     pub(super) listen_mode: Option<String>,
-    /// the application server; a name is resolved again as connections are dialled (127.0.0.1:3000)
+    /// the application server; a name is resolved again for new connections (127.0.0.1:3000)
     #[argh(option, arg_name = "ADDR")]
     pub(super) upstream: Option<String>,
     /// field names to remove beside server and x-powered-by
     #[argh(option, arg_name = "NAMES")]
     pub(super) deny: Vec<String>,
-    /// field names to leave in place though they are denied
+    /// exceptions from the denied field names
     #[argh(option, arg_name = "NAMES")]
     pub(super) keep: Vec<String>,
     /// field names to remove from requests; an underscore counts as a dash
     #[argh(option, arg_name = "NAMES")]
     pub(super) deny_request: Vec<String>,
-    /// field names to leave in requests though they are denied there
+    /// exceptions from --deny-request
     #[argh(option, arg_name = "NAMES")]
     pub(super) keep_request: Vec<String>,
-    /// a line for final response heads that have none of that name; may be repeated, and the variable has a line each
+    /// a field line for final responses without a field of that name; may be repeated; in the variable, one per line
     #[argh(option, arg_name = "LINE")]
     pub(super) add: Vec<String>,
-    /// have requests say the client's address, as the last of X-Forwarded-For
+    /// add the client's address to requests, as the last value of X-Forwarded-For
     #[argh(switch)]
     pub(super) forwarded_for: bool,
     /// networks whose connections must begin with a PROXY protocol preamble; others are closed (off)
     #[argh(option, arg_name = "NETS")]
     pub(super) accept_proxy: Vec<String>,
-    /// v1 or v2: begin each connection to the upstream with such a preamble (off)
+    /// begin each connection to the upstream with a PROXY protocol preamble (off)
     #[argh(option, arg_name = "v1|v2")]
     pub(super) send_proxy: Option<String>,
-    /// protocols that a connection may be switched to (websocket)
+    /// protocols that a connection may switch to (websocket)
     #[argh(option, arg_name = "NAMES")]
     pub(super) allow_upgrade: Vec<String>,
-    /// threads, each with its own listener; auto: one for each core that it may use (1)
+    /// threads, each with its own listener; auto: one per available core (1)
     #[argh(option, arg_name = "N|auto")]
     pub(super) workers: Option<String>,
-    /// where /livez, /readyz and /metrics are answered; clients must not reach it; systemd: on the socket named admin (off)
+    /// where /livez, /readyz and /metrics are served; clients must not reach it; systemd: the socket named admin (off)
     #[argh(option, arg_name = "ADDR|systemd|off")]
     pub(super) admin: Option<String>,
-    /// clients served at once; beyond it, they wait (from the open-file limit)
+    /// clients served at once; more wait (from the open-file limit)
     #[argh(option, arg_name = "N")]
     pub(super) max_connections: Option<String>,
     /// bytes held for all clients, 8MiB at least (a quarter of the cgroup's memory, at most 256MiB)
@@ -75,13 +75,13 @@ pub(super) struct Flags {
     /// the most field lines of a request or response head (256)
     #[argh(option, arg_name = "N")]
     pub(super) max_fields: Option<String>,
-    /// take a bare LF for a line end in response heads
+    /// accept a bare LF as a line end in response heads
     #[argh(switch)]
     pub(super) allow_bare_lf: bool,
     /// field names that the trailer section of a request may have (none)
     #[argh(option, arg_name = "NAMES")]
     pub(super) allow_request_trailers: Vec<String>,
-    /// which requests may follow another on an origin connection: plain ones; bodyless: none behind a body; or never (plain)
+    /// after which exchanges an origin connection is used again: plain ones; bodyless: plain ones without a request body; or never (plain)
     #[argh(option, arg_name = "plain|bodyless|never")]
     pub(super) reuse_origin: Option<String>,
     /// how long to wait for a connection to the upstream (5s)
@@ -93,31 +93,31 @@ pub(super) struct Flags {
     /// how long a client may be silent between requests (75s)
     #[argh(option, arg_name = "TIME")]
     pub(super) idle_timeout: Option<String>,
-    /// how long nothing may move within an exchange (300s)
+    /// how long an exchange may move no byte (300s)
     #[argh(option, arg_name = "TIME")]
     pub(super) exchange_timeout: Option<String>,
-    /// how long nothing may move within a tunnel, such as a WebSocket (as within an exchange)
+    /// how long a tunnel, such as a WebSocket, may move no byte (as for an exchange)
     #[argh(option, arg_name = "TIME")]
     pub(super) tunnel_timeout: Option<String>,
-    /// after SIGTERM, how long new connections are still taken (2s)
+    /// after SIGTERM, how long new connections are still accepted (2s)
     #[argh(option, arg_name = "TIME")]
     pub(super) drain_delay: Option<String>,
-    /// after that, how long open exchanges may take to end (25s)
+    /// after that, how long open exchanges may take to finish (25s)
     #[argh(option, arg_name = "TIME")]
     pub(super) drain_timeout: Option<String>,
-    /// write a line for each exchange to standard output
+    /// write a line per exchange to standard output
     #[argh(switch)]
     pub(super) access_log: bool,
-    /// request fields that such a line tells (none)
+    /// request fields to add to each access log line (none)
     #[argh(option, arg_name = "NAMES")]
     pub(super) log_fields: Vec<String>,
-    /// text, for people, or json, one object a line (text)
+    /// text, for people, or json, one object per line (text)
     #[argh(option, arg_name = "text|json")]
     pub(super) log_format: Option<String>,
-    /// remove nothing; count what would be removed, and log it once for each name
+    /// remove nothing; count what would be removed, and log it once per name
     #[argh(switch)]
     pub(super) dry_run: bool,
-    /// print the version and end
+    /// print the version and exit
     #[argh(switch)]
     pub(super) version: bool,
     #[argh(subcommand)]
@@ -134,7 +134,7 @@ pub(super) enum Subcommand {
     Man(Man),
 }
 
-/// Ask a headsnip that runs on this machine, by its admin listener, how it is; for images without a shell.
+/// Ask the admin listener of a running headsnip whether it is healthy; for images without a shell.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(
     subcommand,
@@ -144,10 +144,10 @@ pub(super) enum Subcommand {
     error_code(2, "wrong usage")
 )]
 pub(super) struct Healthcheck {
-    /// the --admin address of the headsnip to ask (that of process 1, if it is headsnip; else its variable)
+    /// the --admin address of the running headsnip (that of process 1 if it is headsnip, else HEADSNIP_ADMIN)
     #[argh(option, arg_name = "ADDR")]
     pub(super) admin: Option<String>,
-    /// ask whether it is ready, the upstream too, and not only alive
+    /// ask whether it is ready, including the upstream, not only alive
     #[argh(switch)]
     pub(super) ready: bool,
     /// how long the answer may take (2s)
@@ -155,7 +155,7 @@ pub(super) struct Healthcheck {
     pub(super) timeout: Option<String>,
 }
 
-/// Ask a server in the ways that reveal what it is made of, and tell which response discloses what.
+/// Send a server the requests that reveal its software, and show which response discloses what.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(
     subcommand,
@@ -172,12 +172,12 @@ pub(super) struct Probe {
     /// how long each answer may take (5s)
     #[argh(option, arg_name = "TIME")]
     pub(super) timeout: Option<String>,
-    /// where to ask, as in the examples; without TLS
+    /// the URL to probe; http:// only
     #[argh(positional, arg_name = "URL")]
     pub(super) url: String,
 }
 
-/// Print what a shell needs to complete flags.
+/// Print a completion script for a shell.
 #[derive(ArgsInfo, FromArgs)]
 #[argh(
     subcommand,
@@ -188,7 +188,7 @@ pub(super) struct Probe {
     error_code(2, "wrong usage")
 )]
 pub(super) struct Completions {
-    /// the shell that is to complete
+    /// the shell to print it for
     #[argh(positional, arg_name = "bash|zsh|fish|nushell")]
     pub(super) shell: String,
 }

@@ -24,7 +24,7 @@ pub(super) fn text(name: &str, info: &CommandInfoWithArgs) -> String {
     text.push('\n');
     fold(&mut text, info.description, 0);
     let positionals = info.positionals.iter().map(|positional| (positional.name.to_owned(), positional.description));
-    rows(&mut text, "What stands there", positionals);
+    rows(&mut text, "Arguments", positionals);
     rows(
         &mut text,
         "Options",

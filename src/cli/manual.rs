@@ -9,30 +9,27 @@ use super::variable;
 const SIGNALS: [(&str, &str); 5] = [
     (
         "SIGTERM",
-        "Drains. /readyz turns 503, and clients are taken for --drain-delay. Then the listener closes, every final head says \
+        "Drains. /readyz turns 503, and new clients are accepted for --drain-delay. Then the listener closes, every final head says \
          Connection: close, and at --drain-timeout the rest is cut.",
     ),
     ("SIGINT", "Drains without the delay; idle clients are closed at once."),
-    ("SIGTERM or SIGINT once more", "A second or more after the first: ends now, and cuts what is open."),
-    ("SIGHUP", "Changes nothing, and the log says so: nothing is reloaded."),
-    ("SIGUSR1, SIGUSR2", "Change nothing."),
+    ("A second SIGTERM or SIGINT", "One second or more after the first: ends at once and cuts what is open."),
+    ("SIGHUP", "Ignored, and logged: nothing is reloaded."),
+    ("SIGUSR1, SIGUSR2", "Ignored."),
 ];
 
 /// What is read and written, beside the sockets of the flags.
 const FILES: [(&str, &str); 5] = [
-    (
-        "unix:PATH",
-        "The file of a Unix-domain socket that is listened at. One that nobody listens at is replaced; at the end it is removed.",
-    ),
-    ("/etc/hosts, /etc/resolv.conf", "Where the name in --upstream is looked up, as of any program."),
-    ("/proc/self/cgroup, /sys/fs/cgroup", "What memory the process may have, if --max-memory does not say."),
-    ("/proc/self, /proc/stat", "What /metrics says of the process."),
+    ("unix:PATH", "The file of a Unix-domain socket. A stale one is replaced, and the file is removed at the end."),
+    ("/etc/hosts, /etc/resolv.conf", "Where the name in --upstream is resolved."),
+    ("/proc/self/cgroup, /sys/fs/cgroup", "The memory limit from which the default of --max-memory is taken."),
+    ("/proc/self, /proc/stat", "Process metrics for /metrics."),
     ("/etc/default/headsnip", "Variables of the systemd unit of the Debian package."),
 ];
 
 /// Variables that are no flag's.
 const VARIABLES: [(&str, &str); 1] =
-    [("JOURNAL_STREAM", "Set by systemd. Lines have no time of their own where it says that they go to the journal.")];
+    [("JOURNAL_STREAM", "Set by systemd. Log lines have no time of their own if standard error goes to the journal.")];
 
 /// The page in roff, for section 1.
 pub(super) fn page(info: &CommandInfoWithArgs) -> String {
@@ -79,7 +76,11 @@ pub(super) fn page(info: &CommandInfoWithArgs) -> String {
     codes(&mut page, info.error_codes, |code| code.to_string());
     page.control("SH", ["ENVIRONMENT"]);
     for flag in info.flags.iter().filter(|flag| !flag.hidden && !matches!(flag.long, "--help" | "--version")) {
-        row(&mut page, bold(variable(flag.long.trim_start_matches("--"))), &format!("As {}, which wins.", flag.long));
+        row(
+            &mut page,
+            bold(variable(flag.long.trim_start_matches("--"))),
+            &format!("Same as {}; the flag wins.", flag.long),
+        );
     }
     for (name, text) in &VARIABLES {
         row(&mut page, bold(*name), text);

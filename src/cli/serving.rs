@@ -10,7 +10,8 @@ use crate::http1::added::AddedError;
 use crate::http1::denylist::DenylistError;
 use crate::http1::trailers::TrailersError;
 use crate::http1::{
-    AddedLines, Denylist, MAX_HEAD_CEILING, MAX_UPGRADES, Policy, RequestDenylist, RequestTrailers, Reuse, Upgrades,
+    AddedLines, Denylist, MAX_FIELDS_CEILING, MAX_HEAD_CEILING, MAX_UPGRADES, Policy, RequestDenylist, RequestTrailers,
+    Reuse, Upgrades,
 };
 use crate::net::address::{Address, Listen};
 
@@ -49,8 +50,8 @@ pub(super) fn config(flags: Flags, environment: &Environment<'_>) -> Result<Conf
                 .one(flags.max_head, "max-head")
                 .map_or(Ok(policy.max_head), |value| max_head(&value))?,
             max_fields: environment.one(flags.max_fields, "max-fields").map_or(Ok(policy.max_fields), |value| {
-                let number = value.text.parse::<usize>();
-                number.map_err(|_| value.complain("it is not a number; right would be: 256"))
+                let number = value.text.parse().ok().filter(|number| (1..=MAX_FIELDS_CEILING).contains(number));
+                number.ok_or_else(|| value.complain(format_args!("expected a number from 1 to {MAX_FIELDS_CEILING}")))
             })?,
             allow_bare_lf: environment.switch(flags.allow_bare_lf, "allow-bare-lf")?,
             request_trailers: request_trailers(
@@ -80,7 +81,7 @@ pub(super) fn config(flags: Flags, environment: &Environment<'_>) -> Result<Conf
             .one(flags.max_connections, "max-connections")
             .map(|value| {
                 let number = value.text.parse::<NonZeroUsize>();
-                number.map_err(|_| value.complain("it is not a number of 1 or more; right would be: 1000"))
+                number.map_err(|_| value.complain("expected a number of 1 or more"))
             })
             .transpose()?,
         max_memory: environment
@@ -99,7 +100,7 @@ pub(super) fn config(flags: Flags, environment: &Environment<'_>) -> Result<Conf
 fn max_head(value: &Value) -> Result<usize, UsageError> {
     let Size(size) = value.parse()?;
     let is_sound = (MAX_HEAD_FLOOR..=MAX_HEAD_CEILING).contains(&size);
-    is_sound.then_some(size).ok_or_else(|| value.complain("it is out of range; right would be: 256B to 1MiB"))
+    is_sound.then_some(size).ok_or_else(|| value.complain("out of range: 256B to 1MiB"))
 }
 
 fn default_address(port: u16) -> Address {
@@ -147,7 +148,7 @@ fn upgrades(values: &[Value]) -> Result<Upgrades, UsageError> {
             return Err(value.complain("TLS would carry its responses past headsnip unseen and cannot be allowed"));
         }
         if !is_protocol(&value.text) {
-            return Err(value.complain("it is not a protocol name; right would be: websocket"));
+            return Err(value.complain("not a protocol name; for example websocket"));
         }
     }
     let names = ["websocket"].into_iter().chain(texts(values));
@@ -167,7 +168,7 @@ fn reuse(value: &Value) -> Result<Reuse, UsageError> {
         "plain" => Ok(Reuse::Plain),
         "bodyless" => Ok(Reuse::Bodyless),
         "never" => Ok(Reuse::Never),
-        _ => Err(value.complain("there is no such choice; right would be: plain, bodyless or never")),
+        _ => Err(value.complain("expected plain, bodyless or never")),
     }
 }
 
@@ -178,5 +179,5 @@ fn workers(value: &Value) -> Result<NonZeroUsize, UsageError> {
         return Ok(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
     }
     let number = value.text.parse::<NonZeroUsize>().ok().filter(|number| number.get() <= MAX_WORKERS);
-    number.ok_or_else(|| value.complain("it is neither \"auto\" nor a number from 1 to 512; right would be: 2"))
+    number.ok_or_else(|| value.complain("expected auto or a number from 1 to 512"))
 }

@@ -31,9 +31,7 @@ impl Value {
             let place = self.text.strip_prefix("http://").map(|rest| rest.split('/').next().unwrap_or_default());
             let addresses = place.map(|place| [place.to_owned(), format!("{place}:80")]);
             match addresses.into_iter().flatten().find(|address| address.parse::<Address>().is_ok()) {
-                Some(address) => {
-                    self.complain(format_args!("it is a URL, where an address is wanted; right would be: {address}"))
-                }
+                Some(address) => self.complain(format_args!("expected an address, not a URL: {address}")),
                 None => error,
             }
         })
@@ -49,7 +47,7 @@ impl Value {
         match &*self.text {
             "true" | "1" => Ok(true),
             "false" | "0" | "" => Ok(false),
-            _ => Err(self.complain("right would be: true or false")),
+            _ => Err(self.complain("expected true or false")),
         }
     }
 
@@ -116,7 +114,7 @@ impl FromStr for Time {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let malformed = "it is not a time; right would be: 500ms, 30s, 5m or 1h";
+        let malformed = "not a time; for example 500ms, 30s, 5m or 1h";
         let (number, unit) = number_and_unit(text);
         let milliseconds: u64 = match unit {
             _ if number.is_empty() => return Err(malformed),
@@ -124,12 +122,12 @@ impl FromStr for Time {
             "s" => 1000,
             "m" => 60 * 1000,
             "h" => 3600 * 1000,
-            "" => return Err("there is no unit; right would be: 500ms, 30s, 5m or 1h"),
+            "" => return Err("the unit is missing; for example 500ms, 30s, 5m or 1h"),
             _ => return Err(malformed),
         };
         let time = number.parse().ok().and_then(|number| milliseconds.checked_mul(number)).map(Duration::from_millis);
         let time = time.filter(|time| *time <= LONGEST_TIME);
-        time.map(Self).ok_or("it is longer than a year; right would be: 500ms, 30s, 5m or 1h")
+        time.map(Self).ok_or("longer than a year; for example 500ms, 30s, 5m or 1h")
     }
 }
 
@@ -151,9 +149,9 @@ impl FromStr for Size {
         let bytes = number.parse::<usize>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
         let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         bytes.map(Self).ok_or(match unit {
-            Some(_) if !number.is_empty() => "it is more than there can be; right would be: 512B, 64KiB or 1MiB",
-            None if is_number => "there is no unit; right would be: 512B, 64KiB or 1MiB",
-            Some(_) | None => "it is not a size; right would be: 512B, 64KiB or 1MiB",
+            Some(_) if !number.is_empty() => "too large; for example 512B, 64KiB or 1MiB",
+            None if is_number => "the unit is missing; for example 512B, 64KiB or 1MiB",
+            Some(_) | None => "not a size; for example 512B, 64KiB or 1MiB",
         })
     }
 }
@@ -162,7 +160,7 @@ impl FromStr for Size {
 pub(super) fn wait(value: Option<Value>, default: Duration) -> Result<Duration, UsageError> {
     let Some(value) = value else { return Ok(default) };
     match value.parse::<Time>()?.0 {
-        Duration::ZERO => Err(value.complain("it is no time at all; right would be: 30s")),
+        Duration::ZERO => Err(value.complain("must be longer than zero")),
         wait => Ok(wait),
     }
 }

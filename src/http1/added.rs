@@ -128,20 +128,19 @@ pub enum AddedError {
 
 impl fmt::Display for AddedError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let right = "right would be: X-Content-Type-Options: nosniff";
+        let example = "for example 'X-Content-Type-Options: nosniff'";
         match self {
-            Self::NotALine(line) => write!(formatter, "{line:?} is not a field name, a colon and a value; {right}"),
+            Self::NotALine(line) => write!(formatter, "{line:?} is not a field name, a colon and a value; {example}"),
             Self::BadValue(line) => {
-                write!(formatter, "{line:?} has no value, or one with a line end or another control byte; {right}")
+                write!(formatter, "{line:?} has no value, or a control byte in it; {example}")
             }
             Self::Protected { name, .. } => write!(
                 formatter,
-                "\"{name}\" frames a message, carries the connection or describes one body, and cannot be added to all responses"
+                "\"{name}\" is about framing, the connection or one body and cannot be added to all responses"
             ),
-            Self::TooMuch => write!(
-                formatter,
-                "the lines are too many or too long; right would be: at most {MAX_ADDED_LINES}, of {MAX_ADDED_BYTES} bytes in all"
-            ),
+            Self::TooMuch => {
+                write!(formatter, "at most {MAX_ADDED_LINES} lines of {MAX_ADDED_BYTES} bytes in all can be added")
+            }
         }
     }
 }

@@ -269,16 +269,16 @@ impl fmt::Display for DenylistError {
             Self::Protected { entry, name } => {
                 write!(
                     formatter,
-                    "\"{entry}\" covers \"{name}\", which carries framing or the connection itself and cannot be denied"
+                    "\"{entry}\" covers \"{name}\", which is needed for framing or the connection and cannot be denied"
                 )
             }
             Self::ProtectedInRequests { entry, name } => write!(
                 formatter,
-                "\"{entry}\" covers \"{name}\", which frames, routes or connects a request and cannot be denied"
+                "\"{entry}\" covers \"{name}\", which is needed for framing, routing or the connection and cannot be denied"
             ),
-            Self::UnknownPreset(entry) => write!(formatter, "there is no preset \"{entry}\"; the one there is: @owasp"),
+            Self::UnknownPreset(entry) => write!(formatter, "there is no preset \"{entry}\"; the only one is @owasp"),
             Self::NotAName(entry) => {
-                write!(formatter, "\"{entry}\" is not a field name; right would be: x-runtime, x-amz-* or @owasp")
+                write!(formatter, "\"{entry}\" is not a field name; for example x-runtime, x-amz-* or @owasp")
             }
         }
     }

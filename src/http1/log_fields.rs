@@ -60,9 +60,9 @@ impl fmt::Display for LogFieldsError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAName(name) => {
-                write!(formatter, "\"{name}\" is not a field name; right would be: x-forwarded-for, x-request-id")
+                write!(formatter, "\"{name}\" is not a field name; for example x-forwarded-for, x-request-id")
             }
-            Self::TooMany => write!(formatter, "more than {MOST_LOG_FIELDS} fields"),
+            Self::TooMany => write!(formatter, "more than {MOST_LOG_FIELDS} names"),
         }
     }
 }

@@ -61,10 +61,10 @@ impl fmt::Display for TrailersError {
         match self {
             Self::Protected { name, protected } => write!(
                 formatter,
-                "\"{name}\" ({protected}) frames, routes or authenticates a request, and cannot be allowed in its trailer section"
+                "\"{name}\" covers \"{protected}\", which frames, routes or authenticates a request and cannot be a trailer field"
             ),
             Self::NotAName(name) => {
-                write!(formatter, "\"{name}\" is not a field name; right would be: x-checksum, grpc-status")
+                write!(formatter, "\"{name}\" is not a field name; for example x-checksum, grpc-status")
             }
         }
     }

@@ -161,15 +161,15 @@ impl fmt::Display for Listen {
 impl fmt::Display for AddressError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::NoPort => "a host and a port are wanted, with a colon between",
+            Self::NoPort => "expected host:port",
             Self::BadPort => "the port is not a number from 0 to 65535",
-            Self::NoHost => "there is no host before the port",
-            Self::BadHost => "the host is neither a name nor an IP address (an IPv6 address stands in brackets)",
-            Self::BadPath => "no path with a slash follows \"unix:\"",
-            Self::LongPath => return write!(formatter, "the path of a socket has {LONGEST_PATH} bytes at most"),
-            Self::Url => "it is a URL, where an address is wanted",
+            Self::NoHost => "the host is missing",
+            Self::BadHost => "the host is neither a name nor an IP address (IPv6 needs brackets)",
+            Self::BadPath => "expected a path with a slash after \"unix:\"",
+            Self::LongPath => return write!(formatter, "a socket path has at most {LONGEST_PATH} bytes"),
+            Self::Url => "expected an address, not a URL",
         })?;
-        formatter.write_str("; right would be: 127.0.0.1:8080, [::1]:8080, localhost:8080 or unix:/run/app.sock")
+        formatter.write_str("; for example 127.0.0.1:8080, [::1]:8080, localhost:8080 or unix:/run/app.sock")
     }
 }
 
@@ -230,7 +230,7 @@ mod tests {
         let Ok(Address::Unix(longest)) = address(LONGEST_PATH) else { panic!("it is not too long") };
         socket2::SockAddr::unix(longest).expect("the kernel takes it");
         let error = address(LONGEST_PATH + 1).expect_err("it is too long");
-        assert_eq!(error.to_string(), "the path of a socket has 107 bytes at most");
+        assert_eq!(error.to_string(), "a socket path has at most 107 bytes");
         socket2::SockAddr::unix(format!("/{}", "a".repeat(LONGEST_PATH))).expect_err("the kernel does not take it");
     }
 

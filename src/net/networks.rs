@@ -110,11 +110,11 @@ impl fmt::Display for Network {
 impl fmt::Display for NetworkError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::NoNetwork => "it is no network",
-            Self::BadLength => "behind the slash stands no number of bits that the address has",
-            Self::Beyond => "the address has bits beyond those that count",
+            Self::NoNetwork => "not a network",
+            Self::BadLength => "the prefix length does not fit the address",
+            Self::Beyond => "the address has bits set beyond the prefix",
         })?;
-        formatter.write_str("; right would be: 10.0.0.0/8, 192.0.2.7, fd00::/8, unix or any")
+        formatter.write_str("; for example 10.0.0.0/8, 192.0.2.7, fd00::/8, unix or any")
     }
 }
 

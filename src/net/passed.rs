@@ -46,9 +46,9 @@ fn listening(descriptors: &mut ListenFd, index: usize) -> io::Result<Socket> {
         Ok(listener) => listener.map(Socket::from),
         Err(_) => descriptors.take_unix_listener(index)?.map(Socket::from),
     };
-    let socket = socket.ok_or_else(|| unfit("it was taken"))?;
+    let socket = socket.ok_or_else(|| unfit("already taken"))?;
     if !socket.is_listener()? {
-        return Err(unfit("it does not listen; its unit must say ListenStream=, and Accept=no"));
+        return Err(unfit("it does not listen; its unit needs ListenStream= and Accept=no"));
     }
     socket.set_nonblocking(true)?;
     if socket.local_addr()?.is_ipv4() || socket.local_addr()?.is_ipv6() {

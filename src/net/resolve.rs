@@ -110,7 +110,7 @@ impl Name {
             // The worker ends.
             Err(_) => None,
         };
-        answer.unwrap_or_else(|| Err(unresolved(&self.host, &"the question was given up")))
+        answer.unwrap_or_else(|| Err(unresolved(&self.host, &"the lookup was cancelled")))
     }
 
     /// Begins a question, whose answer is taken when it comes.
@@ -120,7 +120,7 @@ impl Name {
         let (host, known, question) = (Rc::clone(&self.host), Rc::clone(&self.known), (self.lookup)());
         drop(spawn_local(async move {
             let answer = match question.await {
-                Ok(addresses) if addresses.is_empty() => Err(unresolved(&host, &"it has no address")),
+                Ok(addresses) if addresses.is_empty() => Err(unresolved(&host, &"no address found")),
                 Ok(addresses) => Ok(Rc::from(addresses)),
                 Err(error) => Err(unresolved(&host, &error)),
             };
@@ -273,7 +273,7 @@ mod tests {
             });
             let told = |answer: Answer| answer.expect_err("no address").to_string();
             assert_eq!(told(name.addresses().await), "cannot resolve app: no such host");
-            assert_eq!(told(name.addresses().await), "cannot resolve app: it has no address");
+            assert_eq!(told(name.addresses().await), "cannot resolve app: no address found");
         });
     }
 }

@@ -36,8 +36,8 @@ impl FromStr for SocketMode {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
         let mode = u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o777);
-        let mode = mode.ok_or("it is not three octal digits; right would be: 660 or 0666")?;
-        if mode & 0o222 == 0 { Err("nobody could connect; right would be: 660 or 0666") } else { Ok(Self(mode)) }
+        let mode = mode.ok_or("expected three octal digits, for example 660")?;
+        if mode & 0o222 == 0 { Err("nobody could connect; for example 660") } else { Ok(Self(mode)) }
     }
 }
 
@@ -80,7 +80,7 @@ impl SocketFile {
         let lock = lock(path, PATIENCE);
         if is_stale(path)? {
             if let Err(error) = &lock {
-                return Err(io::Error::new(error.kind(), format!("its folder cannot be locked: {error}")));
+                return Err(io::Error::new(error.kind(), format!("its directory cannot be locked: {error}")));
             }
             remove_file(path)?;
         }
@@ -247,7 +247,7 @@ mod tests {
         assert!(!path.exists(), "what is ours is removed");
         drop(UnixListener::bind(&path).expect("a free path"));
         let error = listen(&path).expect_err("it is locked");
-        assert!(error.to_string().starts_with("its folder cannot be locked: "), "{error}");
+        assert!(error.to_string().starts_with("its directory cannot be locked: "), "{error}");
         assert!(path.exists());
         clear(&path);
     }

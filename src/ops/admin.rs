@@ -142,7 +142,7 @@ struct Answers {
 impl Answers {
     async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are of use here\n".into());
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed\n".into());
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
@@ -159,7 +159,7 @@ impl Answers {
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::MEDIA_TYPE));
                 response
             }
-            _ => text(StatusCode::NOT_FOUND, "there are: /livez, /readyz, /metrics\n".into()),
+            _ => text(StatusCode::NOT_FOUND, "try /livez, /readyz or /metrics\n".into()),
         }
     }
 

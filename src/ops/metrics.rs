@@ -26,7 +26,7 @@ pub(crate) struct Limits {
 /// All metrics of all workers, and of the process.
 pub(super) fn render(workers: &[Counters], limits: Limits, policy: &Policy) -> String {
     let mut text = Text { text: String::new(), workers };
-    text.head("headsnip_build_info", "gauge", "Always 1; the label tells the version.");
+    text.head("headsnip_build_info", "gauge", "Always 1; the label is the version.");
     text.sample("headsnip_build_info", &[("version", &env!("CARGO_PKG_VERSION"))], 1);
     text.counter("headsnip_connections_total", "Client connections accepted.", |worker| &worker.connections_opened);
     text.head("headsnip_open_connections", "gauge", "Client connections open.");
@@ -34,15 +34,15 @@ pub(super) fn render(workers: &[Counters], limits: Limits, policy: &Policy) -> S
     let closed = text.sum(|worker| &worker.connections_closed);
     let open = text.sum(|worker| &worker.connections_opened).saturating_sub(closed);
     text.sample("headsnip_open_connections", &[], open);
-    text.head("headsnip_connections_limit", "gauge", "Client connections that are served at once; more wait.");
+    text.head("headsnip_connections_limit", "gauge", "Client connections served at once; more wait.");
     text.sample("headsnip_connections_limit", &[], limits.clients);
     text.gave_way();
-    text.head("headsnip_memory_bytes", "gauge", "Memory held for clients, pipes too.");
+    text.head("headsnip_memory_bytes", "gauge", "Memory held for clients, including pipes.");
     let held: u64 = workers.iter().map(|worker| Gauge::value(&worker.memory)).sum();
     text.sample("headsnip_memory_bytes", &[], held);
     text.head("headsnip_memory_limit_bytes", "gauge", "Memory that may be held for clients.");
     text.sample("headsnip_memory_limit_bytes", &[], limits.memory);
-    text.counter("headsnip_requests_total", "Requests with a sound head, which are for the origin.", |worker| {
+    text.counter("headsnip_requests_total", "Requests with a valid head, meant for the origin.", |worker| {
         &worker.requests
     });
     text.responses();
@@ -68,7 +68,7 @@ struct Text<'a> {
 impl Text<'_> {
     fn responses(&mut self) {
         let name = "headsnip_responses_total";
-        self.head(name, "counter", "Response heads sent to clients by class of status, own replies and 1xx too.");
+        self.head(name, "counter", "Response heads sent to clients by class of status, including own replies and 1xx.");
         for class in (1..).take(CLASSES) {
             let count = self.sum(|worker| worker.responses(class * 100));
             if class <= 5 || count > 0 {
@@ -107,7 +107,7 @@ impl Text<'_> {
         self.head(
             name,
             "counter",
-            "Bytes judged and let pass, for the origin (inbound) and for clients (outbound), own replies too.",
+            "Bytes forwarded to the origin (inbound) and to clients (outbound), including own replies.",
         );
         for (direction, to) in [(Direction::Inbound, "inbound"), (Direction::Outbound, "outbound")] {
             for (path, by) in [(Path::Copy, "copy"), (Path::Splice, "splice")] {
@@ -130,11 +130,7 @@ impl Text<'_> {
 
     fn gave_way(&mut self) {
         let name = "headsnip_gave_way_total";
-        self.head(
-            name,
-            "counter",
-            "Clients closed so that others have their place or their memory, by why it was they.",
-        );
+        self.head(name, "counter", "Clients closed to make room for others, by reason.");
         for why in GaveWay::ALL.iter().copied() {
             let count = self.sum(|worker| worker.gave_way(why));
             self.sample(name, &[("why", &why.name())], count);
@@ -146,7 +142,7 @@ impl Text<'_> {
         self.head(
             name,
             "counter",
-            "Parts of heads and trailer sections withheld so that all read them alike, by rule.",
+            "Parts of heads and trailer sections withheld because readers differ on them, by rule.",
         );
         for rule in Mended::ALL.iter().copied() {
             let count = self.sum(|worker| worker.mended(rule));
@@ -159,7 +155,7 @@ impl Text<'_> {
         self.head(
             name,
             "counter",
-            "Exchanges behind which the origin connection was closed, since they were not plain, by the first mark.",
+            "Exchanges that were not plain, so the origin connection was closed after them, by the first mark.",
         );
         for mark in Mark::ALL.iter().copied() {
             let count = self.sum(|worker| worker.alone(mark));
@@ -172,7 +168,7 @@ impl Text<'_> {
         self.head(
             name,
             "counter",
-            "Exchanges and connections that ended badly, by whose side it was on and why (RFC 9209).",
+            "Exchanges and connections that failed, by the side at fault and the reason (RFC 9209).",
         );
         for side in Side::ALL.iter().copied() {
             for reason in side.reasons().iter().copied() {

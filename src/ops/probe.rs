@@ -77,22 +77,24 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.to_ascii_lowercase().starts_with("https://") {
             return Err(
-                "probe speaks no TLS; probe the address behind whatever ends it, as http://127.0.0.1:8080/".into()
+                "probe speaks no TLS; probe the address behind what terminates it, such as http://127.0.0.1:8080/"
+                    .into(),
             );
         }
         let (scheme, rest) = text.split_at_checked(7).unwrap_or((text, ""));
         if !scheme.eq_ignore_ascii_case("http://") {
-            return Err("right would be: http://127.0.0.1:8080/".into());
+            return Err("expected a URL such as http://127.0.0.1:8080/".into());
         }
         let rest = rest.split('#').next().unwrap_or_default();
         let (authority, path) = rest.find(['/', '?']).map_or((rest, ""), |at| rest.split_at(at));
         let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
         let with_port = if has_port { authority.to_owned() } else { format!("{authority}:80") };
         if text.bytes().any(|byte| !byte.is_ascii_graphic()) || authority.contains('@') {
-            return Err("it is not a URL that can be probed; right would be: http://127.0.0.1:8080/".into());
+            return Err("not a URL that can be probed; for example http://127.0.0.1:8080/".into());
         }
-        let right = "no host and port stand there; right would be: http://127.0.0.1:8080/ (a Unix-domain socket cannot be probed)";
-        let address = with_port.parse::<Address>().map_err(|_| right)?;
+        let problem =
+            "expected a host and a port, as in http://127.0.0.1:8080/ (a Unix-domain socket cannot be probed)";
+        let address = with_port.parse::<Address>().map_err(|_| problem)?;
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
         Ok(Self { address, authority: authority.to_owned(), path })
     }
@@ -116,11 +118,11 @@ mod tests {
         for (url, word) in [
             ("https://a/", "no TLS"),
             ("127.0.0.1:8080", "http://"),
-            ("http://", "right would be"),
-            ("http://a:b/", "right would be: http://"),
+            ("http://", "expected a host"),
+            ("http://a:b/", "as in http://"),
             ("http://unix:/run/a", "cannot be probed"),
-            ("http://u@a/", "right would be"),
-            ("http://a/ b", "right would be"),
+            ("http://u@a/", "for example http://"),
+            ("http://a/ b", "for example http://"),
         ] {
             let complaint = url.parse::<Target>().expect_err(url);
             assert!(complaint.contains(word), "{url}: {complaint}");

@@ -54,19 +54,19 @@ pub(super) fn metrics() -> impl Iterator<Item = Metric> {
     let counted = cpu.map(|value| Metric {
         name: "process_cpu_seconds_total",
         kind: "counter",
-        help: "CPU time used, the kernel's on behalf of the process too.",
+        help: "CPU time used, user and system.",
         value: Number::Seconds(value),
     });
     let gauges = [
         gauge("process_open_fds", "Open file descriptors.", open_descriptors()),
-        gauge("process_max_fds", "File descriptors that may be open.", most_descriptors()),
-        gauge("process_resident_memory_bytes", "Memory in RAM.", resident),
-        gauge("process_virtual_memory_bytes", "Addresses in use.", virtual_memory),
+        gauge("process_max_fds", "Limit of open file descriptors.", most_descriptors()),
+        gauge("process_resident_memory_bytes", "Resident memory.", resident),
+        gauge("process_virtual_memory_bytes", "Virtual memory.", virtual_memory),
     ];
     let started = STARTED.map(|value| Metric {
         name: "process_start_time_seconds",
         kind: "gauge",
-        help: "When the process was started, since 1970.",
+        help: "Start time, since the Unix epoch.",
         value: Number::Seconds(value),
     });
     counted.into_iter().chain(gauges.into_iter().flatten()).chain(started)

@@ -40,7 +40,7 @@ impl Supervisor {
         let address = name.and_then(|name| match address(&name) {
             Ok(address) => Some(address),
             Err(error) => {
-                log::warning(format_args!("NOTIFY_SOCKET {}: {error}; nobody is told how headsnip is", name.display()));
+                log::warning(format_args!("NOTIFY_SOCKET {}: {error}; the supervisor is not notified", name.display()));
                 None
             }
         });
@@ -65,7 +65,7 @@ impl Supervisor {
             socket.send_to_addr(word.as_bytes(), address)
         });
         if let Err(error) = told {
-            log::warning(format_args!("cannot tell the supervisor {word}: {error}"));
+            log::warning(format_args!("cannot notify the supervisor of {word}: {error}"));
         }
     }
 }
@@ -75,6 +75,6 @@ fn address(name: &OsStr) -> io::Result<SocketAddr> {
     match name.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
         [b'/', ..] => SocketAddr::from_pathname(name),
-        _ => Err(io::Error::new(io::ErrorKind::Unsupported, "it is neither a path nor an abstract name")),
+        _ => Err(io::Error::new(io::ErrorKind::Unsupported, "neither a path nor an abstract name")),
     }
 }

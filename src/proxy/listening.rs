@@ -19,7 +19,7 @@ pub(super) fn passed(config: &Config) -> io::Result<Passed> {
     if !clients && !admin {
         if Passed::is_there() {
             log::warning(format_args!(
-                "sockets were passed (LISTEN_FDS), but nobody is accepted there: --listen is {}; right would be: systemd",
+                "sockets were passed (LISTEN_FDS) and are not used: --listen is {}, not systemd",
                 config.listen
             ));
         }
@@ -30,7 +30,7 @@ pub(super) fn passed(config: &Config) -> io::Result<Passed> {
         (0, 0) => "no socket was passed (LISTEN_FDS); is headsnip started by a socket unit?",
         (0, _) if clients => "only the socket for the admin listener was passed",
         (1.., _) if !clients => "a socket that is not named admin was passed, and --listen is not systemd",
-        (_, 1..) if !admin => "a socket named admin was passed; right would be: --admin systemd",
+        (_, 1..) if !admin => "a socket named admin was passed; use --admin systemd",
         (_, 0) if admin => "--admin is systemd, and no socket named admin was passed (FileDescriptorName=admin)",
         (_, 2..) => "more than one socket named admin was passed",
         _ => return Ok(passed),

@@ -299,7 +299,7 @@ impl fmt::Display for StartError {
             Self::Config(error) => error.fmt(formatter),
             Self::Descriptors(needed, error) => write!(
                 formatter,
-                "cannot open the {needed} files that it takes to serve one client: {error}; raise the limit by ulimit -n, LimitNOFILE= or the like"
+                "cannot open the {needed} files needed to serve one client: {error}; raise the limit by ulimit -n, LimitNOFILE= or the like"
             ),
             Self::Passed(error) => error.fmt(formatter),
             Self::Listen(address, error) => explain(formatter, "--listen", address, error),
@@ -313,16 +313,16 @@ fn explain(formatter: &mut fmt::Formatter<'_>, flag: &str, listen: &Listen, erro
     write!(formatter, "cannot listen on {listen}: {error}")?;
     let advice = [
         (io::ErrorKind::AddrInUse, "another process holds it: stop that one, or choose another"),
-        (io::ErrorKind::AlreadyExists, "a file that is no socket is in the way: remove it, or choose another"),
-        (io::ErrorKind::NotFound, "its folder must be there: make it, or choose another"),
-        (io::ErrorKind::PermissionDenied, "it wants a privilege: choose another"),
+        (io::ErrorKind::AlreadyExists, "a file that is not a socket is in the way: remove it, or choose another"),
+        (io::ErrorKind::NotFound, "its directory does not exist: create it, or choose another"),
+        (io::ErrorKind::PermissionDenied, "permission is missing: choose another"),
         (io::ErrorKind::AddrNotAvailable, "no interface of this machine has that address: choose another"),
     ];
     let is_name = matches!(listen, Listen::At(Address::Tcp { host, .. }) if host.parse::<IpAddr>().is_err());
     match advice.iter().find(|(kind, _)| *kind == error.kind()) {
         Some((_, advice)) => write!(formatter, "; {advice} {flag}"),
         None if is_name => {
-            write!(formatter, "; if this machine has no such name, give {flag} a number: 0.0.0.0 is all")
+            write!(formatter, "; if the name is not this machine's, give {flag} an IP address: 0.0.0.0 is all of them")
         }
         None => Ok(()),
     }

@@ -133,7 +133,7 @@ fn a_hang_up_changes_nothing() {
     for name in ["USR1", "USR2", "HUP"] {
         proxy.signal(name);
     }
-    proxy.await_line("headsnip: SIGHUP: nothing is reloaded; all goes on as before");
+    proxy.await_line("headsnip: SIGHUP: ignored; nothing is reloaded");
     busy_origin.send(ANSWER);
     busy.expect(OK);
     exchange(&mut idle, &mut idle_origin, OK);

@@ -251,7 +251,7 @@ fn a_start_that_removes_nothing_is_warned_of() {
     let origin = Origin::new();
     let flags = ["--keep", "server,x-powered-by", "--log-format", "json"];
     let proxy = Headsnip::start(&origin.address(), &flags);
-    let line = proxy.await_line("nothing is removed: --keep exempts all that is denied");
+    let line = proxy.await_line("nothing is removed: --keep exempts every denied name");
     let told: Value = serde_json::from_str(&line).expect("JSON");
     assert_eq!(told["level"], "warning", "{line}");
 }

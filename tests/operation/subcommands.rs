@@ -52,7 +52,7 @@ fn healthcheck_says_what_is_wrong() {
         (vec!["healthcheck", "--admin", &down], 1, "another server's address"),
         (vec!["healthcheck", "--timeout", "200ms", "--admin", &full], 1, "no answer from"),
         (vec!["healthcheck"], 2, "HEADSNIP_ADMIN"),
-        (vec!["--admin", &admin, "healthcheck"], 2, "stand behind its name"),
+        (vec!["--admin", &admin, "healthcheck"], 2, "after its name"),
     ] {
         let output = run(&arguments);
         let line = said(&output);
@@ -75,7 +75,7 @@ fn short_flags_and_switches_with_a_value_are_understood() {
     for (arguments, code, words) in [
         (vec!["-h"], 0, "--drain-timeout"),
         (vec!["-V"], 0, concat!("headsnip ", env!("CARGO_PKG_VERSION"), "\n")),
-        (vec!["--dry-run=perhaps"], 2, "--dry-run \"perhaps\": right would be: true or false"),
+        (vec!["--dry-run=perhaps"], 2, "--dry-run \"perhaps\": expected true or false"),
         (vec!["--listen", "0.0.0.0:81", "--upstream", "localhost:81"], 2, "relay to itself"),
     ] {
         let output = run(&arguments);

@@ -124,7 +124,7 @@ fn sockets_that_do_not_fit_are_told() {
     others.envs([("LISTEN_FDS", "1"), ("LISTEN_PID", "1")]);
     failed(others, &systemd, "no socket was passed (LISTEN_FDS)");
     failed(given(socket(), None, "admin"), &with_admin, "only the socket for the admin listener");
-    failed(both("http:admin"), &systemd, "right would be: --admin systemd");
+    failed(both("http:admin"), &systemd, "use --admin systemd");
     failed(both("http:http"), &with_admin, "no socket named admin was passed");
     failed(both("admin:admin"), &["--listen", "127.0.0.1:0", "--admin", "systemd"], "more than one socket named admin");
     failed(both("http:admin"), &["--listen", "127.0.0.1:0", "--admin", "systemd"], "--listen is not systemd");
@@ -144,7 +144,7 @@ fn sockets_that_do_not_fit_are_told() {
 fn sockets_that_nobody_asked_for_are_a_warning() {
     let origin = Answering::start();
     let proxy = Headsnip::start_by(&mut given(listener().0, None, "http"), &origin.address, &[]);
-    proxy.await_line("sockets were passed (LISTEN_FDS), but nobody is accepted there");
+    proxy.await_line("sockets were passed (LISTEN_FDS) and are not used");
 }
 
 /// "A restart loses nobody": clients come all the while, each with some requests on its connection, and all are answered.

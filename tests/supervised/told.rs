@@ -75,7 +75,7 @@ fn a_supervisor_is_told_of_the_start_and_of_the_drain() {
 fn a_supervisor_that_cannot_be_told_is_a_warning() {
     let origin = Answering::start();
     for (name, words) in [
-        ("/nonexistent/notify", "cannot tell the supervisor READY=1: "),
+        ("/nonexistent/notify", "cannot notify the supervisor of READY=1: "),
         ("vsock:2:1234", "it is neither a path nor an abstract name"),
     ] {
         let mut command = Command::new(BINARY);

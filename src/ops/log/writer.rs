@@ -107,7 +107,7 @@ impl Shared {
                 queue = self.wait(queue, self.gathering, |queue| queue.text.len() < GATHERED && !queue.is_flushing);
             }
             let is_last = queue.is_flushing;
-            losses.add(queue.take(&mut text), &"they were not read in time");
+            losses.add(queue.take(&mut text), &"not read in time");
             drop(queue);
             if let Some(due) = self.due {
                 due(&mut text, is_last);

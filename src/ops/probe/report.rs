@@ -143,7 +143,7 @@ impl Findings {
         if missed > 0 {
             writeln!(
                 formatter,
-                "{missed} of {} responses could not be looked at, or not to their end. Is it a server of HTTP/1.1 without TLS, \
+                "{missed} of {} responses could not be checked to their end. Does the server speak HTTP/1.1 without TLS, \
                  is the application behind it up, and is --timeout long enough?",
                 self.answers.len()
             )?;
@@ -159,7 +159,7 @@ impl Findings {
         writeln!(formatter, "{disclosing} of {} responses disclose something.", self.answers.len())?;
         let (names, to_deny) = (self.names(), self.to_deny());
         if to_deny.is_empty() && !names.is_empty() {
-            writeln!(formatter, "headsnip in front of it removes these lines as it comes.")?;
+            writeln!(formatter, "headsnip in front of it removes these lines by default.")?;
         } else if !to_deny.is_empty() {
             writeln!(formatter, "headsnip in front of it removes these lines with:\n  --deny '{}'", to_deny.join(","))?;
         }
@@ -167,7 +167,7 @@ impl Findings {
             writeln!(formatter, "headsnip in front of it refuses HTTP/2.")?;
         }
         if self.answers.iter().any(|answered| !answered.telltales.is_empty()) {
-            writeln!(formatter, "headsnip changes no body: have the application write error pages of its own.")?;
+            writeln!(formatter, "headsnip changes no body: have the application send its own error pages.")?;
         }
         Ok(())
     }
