@@ -76,7 +76,7 @@ fn a_supervisor_that_cannot_be_told_is_a_warning() {
     let origin = Answering::start();
     for (name, words) in [
         ("/nonexistent/notify", "cannot notify the supervisor of READY=1: "),
-        ("vsock:2:1234", "it is neither a path nor an abstract name"),
+        ("vsock:2:1234", "neither a path nor an abstract name"),
     ] {
         let mut command = Command::new(BINARY);
         command.env("NOTIFY_SOCKET", name).env("WATCHDOG_USEC", "0");
