@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! vector: a-unique-name-in-kebab-case
-//! row: request: the row of the contract that this covers
+//! row: request: the row of docs/protocol.md that this covers, in short
 //! rule: RFC 9112 §6.3
 //! options: deny=x-foo,x-bar* keep=x-bar-a allow-upgrade=foo max-head=512     (optional; see below)
 //! client:                              a step; also: origin:
@@ -87,9 +87,9 @@ pub struct Vector {
     pub name: String,
     /// The line of its `vector:`.
     pub line: usize,
-    /// The table and row of the contract that it covers.
+    /// The table and row of docs/protocol.md that it covers.
     pub row: String,
-    /// The section of the RFC, or of the contract.
+    /// The section of the RFC.
     pub rule: String,
     /// The configuration.
     pub rules: Rules,
