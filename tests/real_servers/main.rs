@@ -1,11 +1,11 @@
 //! headsnip in front of real servers: uvicorn, `BentoML`, gunicorn, Hypercorn, Express and Python's http.server; and in front of
 //! servers that read requests otherwise than others, some of them old: gunicorn 21.2, aiohttp 3.12.13, h11 0.14, cheroot, Express 4,
-//! Node's lenient parser, Bun.
+//! Node's lenient parser, Bun. And between `HAProxy` and nginx.
 //!
 //! Most tests ask a server directly and through headsnip, with the same bytes, and compare what comes back byte by
 //! byte: all that may be missing are whole `Server` and `X-Powered-By` lines. Those of faulty servers show the fault directly, and
 //! through headsnip that it harms no neighbour. The first run installs packages of pinned
-//! versions under the build folder. Where Python, Node or Java is missing, the tests that need it are skipped, which is said;
+//! versions under the build folder. Where Python, Node, Java, nginx or `HAProxy` is missing, the tests that need it are skipped, which is said;
 //! with `CI=true` in the environment they fail instead. All traffic stays on this machine.
 //!
 //! Reading order: `cases` (what is asked), `compare` (what must hold), `reader` and `wire` (a small HTTP client),
@@ -41,7 +41,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let missing = [setup.missing(Needs::Python), setup.missing(Needs::Node), setup.java_missing()];
+    let missing =
+        [setup.missing(Needs::Python), setup.missing(Needs::Node), setup.proxies_missing(), setup.java_missing()];
     for reason in missing.into_iter().flatten() {
         let outcome = if must_run { "fail, as CI=true wants it" } else { "are skipped" };
         eprintln!("real servers: {reason}; the tests that need it {outcome}");
@@ -71,5 +72,6 @@ fn servers() -> Vec<Server> {
     servers.extend(cases::django::servers());
     servers.extend(cases::java_client::servers());
     servers.extend(cases::forwarded::servers());
+    servers.extend(cases::introduced::servers());
     servers
 }

@@ -39,6 +39,8 @@ pub(crate) enum Client {
     Own,
     /// A program for Java's own client.
     Java,
+    /// `HAProxy`, with nginx at the other end.
+    Balancer,
 }
 
 /// A server of a kind and version, which may not run yet.
@@ -65,6 +67,14 @@ pub(crate) struct Running {
     // In this order: headsnip ends first, so that it sees no origin vanish.
     headsnip: Process,
     process: Process,
+    log: PathBuf,
+}
+
+impl Running {
+    /// All that headsnip has printed.
+    pub(crate) fn headsnip_said(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
 }
 
 /// The state that the tests of one server share. While it lives, its processes live.
@@ -98,6 +108,7 @@ impl Server {
         let missing = setup.missing(self.needs).or_else(|| match self.client {
             Client::Own => None,
             Client::Java => setup.java_missing(),
+            Client::Balancer => setup.proxies_missing(),
         });
         let skipped = missing.is_some() && !must_run;
         let trial = |(name, check): (String, Check)| {
@@ -139,11 +150,12 @@ impl Shared {
 
         let mut command = Process::command(binary()?, &Stop::Kill);
         command.args(["--listen", "127.0.0.1:0", "--upstream", &direct.to_string()]).args(self.flags);
-        let mut headsnip = Process::start(command, self.log("headsnip"))?;
+        let log = self.log("headsnip");
+        let mut headsnip = Process::start(command, log.clone())?;
         let address = headsnip
             .until(START_LIMIT, listening_address)
             .map_err(|error| format!("headsnip did not start: {error}"))?;
-        Ok(Running { direct, through: Endpoint::Tcp(address), setup: Arc::clone(&self.setup), headsnip, process })
+        Ok(Running { direct, through: Endpoint::Tcp(address), setup: Arc::clone(&self.setup), headsnip, process, log })
     }
 
     fn log(&self, of: &str) -> PathBuf {
@@ -177,7 +189,7 @@ pub(crate) fn binary() -> Result<String, String> {
 }
 
 /// A port that nobody listens on. Each is given once, and another run of the tests begins elsewhere.
-fn free_port() -> Result<SocketAddr, String> {
+pub(crate) fn free_port() -> Result<SocketAddr, String> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let spread = u16::try_from(std::process::id() % 1_000).unwrap_or_default();
     for _ in 0..100 {

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 use crate::reader::{End, Piece, Reader, Response, status};
 
@@ -96,6 +98,19 @@ impl Endpoint {
             Self::Unix(path) => UnixStream::connect(path).map(Wire::Unix),
         };
         wire.and_then(Wire::limited).map_err(|error| format!("cannot connect to {self}: {error}"))
+    }
+
+    /// The same from an address of this machine; tells from which port.
+    pub(crate) fn dial_from(&self, source: Ipv4Addr) -> Result<(Wire, SocketAddr), String> {
+        let Self::Tcp(address) = self else { return Err("a path is dialled from nowhere".to_owned()) };
+        let dialled = Socket::new(Domain::IPV4, Type::STREAM, None).and_then(|socket| {
+            socket.bind(&SocketAddr::from((source, 0)).into())?;
+            socket.connect(&(*address).into())?;
+            let stream = TcpStream::from(socket);
+            let own = stream.local_addr()?;
+            Ok((Wire::Tcp(stream).limited()?, own))
+        });
+        dialled.map_err(|error| format!("cannot connect to {self} from {source}: {error}"))
     }
 
     /// Sends requests over one connection and reads all responses.

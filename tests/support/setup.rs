@@ -81,6 +81,7 @@ pub(crate) struct Setup {
     python: Result<Tool, String>,
     node: Result<Tool, String>,
     java: Result<Tool, String>,
+    proxies: Result<(), String>,
     scratch: Scratch,
 }
 
@@ -92,7 +93,8 @@ struct Tool {
 impl Setup {
     /// Looks for the tools; installs nothing yet.
     pub(crate) fn new() -> Result<Self, String> {
-        Ok(Self { python: find_python(), node: find_node(), java: find_java(), scratch: Scratch::new()? })
+        let (python, node, java, proxies) = (find_python(), find_node(), find_java(), find_proxies());
+        Ok(Self { python, node, java, proxies, scratch: Scratch::new()? })
     }
 
     /// Why what `needs` says is not there, if it is not.
@@ -107,6 +109,11 @@ impl Setup {
     /// The same for Java, which no server needs, but one of the clients.
     pub(crate) fn java_missing(&self) -> Option<&str> {
         self.java.as_ref().err().map(String::as_str)
+    }
+
+    /// The same for nginx and `HAProxy`.
+    pub(crate) fn proxies_missing(&self) -> Option<&str> {
+        self.proxies.as_ref().err().map(String::as_str)
     }
 
     /// A folder for sockets and logs, removed at the end. Its path is short: a socket's may have 107 bytes.
@@ -223,6 +230,12 @@ fn find_java() -> Result<Tool, String> {
         return Err(format!("Java {JAVA} or later is missing; its compiler is {version}"));
     }
     Ok(Tool { program: "java".to_owned(), version })
+}
+
+fn find_proxies() -> Result<(), String> {
+    ask("nginx", &["-v"]).ok_or("nginx is missing")?;
+    ask("haproxy", &["-v"]).ok_or("HAProxy is missing")?;
+    Ok(())
 }
 
 fn tool(found: &Result<Tool, String>) -> Result<&Tool, String> {

@@ -26,16 +26,21 @@ const ALONE: &[&str] = &[
 /// The same where a hop before it is to be heard.
 const BEHIND: &[&str] = &["--forwarded-for"];
 
+/// Where a balancer says by a preamble who the client is.
+const INTRODUCED: &[&str] = &["--accept-proxy", "127.0.0.1", "--deny-request", "x-forwarded-*", "--forwarded-for"];
+
 /// Each application, told what.
 pub(crate) fn servers() -> Vec<Server> {
     let alone = || -> Vec<(String, Check)> { vec![special("only_the_address_is_told", only_the_address)] };
     let behind = || -> Vec<(String, Check)> { vec![special("the_address_is_told_last", the_address_last)] };
+    let introduced = || -> Vec<(String, Check)> { vec![special("the_preambles_address_is_told", the_preambles)] };
     let server = |name, needs, launch, flags, checks| Server { flags, ..Server::new(name, needs, launch, checks) };
     vec![
         server("client_of_wsgiref", Needs::Python, launch_wsgiref, ALONE, alone()),
         server("client_of_node", Needs::Node, launch_node, ALONE, alone()),
         server("client_of_wsgiref_behind_another", Needs::Python, launch_wsgiref, BEHIND, behind()),
         server("client_of_node_behind_another", Needs::Node, launch_node, BEHIND, behind()),
+        server("client_of_node_behind_a_balancer", Needs::Node, launch_node, INTRODUCED, introduced()),
     ]
 }
 
@@ -54,18 +59,17 @@ fn launch_node(setup: &Setup, at: &Endpoint) -> Result<Command, String> {
 /// What an application says of a request with these lines, and the head of that.
 fn told(at: &Endpoint, lines: &[&str]) -> Result<(String, Vec<u8>), String> {
     let transcript = at.converse(&[Request::new("GET", "/", lines)], Order::OneByOne)?;
-    let (mut head, mut body) = (Vec::new(), String::new());
-    for piece in &transcript.pieces {
-        match piece {
-            Piece::Head(bytes) => head.clone_from(bytes),
-            Piece::Body(bytes) => body = String::from_utf8_lossy(bytes).into_owned(),
-            Piece::Trailers(_) | Piece::Tunnel(_) => {}
-        }
-    }
-    Ok((body, head))
+    let head = transcript.pieces.iter().find_map(|piece| if let Piece::Head(head) = piece { Some(head) } else { None });
+    Ok((text(&transcript.pieces), head.cloned().unwrap_or_default()))
 }
 
-fn same(what: &str, found: &str, expected: &str) -> Result<(), Failed> {
+/// The bodies, as text.
+pub(super) fn text(pieces: &[Piece]) -> String {
+    let bodies = pieces.iter().filter_map(|piece| if let Piece::Body(body) = piece { Some(body) } else { None });
+    bodies.map(|body| String::from_utf8_lossy(body).into_owned()).collect()
+}
+
+pub(super) fn same(what: &str, found: &str, expected: &str) -> Result<(), Failed> {
     if found == expected { Ok(()) } else { Err(format!("{what}: {found:?}, not {expected:?}").into()) }
 }
 
@@ -89,4 +93,15 @@ fn the_address_last(running: &Running) -> Result<(), Failed> {
     }
     let both = ["X-Forwarded-For: 5.5.5.5", "X_Forwarded-For: 6.6.6.6"];
     same("through headsnip", &told(&running.through, &both)?.0, "5.5.5.5, 6.6.6.6, 127.0.0.1|none")
+}
+
+fn the_preambles(running: &Running) -> Result<(), Failed> {
+    let wire = running.through.dial()?;
+    let mut reader = wire.reader()?;
+    wire.write_all(b"PROXY TCP4 203.0.113.7 127.0.0.1 5000 80\r\n")?;
+    for lines in [&SPOOFED[..], &UNDERSCORED, &[]] {
+        let response = wire.exchange(&mut reader, &Request::new("GET", "/", lines))?;
+        same("through headsnip", &text(&response.pieces), "203.0.113.7|none")?;
+    }
+    Ok(())
 }

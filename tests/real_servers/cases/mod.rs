@@ -13,6 +13,7 @@ pub(crate) mod faulty_python;
 pub(crate) mod forwarded;
 pub(crate) mod http_server;
 pub(crate) mod hypercorn;
+pub(crate) mod introduced;
 pub(crate) mod java_client;
 pub(crate) mod neighbours;
 pub(crate) mod readme;
