@@ -14,6 +14,7 @@
 //! - *What was sent before*: nobody looks back at it, but for the request that may be sent once more, which is part of the state.
 
 mod message;
+mod operator;
 mod owner;
 mod seen;
 mod tokens;
@@ -24,6 +25,7 @@ use headsnip::testing::drive::policy;
 use headsnip::testing::{Rules, Step, model};
 
 use self::message::{Broken, ensure};
+use self::operator::Operator;
 use self::owner::Owner;
 use self::tokens::Token;
 
@@ -34,6 +36,7 @@ use super::state::Frontier;
 const MOST_STATES: usize = 200_000;
 
 struct Exploration<'p> {
+    operator: Operator,
     tokens: Vec<Token>,
     rules: &'p Rules,
     policy: &'p Policy,
@@ -42,7 +45,7 @@ struct Exploration<'p> {
 impl<'p> Exploration<'p> {
     fn run(&self) -> Found {
         let mut frontier = Frontier::new(MOST_STATES);
-        let start = Owner::new(self.policy);
+        let start = Owner::new(self.policy, self.operator);
         frontier.meet(start.key(), (start, Vec::new()));
         let mut transitions = 0;
         while let Some((owner, way)) = frontier.next() {
@@ -67,7 +70,7 @@ impl<'p> Exploration<'p> {
         let steps: Option<Vec<Step>> = way.iter().map(step).collect();
         let Some(steps) = steps else { return Ok(()) };
         let outcome = model::outcome(self.rules, &steps);
-        ensure(owner.outcome == outcome, &format!("the model has {outcome:?}\n and the core {:?}", owner.outcome))
+        ensure(owner.outcome == outcome, format_args!("the model has {outcome:?}\n and the core {:?}", owner.outcome))
     }
 
     /// Invariant 7, of each two things that may happen at the two sides: both orders come to the same.
@@ -99,19 +102,28 @@ impl<'p> Exploration<'p> {
     }
 }
 
-fn explore(tokens: Vec<Token>, name: &str) {
-    let rules = Rules { max_head: 200, max_fields: 3, ..Rules::default() };
+fn explore(operator: Operator, tokens: Vec<Token>, name: &str) {
+    let rules = operator.rules();
     let policy = policy(&rules).expect("sound rules");
-    Exploration { tokens, rules: &rules, policy: &policy }.run().is_what_the_page_says(name);
+    Exploration { operator, tokens, rules: &rules, policy: &policy }.run().is_what_the_page_says(name);
 }
 
 #[test]
 fn exchanges_hold() {
-    explore(tokens::of_peers(), "exchanges");
+    explore(Operator::Silent, tokens::of_peers(), "exchanges");
 }
 
 #[test]
 fn exchanges_hold_whatever_the_origin_reads() {
     let tokens = tokens::of_peers().into_iter().filter(|token| !matches!(token, Token::Step(Step::Drain)));
-    explore(tokens.chain(tokens::of_writing()).collect(), "exchanges with an origin that does not read");
+    explore(
+        Operator::Silent,
+        tokens.chain(tokens::of_writing()).collect(),
+        "exchanges with an origin that does not read",
+    );
+}
+
+#[test]
+fn exchanges_hold_whatever_the_operator_asks() {
+    explore(Operator::Asks, tokens::asked(), "exchanges of which an operator asks more");
 }

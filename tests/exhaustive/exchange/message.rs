@@ -1,14 +1,16 @@
 //! Messages, as a plain reader of the wire takes them.
 
+use std::fmt::Display;
+
 /// What is broken, in words.
 pub(super) type Broken = Result<(), String>;
 
-pub(super) fn ensure(holds: bool, what: &str) -> Broken {
-    if holds { Ok(()) } else { Err(what.to_owned()) }
+pub(super) fn ensure(holds: bool, what: impl Display) -> Broken {
+    if holds { Ok(()) } else { Err(what.to_string()) }
 }
 
 /// A message body of which some has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Body {
     Whole,
     Length(usize),
@@ -17,10 +19,13 @@ pub(super) enum Body {
     UntilClose,
 }
 
+/// A field line: its name in lower case, and its value.
+pub(super) type Field = (String, String);
+
 /// The start-line and the fields of a head, names in lower case.
 pub(super) struct Head {
     words: Vec<String>,
-    pub(super) fields: Vec<(String, String)>,
+    pub(super) fields: Vec<Field>,
 }
 
 impl Head {
@@ -66,32 +71,26 @@ impl Head {
 }
 
 /// Field lines, of which each is one.
-fn fields(lines: &str) -> Result<Vec<(String, String)>, String> {
+fn fields(lines: &str) -> Result<Vec<Field>, String> {
     let field = |line: &str| {
-        let (name, value) = line.split_once(':').ok_or(format!("no field line: {line:?}"))?;
+        let (name, value) = line.split_once(':').ok_or_else(|| format!("no field line: {line:?}"))?;
         let is_name = !name.is_empty() && !name.contains([' ', '\t', '\r', '\n']);
-        ensure(is_name, &format!("no field name goes on: {name:?}"))?;
+        ensure(is_name, format_args!("no field name goes on: {name:?}"))?;
         Ok((name.to_ascii_lowercase(), value.trim().to_owned()))
     };
     lines.split("\r\n").filter(|line| !line.is_empty()).map(field).collect()
 }
 
-/// Invariant 12.
-pub(super) fn nothing_is_denied(fields: &[(String, String)]) -> Broken {
-    let is_denied = |(name, _): &(String, String)| name == "server" || name == "x-powered-by";
-    ensure(!fields.iter().any(is_denied), "invariant 12: a denied line goes on")
-}
-
 /// What chunks brought beside their data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Extras {
     has_extension: bool,
     has_trailer: bool,
 }
 
 impl Body {
-    /// Takes bytes; those behind the body are too many.
-    pub(super) fn take(&mut self, bytes: &[u8], extras: &mut Extras) -> Broken {
+    /// Takes bytes; those behind the body are too many. What a trailer section says is looked at.
+    pub(super) fn take(&mut self, bytes: &[u8], extras: &mut Extras, trailers: impl Fn(&[Field]) -> Broken) -> Broken {
         match self {
             Self::Whole => ensure(bytes.is_empty(), "bytes go on behind a message"),
             Self::UntilClose => Ok(()),
@@ -104,7 +103,7 @@ impl Body {
             }
             Self::Chunked(come) => {
                 come.extend_from_slice(bytes);
-                if take_chunks(come, extras)? {
+                if take_chunks(come, extras, trailers)? {
                     ensure(come.is_empty(), "bytes go on behind a message")?;
                     *self = Self::Whole;
                 }
@@ -115,7 +114,7 @@ impl Body {
 }
 
 /// Takes the chunks that are whole; true at the end of all. The last chunk comes whole with its trailer section, or not at all.
-fn take_chunks(come: &mut Vec<u8>, extras: &mut Extras) -> Result<bool, String> {
+fn take_chunks(come: &mut Vec<u8>, extras: &mut Extras, trailers: impl Fn(&[Field]) -> Broken) -> Result<bool, String> {
     loop {
         let Some(line) = come.windows(2).position(|end| end == b"\r\n") else { return Ok(false) };
         let text = String::from_utf8_lossy(&come[..line]).into_owned();
@@ -131,7 +130,7 @@ fn take_chunks(come: &mut Vec<u8>, extras: &mut Extras) -> Result<bool, String> 
             };
             let trailer = trailer.ok_or("invariant 10: the last chunk goes on before its trailer section")?;
             let section = String::from_utf8_lossy(&behind[..trailer]).into_owned();
-            nothing_is_denied(&fields(&section)?)?;
+            trailers(&fields(&section)?)?;
             extras.has_trailer |= trailer > 2;
             come.drain(..line + 2 + trailer);
             return Ok(true);

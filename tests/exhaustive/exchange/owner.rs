@@ -2,14 +2,15 @@
 
 use headsnip::http1::edits::Section;
 use headsnip::http1::{Direction, Edits, Ending, Exchange, Fault, OriginEnd, Policy, Run, Status, Verdict, Violation};
-use headsnip::testing::{End, Outcome, Step};
+use headsnip::testing::{CLIENT, End, Outcome, Step};
 
 use super::message::{Broken, ensure};
+use super::operator::Operator;
 use super::tokens::Token;
 use super::wire::{Cut, Next, Wire};
 
 /// Whether the origin takes what is written to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Writing {
     Open,
     /// What was written last has not all gone.
@@ -18,7 +19,7 @@ pub(super) enum Writing {
 }
 
 /// A connection to the origin.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Connection {
     /// What it was sent of a request that may have to be sent once more.
     kept: Option<Vec<u8>>,
@@ -54,15 +55,17 @@ impl From<String> for Stop {
 }
 
 impl<'p> Owner<'p> {
-    pub(super) fn new(policy: &'p Policy) -> Self {
+    pub(super) fn new(policy: &'p Policy, operator: Operator) -> Self {
+        let mut exchange = Exchange::new(policy);
+        exchange.set_client(Some(CLIENT));
         Self {
-            exchange: Exchange::new(policy),
+            exchange,
             inbound: (Vec::new(), 0),
             outbound: (Vec::new(), 0),
             client_ended: false,
             connection: None,
             outcome: Outcome { to_origin: Vec::new(), to_client: Vec::new(), end: End::Open },
-            wire: Wire::default(),
+            wire: Wire::new(operator),
             is_early: false,
         }
     }
@@ -315,7 +318,7 @@ impl<'p> Owner<'p> {
             Ending::Reset => (End::Reset, cut == Some(Cut::Reset) || self.wire.is_half_tunnel()),
             Ending::DropOrigin => (End::OriginDropped, cut.is_none()),
         };
-        ensure(is_true, &format!("invariant 10: {end:?} is how it ends, though it is cut by {cut:?}"))?;
+        ensure(is_true, format_args!("invariant 10: {end:?} is how it ends, though it is cut by {cut:?}"))?;
         Ok(end)
     }
 

@@ -3,13 +3,21 @@
 
 use headsnip::testing::{End, Step};
 
-use super::owner::{Owner, Writing};
-use super::tokens::{DOWNLOADS, REST_OF_HEAD, Token, UNASKED, UPLOADS, WAITING, is_request, is_response};
-use super::wire::Next;
+use super::owner::{Connection, Owner, Writing};
+use super::tokens::{
+    ASKED_UPLOADS, DOWNLOADS, REST_OF_HEAD, Token, UNASKED, UPLOADS, WAITING, is_request, is_response,
+};
+use super::wire::{Next, Wire};
 use crate::state::{text, with_classes};
 
 /// Pieces of which one waits for another. That more cuts do not matter is held elsewhere (invariant 3).
 const MOST_PIECES: usize = 1;
+
+/// What the core remembers; what its owner holds of both sides, and whether the client has ended; the connection to the origin; the wires.
+type Key = (String, (Pieces, Pieces, bool), Option<Connection>, Wire);
+
+/// Bytes, and in how many pieces they came.
+type Pieces = (Vec<u8>, usize);
 
 impl Owner<'_> {
     /// What went out on both sides, whichever connections carried it, and whether both may go on. `None`: it depends on which side is looked at
@@ -26,13 +34,13 @@ impl Owner<'_> {
     }
 
     /// All that what happens from here on depends on.
-    pub(super) fn key(&self) -> String {
+    pub(super) fn key(&self) -> Key {
         let exchange = text(&self.exchange);
         // Both are asked only whether they are over their limits, which are out of reach here.
         let exchange = with_classes(&exchange, &["interim: ", "interim_bytes: "], |_, count| count.min(1).to_string());
         let exchange = with_any_mark(&exchange);
-        let Self { inbound, outbound, client_ended, connection, wire, .. } = self;
-        format!("{exchange} {inbound:?} {outbound:?} {client_ended} {connection:?} {wire:?}")
+        let held = (self.inbound.clone(), self.outbound.clone(), self.client_ended);
+        (exchange, held, self.connection.clone(), self.wire.clone())
     }
 
     /// Whether a token can happen here.
@@ -54,7 +62,9 @@ impl Owner<'_> {
         let (_, pieces) = self.inbound;
         match self.wire.next_of_client() {
             Next::Head if pieces == 0 => is_request(bytes),
-            Next::Head | Next::Body => pieces <= MOST_PIECES && UPLOADS.contains(&bytes),
+            Next::Head | Next::Body => {
+                pieces <= MOST_PIECES && (UPLOADS.contains(&bytes) || ASKED_UPLOADS.contains(&bytes))
+            }
             Next::Any => bytes == b"x",
             // Who waits is not read on from.
             Next::Unasked => pieces == 0 && WAITING.contains(&bytes),

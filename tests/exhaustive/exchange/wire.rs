@@ -1,10 +1,11 @@
 //! Who reads along on both wires: a plain reader of what goes to the origin and to the client. It shares no view with the core or the model, and
 //! says which invariant is broken.
 
-use super::message::{Body, Broken, Extras, Head, ensure, is_mended, nothing_is_denied};
+use super::message::{Body, Broken, Extras, Head, ensure, is_mended};
+use super::operator::{Operator, nothing_is_added, said_new};
 
 /// A request that went inbound.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Request {
     method: String,
     is_old: bool,
@@ -17,8 +18,9 @@ struct Request {
 }
 
 impl Request {
-    fn of(section: &[u8]) -> Result<Self, String> {
+    fn of(section: &[u8], operator: Operator) -> Result<Self, String> {
         let head = Head::of(section)?;
+        operator.of_request(&head.fields)?;
         let body = head.body()?.unwrap_or(Body::Whole);
         let (method, version) = (head.word(0).to_owned(), head.word(2));
         let has_body = body != Body::Whole;
@@ -36,7 +38,7 @@ impl Request {
 }
 
 /// How far a response has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Answer {
     Awaited,
     /// A 1xx went on, or was withheld from a client that cannot take it.
@@ -48,8 +50,9 @@ enum Answer {
 }
 
 /// Both wires of one client, as far as they matter.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Wire {
+    operator: Operator,
     /// What is under way, and how far it is answered.
     exchange: Option<(Request, Answer)>,
     /// Whether something is known for which nothing may follow on the origin connection.
@@ -57,6 +60,10 @@ pub(super) struct Wire {
 }
 
 impl Wire {
+    pub(super) fn new(operator: Operator) -> Self {
+        Self { operator, exchange: None, is_spent: false }
+    }
+
     /// A connection is there on which nothing was said.
     pub(super) fn dialled(&mut self) {
         self.is_spent = false;
@@ -64,16 +71,17 @@ impl Wire {
 
     /// Bytes go to the origin.
     pub(super) fn sent(&mut self, bytes: &[u8]) -> Broken {
+        let operator = self.operator;
         match &mut self.exchange {
             None => {
                 ensure(!self.is_spent, "invariant 11: a request follows one that was not plain")?;
-                self.exchange = Some((Request::of(bytes)?, Answer::Awaited));
+                self.exchange = Some((Request::of(bytes, operator)?, Answer::Awaited));
                 Ok(())
             }
             Some((Request { body: Body::Whole, .. }, Answer::Tunnel | Answer::HalfTunnel)) => Ok(()),
             Some((Request { body: Body::Whole, .. }, _)) => Err("invariant 11: two requests at a time".to_owned()),
             Some((request, _)) => {
-                request.body.take(bytes, &mut request.extras)?;
+                request.body.take(bytes, &mut request.extras, |fields| operator.of_request_trailers(fields))?;
                 self.conclude();
                 Ok(())
             }
@@ -82,12 +90,13 @@ impl Wire {
 
     /// The origin said a section, of which that goes on; whether the whole request was written by then.
     pub(super) fn said_section(&mut self, section: &[u8], goes_on: &[u8], is_written: bool) -> Broken {
+        let operator = self.operator;
         let Some((request, answer)) = &mut self.exchange else {
             return Err("invariant 7: what nobody asked for goes on".to_owned());
         };
         if let Answer::Final(body) = answer {
             self.is_spent |= is_mended(section);
-            body.take(goes_on, &mut Extras::default())?;
+            body.take(goes_on, &mut Extras::default(), |fields| nothing_is_added(fields, 0))?;
             self.conclude();
             return Ok(());
         }
@@ -98,10 +107,10 @@ impl Wire {
             return ensure(request.is_old && section.starts_with(b"HTTP/1.1 1"), "a head is withheld");
         }
         let head = Head::of(goes_on)?;
-        nothing_is_denied(&head.fields)?;
         let status: u16 = head.word(1).parse().map_err(|_| "no status goes on")?;
         let has_length = head.has("content-length") || head.has("transfer-encoding");
         if (100..200).contains(&status) {
+            nothing_is_added(&head.fields, said_new(section))?;
             ensure(!request.is_old, "a 1xx goes to a client of HTTP/1.0")?;
             ensure(!has_length, "invariant 2: a 1xx with a length goes on")?;
             *answer = Answer::Interim;
@@ -113,6 +122,7 @@ impl Wire {
             }
             return Ok(());
         }
+        operator.of_final_head(&head.fields, said_new(section))?;
         ensure(status != 204 || !has_length, "invariant 2: a 204 with a length goes on")?;
         let is_early = request.body != Body::Whole || !is_written;
         let is_unread = request.has_body && !(200..300).contains(&status);
@@ -131,7 +141,7 @@ impl Wire {
     pub(super) fn said(&mut self, bytes: &[u8]) -> Broken {
         match &mut self.exchange {
             Some((_, Answer::Final(body))) => {
-                body.take(bytes, &mut Extras::default())?;
+                body.take(bytes, &mut Extras::default(), |fields| nothing_is_added(fields, 0))?;
                 self.conclude();
                 Ok(())
             }
