@@ -1,4 +1,4 @@
-//! Flags and environment variables, made into a [`Config`]; and what else the command line can ask for.
+//! Flags and environment variables, made into a [`Config`]; and the subcommands.
 //!
 //! Every flag has an environment variable of its name (`--head-timeout`, `HEADSNIP_HEAD_TIMEOUT`); the flag wins. All values are
 //! checked before anything is bound, and a complaint names where the value came from.
@@ -47,9 +47,9 @@ pub enum Command {
     Run(Box<Config>, Format),
     /// Print this and end.
     Print(String),
-    /// Ask another headsnip how it is.
+    /// Ask another headsnip whether it is healthy.
     Healthcheck(Question),
-    /// Tell what a server discloses.
+    /// Show what a server discloses.
     Probe(Probe),
 }
 
@@ -64,7 +64,7 @@ impl fmt::Display for UsageError {
 }
 
 impl UsageError {
-    /// What argh complains of, and what is likely meant.
+    /// argh's complaint, with advice.
     fn of_argh(complaint: &str, arguments: &[&str]) -> Self {
         let complaint = complaint.trim_end();
         let is_stray = |argument: &&str| complaint == format!("Unrecognized argument: {argument}");
@@ -72,7 +72,7 @@ impl UsageError {
             Some("true" | "false") => "; to switch a flag off, write --flag=false".to_owned(),
             Some(argument) if !argument.starts_with('-') => {
                 let commands: Vec<&str> = flags::info().commands.iter().map(|command| command.name).collect();
-                // Behind a command there is none.
+                // There is none after a command.
                 if arguments.iter().any(|argument| commands.contains(argument)) {
                     String::new()
                 } else {
@@ -84,7 +84,7 @@ impl UsageError {
         Self(format!("{complaint}{advice}"))
     }
 
-    /// With where all flags are told.
+    /// With a pointer to the help text.
     fn with_help(self, arguments: &[String]) -> Self {
         let is_first = |name: &&str| arguments.first().is_some_and(|first| first == name);
         let command = flags::info().commands.iter().map(|command| command.name).find(is_first);

@@ -1,4 +1,4 @@
-//! What a proxy must be told, and what of it cannot be served.
+//! The configuration of a proxy, and its checks.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -16,18 +16,18 @@ const SPLICE_FROM: u64 = 64 * 1024;
 /// The least [`Config::max_memory`], in bytes: a few pipes, and some of the largest heads.
 pub(crate) const LEAST_MEMORY: usize = 8 * MIB;
 
-/// The most memory for clients that nobody asked for, in bytes: 65,536 clients with the 4 KiB that each may have.
+/// The ceiling of the default memory for clients, in bytes: 65,536 clients with the 4 KiB that each may have.
 const MOST_MEMORY: usize = 256 * MIB;
 
-/// The memory for clients where nobody asked for any and no limit can be seen, in bytes.
+/// The default memory for clients without a visible cgroup limit, in bytes.
 const USUAL_MEMORY: usize = 64 * MIB;
 
-/// Which part of the cgroup's limit is for clients where nobody asked for any: the kernel counts the buffers of the sockets too.
+/// The default share of the cgroup's limit for clients: the kernel counts the sockets' buffers too.
 const MEMORY_SHARE: u64 = 4;
 
 const MIB: usize = 1024 * 1024;
 
-/// All that a proxy must be told.
+/// The configuration of a proxy.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
@@ -37,31 +37,31 @@ pub struct Config {
     pub listen_mode: Option<SocketMode>,
     /// The application server.
     pub upstream: Address,
-    /// Where `/livez`, `/readyz` and `/metrics` are told; nowhere if `None`.
+    /// Where `/livez`, `/readyz` and `/metrics` are served; nowhere if `None`.
     pub admin: Option<Listen>,
     /// What is withheld, and the limits of heads.
     pub policy: Policy,
-    /// How long is waited for what.
+    /// Time limits.
     pub timeouts: Timeouts,
-    /// How long is waited for what at the end.
+    /// Time limits of the drain.
     pub drain: Drain,
     /// Threads, each with its own runtime and its own listener.
     pub workers: NonZeroUsize,
-    /// Clients served at once; beyond it, they wait in the backlog. As many as the open-file limit allows if `None`, and
+    /// Clients served at once; more wait in the backlog. As many as the open-file limit allows if `None`, and
     /// never more.
     pub max_connections: Option<NonZeroUsize>,
-    /// Bytes held for all clients at most. A quarter of what the process's cgroup may have if `None`, within bounds.
+    /// The most bytes held for all clients. A quarter of the cgroup's memory limit if `None`, within bounds.
     pub max_memory: Option<usize>,
-    /// How many bytes must be left of a body or a chunk for splice(2) to move them; less is copied, which is cheaper. All
+    /// How many bytes must be left in a body or a chunk for splice(2) to move them; less is copied, which is cheaper. All
     /// is copied if `None`. The end of a tunnel or of a body until close is taken to be far.
     pub splice_from: Option<u64>,
-    /// Where a preamble of the PROXY protocol comes before the first request, and from nowhere else anything; none does if `None`.
+    /// The networks whose connections must begin with a PROXY protocol preamble; all others are closed. `None`: no preamble is expected.
     pub accept_proxy: Option<Networks>,
-    /// The preamble that each connection to the upstream begins with, if any.
+    /// The version of the preamble that begins each connection to the upstream, if any.
     pub send_proxy: Option<Version>,
     /// Whether a line is written for each exchange.
     pub access_log: bool,
-    /// What of a request that line tells, too.
+    /// Request fields that this line has too.
     pub log_fields: LogFields,
 }
 
@@ -89,7 +89,7 @@ impl Config {
         }
     }
 
-    /// Tells whether it can be served: each address is for one thing, each wait takes time, and heads have a limit within bounds.
+    /// Checks that it can be served: addresses differ, time limits are not zero, and other limits are within bounds.
     pub fn check(&self) -> Result<(), ConfigError> {
         let Self { listen, upstream, admin, .. } = self;
         let is_chosen_by_kernel = |address: &Address| matches!(address, Address::Tcp { port: 0, .. });
@@ -123,7 +123,7 @@ impl Config {
         Ok(())
     }
 
-    /// How many bytes may be held for all clients where the process may have so many (`None`: no limit can be seen).
+    /// How many bytes may be held for all clients if the process may have so many (`None`: no limit was found).
     pub(crate) fn memory_budget(&self, limit: Option<u64>) -> usize {
         let share = |limit: u64| usize::try_from(limit / MEMORY_SHARE).unwrap_or(MOST_MEMORY);
         let usual = || limit.map_or(USUAL_MEMORY, |limit| share(limit).clamp(LEAST_MEMORY, MOST_MEMORY));
@@ -218,7 +218,7 @@ fn told(bytes: u64) -> String {
     format!("{number} {unit}")
 }
 
-/// How long is waited for what; each more than zero.
+/// Time limits; each more than zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
@@ -262,9 +262,9 @@ impl Timeouts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drain {
-    /// For whoever directs traffic here to learn of it: new connections are still taken.
+    /// For load balancers to notice: new connections are still accepted.
     pub delay: Duration,
-    /// After that, for what is under way.
+    /// After that, for open exchanges.
     pub timeout: Duration,
 }
 

@@ -2,13 +2,13 @@
 //!
 //! # Theory of operation
 //!
-//! The only edits are to withhold bytes, and to add whole lines: one that says that the connection closes where nothing else says so, and what the
-//! operator asks for. The core is therefore a *judge of bytes*: shown what was read of a direction and not yet disposed of, it says keep n, pass n unseen, need more, wait for
-//! the other direction, or: the first n bytes are a head, and these are its edits. The owner of the sockets does as it is told.
+//! The only edits are to withhold bytes, and to add whole lines: `Connection: close` where the connection closes and nothing else says so, and what the
+//! operator asks for. The core is therefore a *judge of bytes*: shown the pending bytes of one direction, it says keep n, pass n unseen, need more, wait for
+//! the other direction, or: the first n bytes are a head, and these are its edits. The owner of the sockets does what it says.
 //!
-//! It is strict toward the origin: a request that two servers could read in two ways is refused, and behind one that servers are known to disagree
-//! about nothing goes on the same origin connection. It is gentle toward the client: what everybody delivers is delivered, mended where clients
-//! could read it in two ways. And it is right whatever the origin does, since one request is under way at a time.
+//! It is strict toward the origin: a request that two servers could parse differently is refused, and after one that servers are known to disagree
+//! about, no other uses the same origin connection. It is lenient toward the client: what other proxies deliver is delivered, mended where clients
+//! could read it in two ways. And it is correct whatever the origin does, since one request is under way at a time.
 //!
 //! # Within another program
 //!
@@ -32,15 +32,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It logs as the program does, as text on standard error, and exchanges, if wanted, on standard output. Whoever has sockets and a
-//! runtime already needs [`http1`] alone; its documentation has a loop around it.
+//! It logs like the program: events as text on standard error, and exchanges, if enabled, on standard output. A program that has sockets and a
+//! runtime already needs only [`http1`]; its documentation shows a loop around it.
 //!
 //! Features: `cli`, which is on by default, is for the binary; `proxy` has [`proxy`], [`config`] and [`net`]; without either there is [`http1`],
 //! which brings httparse, memchr and strum.
 //!
-//! Versions follow `SemVer`; while they begin with 0, the second number counts changes that break. Structs to which a setting, and enums to
-//! which a rule, may be added are `#[non_exhaustive]`; those that must be acted on, [`Verdict`](http1::Verdict) and
-//! [`Ending`](http1::Ending) above all, are not. Modules that are not in this documentation are for the binary and the tests.
+//! Versions follow `SemVer`; while the first number is 0, the second one counts breaking changes. Structs to which a setting, and enums to
+//! which a rule, may be added are `#[non_exhaustive]`; enums that a caller must handle in full, [`Verdict`](http1::Verdict) and
+//! [`Ending`](http1::Ending) above all, are not. Modules that are not documented here are for the binary and the tests.
 //!
 //! # The modules, in reading order
 //!
@@ -57,19 +57,19 @@
 //! Comments, tests and fuzz targets cite the numbers.
 //!
 //! 1. **Once, in order.** Every byte read is kept, withheld or passed exactly once, in order. Nothing is invented but the line that
-//!    says `Connection: close`, and what the operator asks for; what is read of a request on a connection that has served before may be sent once more.
-//! 2. **Only what the contract names is withheld**, and nothing else changes: denied lines, whole; what is mended; offers of protocols
-//!    that nobody may take up; empty lines before a start-line.
+//!    says `Connection: close`, and what the operator asks for; what is read of a request on a connection that has served before may be sent again.
+//! 2. **Only what docs/protocol.md names is withheld**, and nothing else changes: denied lines, whole; what is mended; upgrade offers
+//!    that must not be accepted; empty lines before a start-line.
 //! 3. **Cuts do not matter.** Output and error are the same however the input was split, unless the origin speaks out of turn.
 //! 4. **Idempotent.** Judging our own output withholds nothing and adds nothing, but what an operator has added at each pass.
 //! 5. **Bounded.** No buffer, count or loop without a named limit; a partial head is not scanned again from its start.
-//! 6. **Method first.** A request is known before a byte of its head goes on.
+//! 6. **Method first.** A request is known before a byte of its head is forwarded.
 //! 7. **Order of sides does not matter.** For an origin that answers each request once, any interleaving of reads on the two
 //!    sockets gives the same two outputs, whichever connections carry them.
 //! 8. **Splice equals copy.** Same bytes, same end; only an empty pipe is filled.
 //! 9. **No panic** on any input.
 //! 10. **In doubt, close.**
-//! 11. **One at a time.** No byte of a request goes to an origin that owes a response, and none behind an exchange that was not plain.
+//! 11. **One at a time.** No byte of a request goes to an origin that owes a response, and none after an exchange that was not plain.
 //! 12. **Whatever the origin does**, no head that a client could read holds a denied line.
 //! 13. **Fair.** A direction reads a bounded number of times in a turn.
 

@@ -112,13 +112,13 @@ fn run(config: Config) -> ExitCode {
         Ok(_) => return ExitCode::from(FAILED),
         Err(error) => return complain(FAILED, format_args!("cannot start a worker: {error}")),
     };
-    // What was left out is told before, so that this is the last line.
+    // Omitted lines are reported before, so that this is the last line.
     log::flush();
     log::event(format_args!("drained: {finished} connections finished, {cut} cut"));
     ExitCode::SUCCESS
 }
 
-/// What is told at the start of what it does.
+/// What the first log line says.
 struct Told {
     upstream: String,
     denied: Vec<String>,
@@ -161,7 +161,7 @@ impl fmt::Display for Told {
     }
 }
 
-/// Tells who watches that all workers go on, for as long as they do.
+/// Notifies the watchdog for as long as all workers respond.
 async fn keep_watch(supervisor: Rc<Supervisor>, pulse: Option<Pulse>) -> Infallible {
     let Some(mut pulse) = pulse else { return std::future::pending().await };
     loop {
@@ -173,7 +173,7 @@ async fn keep_watch(supervisor: Rc<Supervisor>, pulse: Option<Pulse>) -> Infalli
     }
 }
 
-/// Has the proxy end as signals say.
+/// Ends the proxy as signals ask.
 async fn listen_to_signals(
     survived: Survived,
     handle: Handle,
@@ -182,7 +182,7 @@ async fn listen_to_signals(
     tell_of_start: impl FnOnce(),
 ) -> io::Result<Infallible> {
     let mut signals = survived.listen()?;
-    // Who has read that it listens may send a signal.
+    // Whoever has read that it listens may send a signal.
     tell_of_start();
     loop {
         match signals.next().await {
@@ -224,7 +224,7 @@ fn print(text: &str, code: ExitCode) -> ExitCode {
 }
 
 fn complain(code: u8, problem: impl fmt::Display) -> ExitCode {
-    // With no standard error there is nobody to tell.
+    // Without standard error there is nowhere to complain.
     let _ = writeln!(io::stderr(), "headsnip: {problem}");
     ExitCode::from(code)
 }

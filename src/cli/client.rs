@@ -1,4 +1,4 @@
-//! Flags about who the client is: whose preambles are taken, which one is sent, and which fields of a request the access log tells.
+//! Flags about the client's identity: whose preambles are accepted, which one is sent, and which request fields the access log has.
 
 use super::UsageError;
 use super::value::Value;

@@ -1,7 +1,7 @@
 //! What shells need to complete commands, flags and their values; made from the flags themselves.
 //!
-//! The name of a value tells what can stand there. Its parts in lower case are words to write; `ADDR` and `URL` are a place, which may be
-//! the path of a socket behind `unix:`. All else is for the user to think of.
+//! The name of a value says which values are possible. Its parts in lower case are literal words; `ADDR` and `URL` are a place, which may be
+//! the path of a socket after `unix:`. Other values are up to the user.
 
 use std::fmt::Write;
 
@@ -21,7 +21,7 @@ pub(super) fn script(shell: &str, info: &CommandInfoWithArgs) -> Option<String> 
     }
 }
 
-/// What can stand for a value.
+/// The possible values of a flag.
 struct Values<'a> {
     words: Vec<&'a str>,
     is_place: bool,
@@ -62,7 +62,7 @@ fn visible(command: &CommandInfoWithArgs) -> impl Iterator<Item = &FlagInfo<'sta
 
 // Writing to a string does not fail.
 
-/// Bash takes a colon and an equals sign for ends of words, so the words are those of the line, and only what is behind the last colon is given.
+/// Bash takes a colon and an equals sign for ends of words, so the words are those of the line, and only what is after the last colon is given.
 fn bash(info: &CommandInfoWithArgs) -> String {
     let mut cases = String::new();
     for (name, command) in commands(info) {

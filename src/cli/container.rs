@@ -1,4 +1,4 @@
-//! What the first process of a container was told, if that is headsnip: a health check runs beside it and has its variables, but not its
+//! The arguments of a container's first process, if that is headsnip: a health check runs beside it and has its variables, but not its
 //! arguments.
 
 use std::fs;
@@ -10,7 +10,7 @@ pub(super) fn admin() -> Option<String> {
     admin_of(&fs::read("/proc/1/cmdline").ok()?)
 }
 
-/// The same, of a command line as the kernel tells it. That it is a sound one, the process has seen to itself.
+/// The same, from a command line in the kernel's form. The process itself has checked that it is valid.
 fn admin_of(line: &[u8]) -> Option<String> {
     let mut arguments = std::str::from_utf8(line).ok()?.split_terminator('\0');
     arguments.next().filter(|program| program.rsplit('/').next() == Some(NAME))?;

@@ -1,4 +1,4 @@
-//! What can be served, though it is likely not what was meant.
+//! Warnings about configurations that are valid, but unlikely to be meant.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use rust_fuzzy_search::fuzzy_search_sorted;
 use super::{PREFIX, flags, variable};
 use crate::config::Config;
 
-/// Fields that clients can hardly do without where a server sends them.
+/// Fields that clients need if a server sends them.
 const NEEDED: [&str; 6] =
     ["content-encoding", "content-range", "content-type", "location", "set-cookie", "www-authenticate"];
 
@@ -52,9 +52,9 @@ fn unknown(name: &str, value: &str) -> Option<String> {
     Some(format!("unknown environment variable {name}: {meant}"))
 }
 
-/// Tells whether Kubernetes made the variable, for a service whose name begins with "headsnip": of the service `headsnip-admin` come
+/// Returns whether Kubernetes made the variable, for a service whose name begins with "headsnip": of the service `headsnip-admin` come
 /// `HEADSNIP_ADMIN_SERVICE_HOST`, `HEADSNIP_ADMIN_SERVICE_PORT` (and one for each port that has a name), `HEADSNIP_ADMIN_PORT`, and
-/// `HEADSNIP_ADMIN_PORT_9901_TCP` with three that go on behind it.
+/// `HEADSNIP_ADMIN_PORT_9901_TCP` with three that go on after it.
 fn is_of_kubernetes(rest: &str, value: &str) -> bool {
     let rest = format!("_{rest}");
     let is_url = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));

@@ -211,7 +211,7 @@ pub(super) fn info() -> CommandInfoWithArgs {
     CommandInfoWithArgs { name: NAME, ..Flags::get_args_info() }
 }
 
-/// Tells whether a flag has no value.
+/// Returns whether a flag has no value.
 pub(super) fn is_switch(flag: &str) -> bool {
     let info = info();
     let mut flags = info.flags.iter().chain(info.commands.iter().flat_map(|command| command.command.flags));

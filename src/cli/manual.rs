@@ -1,11 +1,11 @@
-//! The man page, from what the help text is made from.
+//! The man page, from the same source as the help text.
 
 use argh::{CommandInfoWithArgs, ErrorCodeInfo, FlagInfo, FlagInfoKind, Optionality};
 use roff::{Inline, Roff, bold, italic, roman};
 
 use super::variable;
 
-/// What is not told by the flags: signals.
+/// Signals, which the flags do not mention.
 const SIGNALS: [(&str, &str); 5] = [
     (
         "SIGTERM",
@@ -27,7 +27,7 @@ const FILES: [(&str, &str); 5] = [
     ("/etc/default/headsnip", "Variables of the systemd unit of the Debian package."),
 ];
 
-/// Variables that are no flag's.
+/// Variables without a flag.
 const VARIABLES: [(&str, &str); 1] =
     [("JOURNAL_STREAM", "Set by systemd. Log lines have no time of their own if standard error goes to the journal.")];
 

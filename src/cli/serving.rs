@@ -175,7 +175,7 @@ fn reuse(value: &Value) -> Result<Reuse, UsageError> {
 /// A number of threads; `auto`: one for each core that the process may use, by affinity and by the CPU quota of its container.
 fn workers(value: &Value) -> Result<NonZeroUsize, UsageError> {
     if value.text == "auto" {
-        // Where it cannot be told, one is never wrong.
+        // If it is unknown, one is never wrong.
         return Ok(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
     }
     let number = value.text.parse::<NonZeroUsize>().ok().filter(|number| number.get() <= MAX_WORKERS);

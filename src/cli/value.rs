@@ -25,7 +25,7 @@ impl Value {
         self.text.parse().map_err(|error: T::Err| self.complain(&error))
     }
 
-    /// An address; of a URL, what it would be as one is told.
+    /// An address; for a URL, the complaint has the address in it.
     pub(super) fn address(&self) -> Result<Address, UsageError> {
         self.parse().map_err(|error| {
             let place = self.text.strip_prefix("http://").map(|rest| rest.split('/').next().unwrap_or_default());
@@ -102,7 +102,7 @@ impl Environment<'_> {
     }
 }
 
-/// A number and the unit behind it.
+/// A number and the unit after it.
 fn number_and_unit(text: &str) -> (&str, &str) {
     text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
 }

@@ -1,7 +1,7 @@
-//! Lines that an operator has added to final response heads that have none of that name.
+//! Lines that the operator adds to final response heads without a line of that name.
 //!
 //! Which of the names a head has is a bit each. Lines whose name is denied too, so that they replace what the application says, stand last: judged
-//! once more, they are withheld and added again in the same place (invariant 4).
+//! again, they are withheld and added again in the same place (invariant 4).
 
 use std::fmt;
 use std::ops::Range;

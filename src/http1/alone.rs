@@ -1,14 +1,14 @@
 //! Plain or alone: whether another request may follow on the same origin connection.
 //!
-//! Servers are known to disagree about where some sound requests end, or whether their bodies were read. Nothing follows such a
-//! request where it went. What is *plain* is a closed list, so that what nobody thought of is alone.
+//! Servers are known to disagree about where some valid requests end, or whether their bodies were read. No request follows such a
+//! request on its connection. What is *plain* is a closed list, so anything not on it is alone.
 
 use super::Reuse;
 use super::framing::{Fields, Framing};
 use super::head::Head;
 use super::message::{Asked, Mark, Method, Sent, Version};
 
-/// Bytes of the longest plain request head: what others limit a head to.
+/// Bytes of the longest plain request head: a common limit of servers.
 const MAX_PLAIN_HEAD: usize = 8 * 1024;
 
 /// Field lines of the longest plain request head.
@@ -43,7 +43,7 @@ pub(super) fn request(
     }
 }
 
-/// What makes a final response not plain. That nothing was read behind it, the exchange sees by itself.
+/// What makes a final response not plain. That nothing was read after it, the exchange sees by itself.
 pub(super) fn response(asked: Asked, sent: Sent, head: &Head<u16>, fields: &Fields) -> Option<Mark> {
     let is_framed = !fields.content_length.is_absent() || !fields.transfer_encoding.is_absent();
     match () {

@@ -1,10 +1,10 @@
 //! The chunked transfer coding (RFC 9112 §7.1): finds chunk data and the end of the last chunk line.
 //!
 //! A strict scanner of its own, because a lenient one is how two parsers come to disagree: a size is 1 to 16 hexadecimal
-//! digits, an extension follows its grammar to the letter, a line ends in CRLF and so does the data. Of responses, spaces behind a size
+//! digits, an extension follows its grammar to the letter, a line ends in CRLF and so does the data. Of responses, spaces after a size
 //! are taken: no reader takes another number. It walks each byte of a chunk line once and counts past the data.
 //!
-//! A line that may be the last chunk's is held back from its first digit: it goes on together with the trailer section, so that a
+//! A line that may be the last chunk's is held back from its first digit: it is forwarded together with the trailer section, so that a
 //! message that is cut or refused there is never complete. The trailer section is not its business: it stops before it.
 //!
 //! ```text
@@ -51,7 +51,7 @@ enum Place {
 /// Places in `*( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )` (RFC 9112 §7.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Extension {
-    /// In spaces behind the size of a chunk of a response, which the line's end may follow.
+    /// In spaces after the size of a chunk of a response, which the line's end may follow.
     AfterSize,
     /// In white space that only a `;` may end.
     BeforeSemicolon,
@@ -72,15 +72,15 @@ enum Extension {
 /// What the scanner found at the start of the bytes shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// That many bytes of sound framing, with the chunk data that stood whole between them. May be 0: show more.
+    /// That many bytes of valid framing, with the chunk data that stood whole between them. May be 0: show more.
     Framing(usize),
     /// Chunk data: that many bytes need no look.
     Data(u64),
-    /// The trailer section begins behind the last chunk's line, which is that many bytes.
+    /// The trailer section begins after the last chunk's line, which is that many bytes.
     Trailer(u16),
 }
 
-/// Chunks that are looked at at once, so that a verdict takes some 10 µs at the most.
+/// Chunks per verdict, so that one takes at most about 10 µs.
 const MOST_CHUNKS: u16 = 512;
 
 impl Chunked {
@@ -88,12 +88,12 @@ impl Chunked {
         Self { size: 0, held: 0, place: Place::Size(0), direction, has_extensions: false }
     }
 
-    /// Tells whether a chunk had extensions, or, of a response, spaces in their place.
+    /// Returns whether a chunk had extensions, or, of a response, spaces in their place.
     pub(super) fn has_extensions(&self) -> bool {
         self.has_extensions
     }
 
-    /// Judges the bytes shown as far as they are sound. A bad byte is told once all before it have been taken, but for those held back.
+    /// Judges the bytes shown as far as they are valid. A bad byte is told once all before it have been taken, except for those held back.
     pub(super) fn scan(&mut self, shown: &[u8]) -> Result<Piece, Violation> {
         // The bytes before this are taken, those up to `at` walked.
         let mut taken = 0;
@@ -141,12 +141,12 @@ impl Chunked {
         }
     }
 
-    /// Tells whether the scanner is in or behind a line whose size is 0 so far.
+    /// Returns whether the scanner is in or after a line whose size is 0 so far.
     fn may_be_last(&self) -> bool {
         self.size == 0 && !matches!(self.place, Place::Size(0) | Place::DataCr | Place::DataLf)
     }
 
-    /// Takes note that chunk data was moved; count ≤ what [`Piece::Data`] told.
+    /// Records that chunk data was moved; count ≤ what [`Piece::Data`] told.
     pub(super) fn pass(&mut self, count: u64) {
         self.size = self.size.saturating_sub(count);
         if self.size == 0 {

@@ -1,4 +1,4 @@
-//! Which field lines do not pass.
+//! Which field lines are denied.
 //!
 //! Names are compared whole, in any ASCII case; an underscore is not a dash, but in those of requests, since servers take one for the other. An entry is an exact name, a prefix
 //! (`x-amz-*`), or the preset `@owasp`. What is kept wins over what is denied. Names that carry framing or the connection
@@ -25,7 +25,7 @@ const ALWAYS: [&str; 2] = ["server", "x-powered-by"];
 /// 2026-07-19, Apache-2.0 (<https://owasp.org/www-project-secure-headers/>).
 const OWASP: &str = include_str!("owasp-secure-headers-remove.txt");
 
-/// The field names that do not pass.
+/// The denied field names of responses.
 #[derive(Clone, Debug)]
 pub struct Denylist {
     denied: Names,
@@ -71,7 +71,7 @@ impl Denylist {
         Ok(self)
     }
 
-    /// Tells whether a field line of that name is denied.
+    /// Returns whether a field line of that name is denied.
     #[must_use]
     pub fn denies(&self, name: &[u8]) -> bool {
         self.entry(name).is_some()
@@ -83,7 +83,7 @@ impl Denylist {
         let place = self.denied.find(name)?;
         // Of the exact names those that are kept have gone.
         let is_kept = place >= self.denied.exact.len() && self.kept.find(name).is_some();
-        // Nobody writes as many entries; those beyond deny all the same.
+        // Nobody writes as many entries; those beyond deny anyway.
         (!is_kept).then(|| u16::try_from(place).unwrap_or(u16::MAX))
     }
 
@@ -109,7 +109,7 @@ impl Denylist {
     }
 }
 
-/// The names of field lines that do not pass in requests: none by default. An underscore counts as a dash.
+/// The denied field names of requests: none by default. An underscore counts as a dash.
 #[derive(Clone, Debug)]
 pub struct RequestDenylist(Denylist);
 

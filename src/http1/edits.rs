@@ -1,13 +1,13 @@
-//! What of a head goes on: all of it but the ranges withheld, and lines before its end.
+//! What of a head is forwarded: all of it except the withheld ranges, plus lines before its end.
 //!
-//! A head is whole when it is judged, so all that happens to it is known at once. The list is lent by who owns the bytes, used
+//! A head is complete when it is judged, so all that happens to it is known at once. The list is lent by who owns the bytes, used
 //! for one section after another, so that nothing is allocated for a head.
 
 use std::ops::Range;
 
 use strum::{IntoStaticStr, VariantArray};
 
-/// The only line that is added to a head though no operator asked: it says that the connection closes behind the message.
+/// The only line that is added to a head without an operator's request: it says that the connection closes after the message.
 pub(super) const CLOSE_LINE: &[u8] = b"Connection: close\r\n";
 
 /// The line that ends a section.
@@ -39,7 +39,7 @@ pub enum Section {
     Trailer,
 }
 
-/// A part of a section that does not go on.
+/// A part of a section that is not forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Withheld {
     start: u32,
@@ -47,7 +47,7 @@ pub struct Withheld {
     why: Why,
 }
 
-/// Why a part of a section does not go on.
+/// Why a part of a section is not forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
     /// That entry of the denylist, in the order of [`Denylist::entries`](super::Denylist::entries), denies the line: of the requests' for what the
@@ -55,15 +55,15 @@ pub enum Why {
     Denied(u16),
     /// It was mended.
     Mended(Mended),
-    /// It says only keep-alive, which the line added belies.
+    /// It says only keep-alive, which contradicts the added line.
     Belied,
-    /// What it says goes on in the line added that names the client.
+    /// Its values are in the added line that names the client.
     Forwarded,
-    /// It is a 1xx, which a client of HTTP/1.0 cannot take (RFC 9110 §15.2).
+    /// It is a 1xx, which must not be sent to an HTTP/1.0 client (RFC 9110 §15.2).
     NotForClient,
 }
 
-/// What was withheld so that the message means the same to everybody.
+/// What was withheld so that all readers agree on the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
@@ -76,9 +76,9 @@ pub enum Mended {
     SpaceBeforeColon,
     /// Content-Length beside Transfer-Encoding (RFC 9112 §6.3).
     BothLengths,
-    /// A Content-Length that says again what one before it said (RFC 9110 §8.6).
+    /// A Content-Length that repeats an earlier one (RFC 9110 §8.6).
     LengthRepeated,
-    /// A second line that says `Transfer-Encoding: chunked` (RFC 9112 §6.1).
+    /// A second `Transfer-Encoding: chunked` (RFC 9112 §6.1).
     CodingRepeated,
     /// Content-Length or Transfer-Encoding in a 1xx or a 204 (RFC 9110 §8.6, RFC 9112 §6.1).
     LengthOfNothing,
@@ -104,7 +104,7 @@ impl Withheld {
         widen(self.start)..widen(self.end)
     }
 
-    /// Why it does not go on.
+    /// Why it is not forwarded.
     #[must_use]
     pub fn why(&self) -> Why {
         self.why
@@ -118,13 +118,13 @@ impl Edits {
         self.section
     }
 
-    /// What does not go on, in order.
+    /// What is not forwarded, in order.
     #[must_use]
     pub fn withheld(&self) -> &[Withheld] {
         &self.withheld
     }
 
-    /// The denied lines, whether they go on or not: by which entry of the denylist, and where each stands.
+    /// The denied lines, forwarded or not: by which entry of the denylist, and where each is.
     pub fn denied(&self) -> impl Iterator<Item = (u16, Range<usize>)> {
         self.withheld.iter().chain(&self.spared).filter_map(|line| match line.why {
             Why::Denied(entry) => Some((entry, line.range())),
@@ -140,25 +140,25 @@ impl Edits {
         })
     }
 
-    /// Tells whether nothing of the section goes on, since the client cannot take it.
+    /// Returns whether the whole section is withheld, since the client must not get it.
     #[must_use]
     pub fn is_not_for_client(&self) -> bool {
         self.withheld.first().is_some_and(|part| part.why == Why::NotForClient)
     }
 
-    /// Tells whether there is something to tell an operator of.
+    /// Returns whether there is something to log or count.
     #[must_use]
     pub fn are_told(&self) -> bool {
         !(self.withheld.is_empty() && self.spared.is_empty())
     }
 
-    /// Tells whether the section does not go on as it is.
+    /// Returns whether the section is changed.
     #[must_use]
     pub fn changes(&self) -> bool {
         !(self.added.is_empty() && self.withheld.is_empty())
     }
 
-    /// How many bytes go on of a section of so many.
+    /// How many bytes are forwarded of a section of that length.
     #[must_use]
     pub fn going_on(&self, length: usize) -> usize {
         (length + self.added.len()).saturating_sub(self.count())
@@ -170,7 +170,7 @@ impl Edits {
         &self.added
     }
 
-    /// Writes what goes on of the section, whose bytes these are.
+    /// Writes what is forwarded of the section with these bytes.
     pub fn write(&self, section: &[u8], out: &mut Vec<u8>) {
         let mut from = 0;
         for withheld in &self.withheld {
@@ -185,7 +185,7 @@ impl Edits {
     }
 
     /// Does the same in place, for the section that begins at `at` and ends with the bytes: what goes on, and what stands before it from
-    /// `start` on, moves up or down to stand before the section's end. Tells where it begins then. Before `start` there must be room for
+    /// `start` on, moves up or down to stand before the section's end. Returns where it begins then. Before `start` there must be room for
     /// as many bytes as a head of that direction [may grow by](super::Policy::most_added).
     pub fn apply(&self, bytes: &mut [u8], start: usize, at: usize) -> usize {
         let mut gap = 0;
@@ -205,12 +205,12 @@ impl Edits {
         start - length
     }
 
-    /// Tells whether something was mended, or would have been in a line that is denied.
+    /// Returns whether something was mended, or would have been in a line that is denied.
     pub(super) fn is_mended(&self) -> bool {
         self.is_mended
     }
 
-    /// Bytes that do not go on.
+    /// Bytes that are not forwarded.
     pub(super) fn count(&self) -> usize {
         self.withheld.iter().map(|withheld| withheld.range().len()).sum()
     }
@@ -229,7 +229,7 @@ impl Edits {
         self.withheld.push(Withheld { start: narrow(range.start), end: narrow(range.end), why });
     }
 
-    /// Takes note of a denied line that stays.
+    /// Records a denied line that stays.
     pub(super) fn spare(&mut self, range: Range<usize>, entry: u16) {
         self.spared.push(Withheld { start: narrow(range.start), end: narrow(range.end), why: Why::Denied(entry) });
     }
@@ -241,7 +241,7 @@ impl Edits {
         self.withhold(0..length, Why::NotForClient);
     }
 
-    /// Takes note of a line that goes whole, and would have been mended.
+    /// Records a line that goes whole, and would have been mended.
     pub(super) fn note_malformed(&mut self) {
         self.is_mended = true;
     }

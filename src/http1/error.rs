@@ -8,7 +8,7 @@ use std::fmt;
 
 use strum::IntoStaticStr;
 
-/// A broken rule. The name of each variant in snake case is the detail that an operator sees.
+/// A broken rule. The name of each variant in snake case is the detail in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
@@ -17,7 +17,7 @@ pub enum Violation {
     ControlByte,
     /// A request that begins with 0x16: a TLS handshake (RFC 8446 §5.1), which wants a server that ends TLS.
     TlsHandshake,
-    /// A request that begins with `PROXY `, or NUL behind two empty lines: a preamble of the PROXY protocol, version 1 or 2.
+    /// A request that begins with `PROXY `, or NUL after two empty lines: a preamble of the PROXY protocol, version 1 or 2.
     ProxyPreamble,
     /// A CR that no LF follows (RFC 9112 §2.2).
     BareCr,
@@ -37,13 +37,13 @@ pub enum Violation {
     StatusLineMalformed,
     /// An HTTP version other than 1.0 and 1.1, the HTTP/2 preface among them (RFC 9110 §2.5, §15.6.6).
     VersionUnsupported,
-    /// CONNECT, which this proxy does not do (RFC 9110 §9.3.6).
+    /// CONNECT, which this proxy does not support (RFC 9110 §9.3.6).
     ConnectUnsupported,
     /// A head or a trailer section longer than the limit (RFC 6585 §5).
     HeadTooLong,
     /// More field lines than the limit (RFC 6585 §5).
     TooManyFieldLines,
-    /// A method that is CONNECT or HEAD but for case, which some servers fold (RFC 9110 §9.1).
+    /// A method that is CONNECT or HEAD in another case, which some servers fold (RFC 9110 §9.1).
     MethodCase,
     /// An HTTP/1.1 request without Host (RFC 9112 §3.2).
     NoHost,
@@ -59,7 +59,7 @@ pub enum Violation {
     ContentLengthAndTransferEncoding,
     /// A Content-Length, or a member of one, that is not 1*DIGIT up to 2^63 − 1, or of a request one with a leading zero (RFC 9110 §8.6).
     ContentLengthMalformed,
-    /// A Content-Length of a request that is said twice, or is a list (RFC 9110 §8.6).
+    /// A repeated Content-Length in a request, or a list (RFC 9110 §8.6).
     ContentLengthRepeated,
     /// Two different values of Content-Length in a response (RFC 9112 §6.3).
     ContentLengthsDiffer,
@@ -72,7 +72,7 @@ pub enum Violation {
     TransferEncodingInHttp10,
     /// A line in a request's trailer section that the operator has not allowed (RFC 9110 §6.5.1).
     TrailerNotAllowed,
-    /// A chunk size that does not begin with a hexadecimal digit, or goes on with something else (RFC 9112 §7.1).
+    /// A chunk size with anything but hexadecimal digits (RFC 9112 §7.1).
     ChunkSizeMalformed,
     /// A chunk size over 2^63 − 1, or of more than 16 digits (RFC 9112 §7.1).
     ChunkSizeTooLarge,
@@ -82,7 +82,7 @@ pub enum Violation {
     ChunkLineTooLong,
     /// No CRLF after the data of a chunk (RFC 9112 §7.1).
     ChunkEndMalformed,
-    /// A 101 to a request that did not ask for that protocol (RFC 9110 §7.8).
+    /// A 101 to a protocol that the request did not offer (RFC 9110 §7.8).
     UpgradeUnasked,
     /// A 101 to a protocol that is not allowed here, h2c above all.
     UpgradeNotAllowed,
@@ -183,19 +183,19 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// How an exchange ends that cannot go on. What was judged before is still written to the client.
+/// How an exchange ends that cannot continue. Bytes that were judged before are still written to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// The client's connection closes after a complete response.
     Close,
-    /// A reply of ours, then the client's connection closes: nothing of the final response has gone out. It says the status,
-    /// `Content-Length: 0` and `Connection: close`, and no more.
+    /// A reply of our own, then the client's connection closes: nothing of the final response has been sent. It has the status,
+    /// `Content-Length: 0`, `Connection: close`, and the operator's lines.
     Reply(Status),
     /// The client's connection closes within a message whose framing shows that it is incomplete.
     Cut,
     /// The client's connection is reset, since a clean end would be taken for the end of the message.
     Reset,
-    /// No request was waiting: the origin's connection goes, the client keeps its own.
+    /// No request was waiting: the origin's connection is closed, the client keeps its own.
     DropOrigin,
 }
 

@@ -1,7 +1,7 @@
 //! Both directions of one client connection, joined: one request at a time, plain or alone.
 //!
-//! What each direction must tell the other: a response needs the method of its request, whether it asked to upgrade and its
-//! version; the client's bytes behind a request wait until its response is complete; and an origin connection that has carried
+//! What the directions must share: a response needs the method of its request, whether it asked to upgrade and its
+//! version; the client's bytes after a request wait until its response is complete; and an origin connection that has carried
 //! an exchange that was not plain carries no other. One object, owned by the session that owns the sockets.
 
 use core::net::IpAddr;
@@ -55,7 +55,7 @@ impl<'p> Exchange<'p> {
         }
     }
 
-    /// Takes note of the client's address, before its first request. `None`: it has none, or it is not known.
+    /// Records the client's address, before its first request. `None`: it has none, or it is not known.
     pub fn set_client(&mut self, address: Option<IpAddr>) {
         self.client = address.filter(|_| self.policy.forwarded_for).map(Box::new);
     }
@@ -81,7 +81,7 @@ impl<'p> Exchange<'p> {
         }
     }
 
-    /// Takes note that bytes of one direction were moved unseen, at most as many as `Pass` allowed.
+    /// Records that bytes of one direction were moved unseen, at most as many as `Pass` allowed.
     pub fn passed(&mut self, direction: Direction, count: u64) {
         match direction {
             Direction::Inbound => self.requests.passed(count),
@@ -118,7 +118,7 @@ impl<'p> Exchange<'p> {
         )
     }
 
-    /// How the client sees that the response under way is not whole.
+    /// How the client sees that the response under way is not complete.
     fn cut(&self) -> Ending {
         // For a client of HTTP/1.0, chunks end with the connection.
         let is_old = self.asked.is_some_and(|asked| asked.version == Version::Http10);
@@ -126,18 +126,18 @@ impl<'p> Exchange<'p> {
         if is_undelimited || (is_old && self.responses.is_chunked()) { Ending::Reset } else { Ending::Cut }
     }
 
-    /// Takes note whether all that was judged of the client's bytes has been written: a response that comes before that is early.
+    /// Records whether all that was judged of the client's bytes has been written: a response that comes before that is early.
     pub fn request_written(&mut self, is_written: bool) {
         self.is_written = is_written;
     }
 
-    /// Tells whether a request is not whole, or not all of it was written: a response that comes now is early.
+    /// Returns whether a request is not complete, or not all of it was written: a response that comes now is early.
     #[must_use]
     pub fn is_asking(&self) -> bool {
         self.requests.is_within() || !self.is_written
     }
 
-    /// Takes note of the client's FIN, once all before it was judged or waits; shown what waits. To be called again after
+    /// Records the client's FIN, once all before it was judged or waits; shown what waits. To be called again after
     /// each verdict on it, for as long as the client is not [ended](Self::has_client_ended).
     pub fn request_end(&mut self, shown: &[u8]) {
         if self.spent.is_some() {
@@ -152,7 +152,7 @@ impl<'p> Exchange<'p> {
         let progress = self.responses.progress();
         let Some(asked) = &mut self.asked else {
             return if self.spent.is_some() || progress == Progress::Over {
-                // The connection is let go; what is behind its last response goes nowhere.
+                // The connection is let go; what is after its last response goes nowhere.
                 Ok(Verdict::Wait)
             } else if shown.is_empty() {
                 Ok(Verdict::NeedMore)
@@ -180,7 +180,7 @@ impl<'p> Exchange<'p> {
         }
     }
 
-    /// Takes note of the end of the origin's connection, once all before it was judged. After `Ok`, the next request may go on a
+    /// Records the end of the origin's connection, once all before it was judged. After `Ok`, the next request may go on a
     /// fresh one, unless the client is [finished](Self::is_finished).
     pub fn response_end(&mut self, how: OriginEnd) -> Result<(), Fault> {
         let fault = |violation, ending| Err(Fault { violation, ending });
@@ -222,7 +222,7 @@ impl<'p> Exchange<'p> {
         }
     }
 
-    /// Tells whether the client's connection is done with: every judged byte may be written and both sides closed.
+    /// Returns whether the client's connection is done with: every judged byte may be written and both sides closed.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         match self.responses.progress() {
@@ -232,13 +232,13 @@ impl<'p> Exchange<'p> {
         }
     }
 
-    /// Tells whether the client's FIN was taken note of, all before it being judged.
+    /// Returns whether the client's FIN was taken note of, all before it being judged.
     #[must_use]
     pub fn has_client_ended(&self) -> bool {
         self.requests.ended().is_some()
     }
 
-    /// Tells whether the client's FIN must reach the origin, once all before it is written: it shows that a request is incomplete, that nobody
+    /// Returns whether the client's FIN must reach the origin, once all before it is written: it shows that a request is incomplete, that nobody
     /// waits for a response, or that a tunnel's side is over.
     #[must_use]
     pub fn passes_client_end(&self) -> bool {
@@ -248,25 +248,25 @@ impl<'p> Exchange<'p> {
         }
     }
 
-    /// Tells whether the client has ended, and nothing that waits of it will be asked.
+    /// Returns whether the client has ended, and nothing that waits of it will be asked.
     fn is_deserted(&self) -> bool {
         let is_last = self.is_draining || self.asked.is_some_and(|asked| asked.closes);
         self.has_client_ended() || (is_last && self.requests.has_ended_behind_more())
     }
 
-    /// Tells whether the origin's FIN must reach the client: in a tunnel.
+    /// Returns whether the origin's FIN must reach the client: in a tunnel.
     #[must_use]
     pub fn passes_origin_end(&self) -> bool {
         self.responses.is_tunnel() || self.requests.is_tunnel()
     }
 
-    /// Tells whether an exchange is under way: a request's head was judged, and the request and its response are not both over.
+    /// Returns whether an exchange is under way: a request's head was judged, and the request and its response are not both over.
     #[must_use]
     pub fn is_under_way(&self) -> bool {
         self.asked.is_some()
     }
 
-    /// Tells whether the origin owes nothing: no exchange is under way.
+    /// Returns whether the origin owes nothing: no exchange is under way.
     #[must_use]
     pub fn is_unoccupied(&self) -> bool {
         self.asked.is_none() && self.responses.progress() == Progress::Before
@@ -279,7 +279,7 @@ impl<'p> Exchange<'p> {
         self.spent
     }
 
-    /// Takes note that the origin's connection was let go.
+    /// Records that the origin's connection was let go.
     pub fn let_go(&mut self) {
         self.spent = None;
     }
@@ -298,32 +298,32 @@ impl<'p> Exchange<'p> {
         }
     }
 
-    /// Tells whether the request under way may be sent once more, should the origin's connection end now: sending it twice is as sending it
+    /// Returns whether the request under way may be sent again, should the origin's connection end now: sending it twice is as sending it
     /// once (RFC 9110 §9.2.2), the client still waits, and nothing of a response to it has come. Who owns the
     /// connections must hold all its bytes, up to [`MAX_REPLAY`](super::MAX_REPLAY), and instead of telling the end writes
-    /// them once more, unjudged.
+    /// them again, unjudged.
     #[must_use]
     pub fn may_replay(&self) -> bool {
         let is_idempotent = self.asked.is_some_and(|asked| asked.method.is_idempotent());
         is_idempotent && !self.is_deserted() && self.responses.is_untouched()
     }
 
-    /// Has the connection close behind the next final response: its head says `Connection: close`.
+    /// Closes the connection after the next final response: its head says `Connection: close`.
     pub fn drain(&mut self) {
         self.is_draining = true;
     }
 
-    /// Takes note that the origin takes no more of the client's bytes. What it has said may still be judged.
+    /// Records that the origin takes no more of the client's bytes. What it has said may still be judged.
     pub fn request_refused(&mut self) {
         self.requests.abandon();
         if self.asked.is_none() {
-            // It was answered in full before it was written, and what was held behind it went with it.
+            // It was answered in full before it was written, and what was held after it went with it.
             self.responses.finish();
         }
         self.settle();
     }
 
-    /// How an exchange ends that cannot go on for a reason outside the messages: a time limit, an origin out of reach.
+    /// How an exchange ends that cannot continue for a reason outside the messages: a time limit, an origin out of reach.
     #[must_use]
     pub fn give_up(&self, status: Status) -> Ending {
         match self.responses.progress() {
@@ -342,7 +342,7 @@ pub enum Phase {
     Idle,
     /// The client is within a head.
     Head,
-    /// The client is within a request that goes on.
+    /// The client is within a request that is being forwarded.
     Request,
     /// The origin owes a response, or a tunnel is open.
     Response,

@@ -1,5 +1,5 @@
-//! The request's `X-Forwarded-For`: its lines become one, with the client's address behind their values. Some servers read the first line only, others
-//! the last, and others take `X_Forwarded_For` for it; so there is one, and what it ends with is not the client's to say.
+//! The request's `X-Forwarded-For`: its lines become one, with the client's address after their values. Some servers read the first line only, others
+//! the last, and others take `X_Forwarded_For` for it; so there is one, and the client cannot forge its last value.
 
 use core::net::IpAddr;
 
@@ -17,7 +17,7 @@ const START: &[u8] = b"X-Forwarded-For: ";
 /// of its own.
 pub(super) const MOST_ADDED: usize = START.len() + "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff\r\n".len();
 
-/// Makes one line of those of a request head, less those that are withheld, which are in order. Tells how many lines go.
+/// Makes one line of those of a request head, less those that are withheld, which are in order. Returns how many lines go.
 pub(super) fn forward(head: &[u8], client: IpAddr, edits: &mut Edits) -> usize {
     let denied = edits.withheld().len();
     edits.add(START);

@@ -1,8 +1,8 @@
-//! How long a message body is: the rule of RFC 9112 §6.3 and the fields it reads.
+//! The length of a message body: RFC 9112 §6.3, and the fields that it depends on.
 //!
-//! [`Fields`] collects what every line of the framing and connection fields says, each list member by itself. Of a request
-//! [`request_framing`] asks that nobody could read it otherwise; of a response [`response_framing`] makes what everybody would, and
-//! tells which of its lines must go so that nobody reads it otherwise.
+//! [`Fields`] collects every line of the framing and connection fields, each list member by itself.
+//! [`request_framing`] refuses a request that anybody could read differently; [`response_framing`] delimits a response as everybody would, and
+//! says which of its lines must go so that nobody reads it differently.
 
 use super::MAX_LENGTH;
 use super::error::Violation;
@@ -21,7 +21,7 @@ pub(super) enum Framing {
     Tunnel,
 }
 
-/// Which framing lines of a response must go, so that nobody frames it otherwise.
+/// Which framing lines of a response must go, so that nobody frames it differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Surplus {
     None,
@@ -102,12 +102,12 @@ enum Codings {
     ChunkedLast,
     /// `chunked` twice in a line, or not last.
     Misplaced,
-    /// An empty member, or one that is no token.
+    /// An empty member, or one that is not a token.
     Malformed,
 }
 
 impl Fields {
-    /// Takes note of one field line.
+    /// Records one field line.
     pub(super) fn see(&mut self, upgrades: &Upgrades, name: Name, value: &[u8]) {
         match name {
             Name::Other | Name::Http2Settings => {}
@@ -151,7 +151,7 @@ impl Fields {
         }
     }
 
-    /// Tells whether the connection persists after this message (RFC 9112 §9.3).
+    /// Returns whether the connection persists after this message (RFC 9112 §9.3).
     pub(super) fn persists(&self, version: Version) -> bool {
         !self.close && (version == Version::Http11 || self.keep_alive)
     }
@@ -191,7 +191,7 @@ impl TransferEncoding {
         self.codings == Codings::Absent
     }
 
-    /// Takes note of one line. Tells whether it changes nothing.
+    /// Records one line. Returns whether it changes nothing.
     pub(super) fn see(&mut self, value: &[u8]) -> bool {
         let value = trimmed(value);
         self.is_exact = value == b"chunked";
@@ -218,12 +218,12 @@ impl TransferEncoding {
     }
 }
 
-/// Tells whether a connection option goes with an offer to upgrade.
+/// Returns whether a connection option goes with an offer to upgrade.
 pub(super) fn is_of_offer(option: &[u8]) -> bool {
     option.eq_ignore_ascii_case(b"upgrade") || option.eq_ignore_ascii_case(b"http2-settings")
 }
 
-/// The body of a request (RFC 9112 §6.3, items 3 to 7), where no server could take it for another.
+/// The body of a request (RFC 9112 §6.3, items 3 to 7), if no server could frame it differently.
 pub(super) fn request_framing(version: Version, fields: &Fields) -> Result<Framing, Violation> {
     if fields.has_underscore {
         return Err(Violation::UnderscoreInName);
@@ -269,7 +269,7 @@ pub(super) fn response_framing(
     fields: &Fields,
 ) -> Result<(Framing, Surplus), Violation> {
     let (length, coding) = (fields.content_length, fields.transfer_encoding);
-    // Item 1. RFC 9110 §8.6, RFC 9112 §6.1: neither field may stand in a 1xx or a 204.
+    // Item 1. RFC 9110 §8.6, RFC 9112 §6.1: neither field is allowed in a 1xx or a 204.
     if matches!(status, 100..=199 | 204) {
         let framing = if status == 101 { Framing::Tunnel } else { Framing::Empty };
         let is_clean = length.is_absent() && coding.is_absent();

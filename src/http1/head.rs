@@ -1,9 +1,9 @@
-//! Reads a whole head or trailer section in one pass over its lines: what they say, and what of them does not go on.
+//! Parses a complete head or trailer section in one pass over its lines: what they say, and what of them is withheld.
 //!
-//! The one file that names httparse. A head that is whole at the first look and of the common form, as nearly all are, is read at that
+//! The one file that names httparse. A head that is complete at the first look and of the common form, as nearly all are, is read at that
 //! look: of a response by httparse, of a request, which may be less than httparse lets pass, by a reader of ours. In every other case (the
 //! head is partial, long, to be mended, or something is wrong with it) the scanner of `scan` walks it and names the first rule broken;
-//! what it finds sound is split by line. What a well-formed head *means* is asked of its [`Fields`].
+//! what it finds valid is split by line. What a well-formed head *means* is asked of its [`Fields`].
 //!
 //! httparse is told to be strict (its default); what it lets pass and we do not: a bare LF as line end, empty lines before a
 //! status-line, a status below 100.
@@ -26,7 +26,7 @@ use super::scan::{Form, HeadScan, request_line, status_line};
 /// Field lines of a head that httparse is asked to read; it wants a place for each beforehand, 32 bytes a line on the stack.
 const QUICK_LINES: usize = 64;
 
-/// A whole head.
+/// A complete head.
 #[derive(Debug)]
 pub(super) struct Head<T> {
     /// Bytes of the head, its empty line included; 0 < length.
@@ -34,7 +34,7 @@ pub(super) struct Head<T> {
     /// Of a request the method, of a response the status: 100 ≤ status ≤ 999.
     pub(super) start: T,
     pub(super) version: Version,
-    /// Field lines; of a request those that go on.
+    /// Field lines; in a request, those that are forwarded.
     pub(super) lines: usize,
 }
 
@@ -45,9 +45,9 @@ type StartLine<T> = fn(&[u8]) -> Result<(Section, T, Version), Violation>;
 #[derive(Debug)]
 pub(super) struct Reader<'r> {
     policy: &'r Policy,
-    /// What of it does not go on.
+    /// What of it is withheld.
     pub(super) edits: &'r mut Edits,
-    /// What it says; of a request, what goes on says this.
+    /// What it says; for a request, what the forwarded lines say.
     pub(super) fields: Fields,
 }
 
@@ -56,7 +56,7 @@ impl<'r> Reader<'r> {
         Self { policy, edits, fields: Fields::default() }
     }
 
-    /// Reads a request head, and withholds of it the denied lines, and the offers that nobody may take up. `None`: not whole yet.
+    /// Reads a request head, and withholds of it the denied lines, and the offers that nobody may accept. `None`: not complete yet.
     pub(super) fn request(&mut self, scan: &mut HeadScan, shown: &[u8]) -> Result<Option<Head<Method>>, Violation> {
         let start = |line: &[u8]| request_line(line).map(|(method, version, _)| (Section::Request, method, version));
         let Some(mut head) = self.read(scan, Form::Request, shown, Self::quick_request, start)? else {
@@ -70,14 +70,14 @@ impl<'r> Reader<'r> {
         Ok(Some(head))
     }
 
-    /// Reads a response head, and withholds its denied lines. `None`: not whole yet.
+    /// Reads a response head, and withholds its denied lines. `None`: not complete yet.
     pub(super) fn response(&mut self, scan: &mut HeadScan, shown: &[u8]) -> Result<Option<Head<u16>>, Violation> {
         let start =
             |line: &[u8]| status_line(line).map(|(status, version)| (Section::Response(status), status, version));
         self.read(scan, Form::Response, shown, Self::quick_response, start)
     }
 
-    /// Reads a trailer section, which begins behind so many bytes: its denied lines are withheld, of a request each must be allowed, too. Tells where it ends, its empty line included. `None`: not whole yet.
+    /// Reads a trailer section, which begins after so many bytes: its denied lines are withheld, of a request each must be allowed, too. Returns where it ends, its empty line included. `None`: not complete yet.
     pub(super) fn trailer(
         &mut self,
         scan: &mut HeadScan,
@@ -102,7 +102,7 @@ impl<'r> Reader<'r> {
         Ok(Some(end))
     }
 
-    /// Reads a head, by `quick` if that can at one look, else by the scanner. `None`: not whole yet.
+    /// Reads a head, by `quick` if that can at one look, else by the scanner. `None`: not complete yet.
     fn read<T>(
         &mut self,
         scan: &mut HeadScan,
@@ -123,7 +123,7 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// Reads a request head that is whole and of the common form. `None`: the scanner must look.
+    /// Reads a request head that is complete and of the common form. `None`: the scanner must look.
     // Apart from its caller, it has the registers for itself.
     #[inline(never)]
     fn quick_request(&mut self, bytes: &[u8]) -> Option<Head<Method>> {
@@ -194,7 +194,7 @@ impl<'r> Reader<'r> {
         ends_in_crlf(end_of_lines).then_some(Head { length, start: status, version, lines: lines.len() })
     }
 
-    /// Splits a head that the scanner found sound, and mends it.
+    /// Splits a head that the scanner found valid, and mends it.
     fn split<T>(&mut self, bytes: &[u8], start: StartLine<T>) -> Result<Head<T>, Violation> {
         let line = &bytes[..memchr(b'\n', bytes).unwrap_or_default()];
         let (section, start, version) = start(line.strip_suffix(b"\r").unwrap_or(line))?;
@@ -211,7 +211,7 @@ impl<'r> Reader<'r> {
         Ok(Head { length: bytes.len(), start, version, lines })
     }
 
-    /// Withholds a line of that name of a response that is denied. Tells whether it does not go on.
+    /// Withholds a line of that name of a response that is denied. Returns whether it is withheld.
     fn deny(&mut self, name: &[u8], place: Range<usize>) -> bool {
         let Some(entry) = self.policy.denylist.entry(name) else {
             return false;
@@ -228,7 +228,7 @@ impl<'r> Reader<'r> {
         true
     }
 
-    /// Withholds the lines of a sound request head that are denied, and tells how many; the fields say what the others do.
+    /// Withholds the lines of a valid request head that are denied, and tells how many; the fields say what the others do.
     #[cold]
     fn deny_lines(&mut self, head: &[u8]) -> usize {
         self.fields = Fields::default();
@@ -240,7 +240,7 @@ impl<'r> Reader<'r> {
         self.edits.withheld().len()
     }
 
-    /// Withholds a line of that name of a request that is denied. Tells whether it does not go on.
+    /// Withholds a line of that name of a request that is denied. Returns whether it is withheld.
     fn deny_of_request(&mut self, name: &[u8], place: Range<usize>) -> bool {
         let Some(entry) = self.policy.request_denylist.entry(name) else {
             return false;

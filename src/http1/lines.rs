@@ -1,4 +1,4 @@
-//! The field lines of a head or trailer section that is known to be sound, with their continuations.
+//! The field lines of a head or trailer section that is known to be valid, with their continuations.
 
 use std::ops::Range;
 
@@ -38,7 +38,7 @@ impl<'a> FieldLine<'a> {
     }
 }
 
-/// The field lines of a sound section, from where the first begins.
+/// The field lines of a valid section, from where the first begins.
 pub(super) struct FieldLines<'a> {
     section: &'a [u8],
     at: usize,
@@ -50,7 +50,7 @@ impl<'a> FieldLines<'a> {
         Self { section, at }
     }
 
-    /// Those of a head, behind its start-line.
+    /// Those of a head, after its start-line.
     pub(super) fn of_head(head: &'a [u8]) -> Self {
         Self { section: head, at: memchr(b'\n', head).map_or(head.len(), |end| end + 1) }
     }

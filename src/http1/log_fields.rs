@@ -1,14 +1,14 @@
-//! Which fields of a request a line about its exchange tells, and what they say.
+//! Which fields of a request the access log has, and their values.
 
 use std::fmt;
 
 use super::lines::FieldLines;
 use super::names::{is_name, is_token, trimmed};
 
-/// The most fields that are told: each is held until its exchange is over.
+/// The most fields that are logged: each is held until its exchange is over.
 pub const MOST_LOG_FIELDS: usize = 16;
 
-/// The names of fields that are told of.
+/// The names of fields that are logged.
 #[derive(Clone, Debug, Default)]
 pub struct LogFields {
     /// In lower case, none twice; at most [`MOST_LOG_FIELDS`].
@@ -36,7 +36,7 @@ impl LogFields {
         self.names.iter().map(|name| &**name)
     }
 
-    /// What a request head says by each, in order: several lines as a list (RFC 9110 §5.3). `None`: it has none. Of none too that is not whole.
+    /// What a request head says by each, in order: several lines as a list (RFC 9110 §5.3). `None`: it has none. Of none too that is not complete.
     pub fn values(&self, head: &[u8]) -> impl Iterator<Item = Option<Vec<u8>>> {
         self.names().map(|name| {
             let lines = FieldLines::of_head(head).filter(|line| is_name(line.name(), name.as_bytes()));

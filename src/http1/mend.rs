@@ -1,4 +1,4 @@
-//! What of a head is withheld by what all its lines say together: offers of protocols that nobody may take up, framing lines that must
+//! What of a head is withheld because of all its lines together: upgrade offers that must not be accepted, framing lines that must
 //! go, and keep-alive where the connection closes.
 
 use super::edits::{CLOSE_LINE, Edits, Mended, Why};
@@ -8,8 +8,8 @@ use super::message::Version;
 use super::names::{Name, members, trimmed};
 use super::upgrade::Upgrades;
 
-/// Withholds the offers of a request head that nobody may take up, and what belongs to them (RFC 9110 §7.6.1, §7.8). Tells how many lines
-/// go; the fields say what goes on.
+/// Withholds the upgrade offers of a request head that must not be accepted, and what belongs to them (RFC 9110 §7.6.1, §7.8). Returns how many lines
+/// are withheld; the fields reflect what is forwarded.
 pub(super) fn withhold_offers(
     upgrades: &Upgrades,
     head: &[u8],
@@ -50,7 +50,7 @@ pub(super) fn withhold_offers(
     gone
 }
 
-/// Withholds members of a line's list, each with a comma; the whole line, if it had one and none is left. Tells whether the line stays.
+/// Withholds members of a line's list, each with a comma; the whole line, if it had one and none is left. Returns whether the line stays.
 fn withhold_members(
     line: &FieldLine<'_>,
     why: Why,

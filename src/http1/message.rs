@@ -1,4 +1,4 @@
-//! What the two directions of an exchange tell each other of its request.
+//! What the two directions of an exchange share about its request.
 
 use strum::{IntoStaticStr, VariantArray};
 
@@ -23,7 +23,7 @@ pub(super) enum Method {
     Post,
     Put,
     Trace,
-    /// CONNECT or HEAD but for case: servers that fold the case do not answer it as others do.
+    /// CONNECT or HEAD except for case: servers that fold the case do not answer it as others do.
     Miscased,
     Other,
 }
@@ -68,7 +68,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Takes note of a mark; the first counts.
+    /// Records a mark; the first counts.
     pub(super) fn mark(&mut self, mark: Option<Mark>) {
         self.mark = self.mark.or(mark);
     }
@@ -118,7 +118,7 @@ pub enum Mark {
     /// An HTTP/1.0 response.
     #[strum(serialize = "response_http_1_0")]
     ResponseHttp10,
-    /// A final response before the whole request was in.
+    /// A final response before the complete request was in.
     Early,
     /// A status other than 2xx to a request with a body, which may not have been read.
     Status,

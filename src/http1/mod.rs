@@ -1,22 +1,22 @@
 //! The protocol core: a judge of bytes.
 //!
-//! Shown what has been read from a peer and not yet disposed of, it says what to do with the first of those bytes, by a
+//! Shown the bytes that were read from a peer and are still pending, it says what to do with the first of them, by a
 //! [`Verdict`]. It holds no bytes, builds no output, owns no socket, clock or lock, and never waits. A head or a trailer section is
-//! judged whole, with all its edits at once: what goes on is a subsequence of what came. All that is ever added is a line that says
-//! that the connection closes, and lines that an operator has asked for.
+//! judged as a whole, with all its edits at once: the output is a subsequence of the input. The only additions are a line that says
+//! that the connection closes, and lines that the operator asks for.
 //!
 //! Three rules make every property of it easy to state:
 //!
-//! - Bytes before a bad byte are judged before the error is told.
+//! - Bytes before a bad byte are judged before the error is returned.
 //! - A limit is a position in the stream, not what happens to be buffered.
 //! - Output and error are the same however the input was cut (invariant 3).
 //!
-//! The owner of the connections keeps what was read of each direction until it is disposed of, and does as it is told:
+//! The owner of the connections keeps the pending bytes of each direction, and does what the verdicts say:
 //!
 //! ```
 //! use headsnip::http1::{Direction, Edits, Ending, Exchange, Fault, OriginEnd, Policy, Run, Status, Verdict, Violation};
 //!
-//! /// Moves what may go on from `shown` to `output`. What is left is undecided: it is shown again when more of it was
+//! /// Moves what may be forwarded from `shown` to `output`. The rest is undecided: it is shown again when more was
 //! /// read, or the other direction has moved.
 //! fn relay(
 //!     exchange: &mut Exchange<'_>,
@@ -34,7 +34,7 @@
 //!             }
 //!             Verdict::Keep(n) => output.extend(shown.drain(..n.get())),
 //!             Verdict::Withhold(n) => drop(shown.drain(..n.get())),
-//!             // Of a body. Who owns sockets may move it from one to the other without looking at it.
+//!             // Part of a body. An owner of sockets may move it from one to the other without looking at it.
 //!             Verdict::Pass(run) => {
 //!                 let count = match run {
 //!                     Run::Exactly(n) => shown.len().min(usize::try_from(n.get()).unwrap_or(usize::MAX)),
@@ -53,12 +53,12 @@
 //! let policy = Policy::default();
 //! let mut exchange = Exchange::new(&policy);
 //!
-//! // A request goes on as it is. It must be shown before the response, which cannot be delimited without it.
+//! // A request is forwarded unchanged. It must be shown before the response, which cannot be delimited without it.
 //! let (mut inbound, mut to_origin) = (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), Vec::new());
 //! relay(&mut exchange, Direction::Inbound, &mut inbound, &mut to_origin)?;
 //! assert_eq!(to_origin, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
 //!
-//! // Of a response, denied lines do not, wherever a read ends.
+//! // Denied lines of a response are not, wherever a read ends.
 //! let (mut outbound, mut to_client) = (Vec::new(), Vec::new());
 //! for read in ["HTTP/1.1 200 OK\r\nSer", "ver: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi", "\r\n0\r\nServer: a\r\n\r\n"] {
 //!     outbound.extend_from_slice(read.as_bytes());
@@ -66,11 +66,11 @@
 //! }
 //! assert_eq!(to_client, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n");
 //!
-//! // The exchange was plain: the next request may go on the same connection. Else there is a mark, and the connection ends here.
+//! // The exchange was plain: the next request may use the same connection. Otherwise there is a mark, and the connection ends here.
 //! assert_eq!(exchange.spent(), None);
 //! exchange.response_end(OriginEnd::Fin)?;
 //!
-//! // What two parsers could read in two ways does not go on at all.
+//! // A request that two parsers could read differently is not forwarded at all.
 //! let mut inbound = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
 //! let fault = relay(&mut exchange, Direction::Inbound, &mut inbound, &mut to_origin).expect_err("two lengths");
 //! assert_eq!(fault.violation, Violation::ContentLengthAndTransferEncoding);
@@ -78,8 +78,8 @@
 //! # Ok::<(), Fault>(())
 //! ```
 //!
-//! Where things are decided: [`exchange`] joins the directions, `request` and `response` follow one each, `alone` says what may follow on an
-//! origin connection, `head` reads heads and `scan` their grammar, `mend`, `forwarded`, [`added`] and [`edits`] say what of them goes on, `framing` says how a
+//! Where things are decided: [`exchange`] joins the directions, `request` and `response` follow one each, `alone` decides what may follow on an
+//! origin connection, `head` reads heads and `scan` their grammar, `mend`, `forwarded`, [`added`] and [`edits`] decide what of them is forwarded, `framing` how a
 //! body is delimited, `chunked` walks the chunked coding, [`denylist`] names what is withheld, and [`error`] the rules that can be broken.
 
 pub mod added;
@@ -127,22 +127,22 @@ pub enum Direction {
 /// What the owner of the sockets must do with the next bytes of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Undecided: read at least one more byte, show all that is left and ask again.
+    /// Undecided: read at least one more byte, show all pending bytes and ask again.
     NeedMore,
-    /// Undecided until the other direction moves, or the origin's connection was let go: a request behind one that is not answered. Keep the
+    /// Undecided until the other direction moves, or the origin's connection was let go: a request after one that is not answered. Keep the
     /// bytes, and show them again after each verdict on, or end of, the other direction.
     Wait,
-    /// The first n bytes shown are a head, or a trailer section with the line before it: the edits say what of it goes on.
+    /// The first n bytes shown are a head, or a trailer section with the line before it: the edits say what of it is forwarded.
     Head(NonZeroUsize),
-    /// The first n bytes shown go on as they are.
+    /// The first n bytes shown are forwarded unchanged.
     Keep(NonZeroUsize),
-    /// The first n bytes shown are empty lines before a start-line: they do not go on.
+    /// The first n bytes shown are empty lines before a start-line: they are not forwarded.
     Withhold(NonZeroUsize),
-    /// Bytes that need no look: move up to that many, by whatever way, and tell how many by `passed`.
+    /// Bytes that need no inspection: move up to that many, by any means, and report how many by `passed`.
     Pass(Run),
 }
 
-/// How far bytes need no look.
+/// How far bytes need no inspection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Run {
     /// That many bytes, then ask again.
@@ -151,7 +151,7 @@ pub enum Run {
     UntilEof,
 }
 
-/// What the core is told once: what to withhold, what to let pass, and its limits.
+/// The core's settings: what to withhold, what to let pass, and its limits.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Policy {
@@ -159,7 +159,7 @@ pub struct Policy {
     pub denylist: Denylist,
     /// Those that do not pass in requests.
     pub request_denylist: RequestDenylist,
-    /// Lines that final response heads get which have none of that name left.
+    /// Lines that are added to final response heads without a line of that name.
     pub added: AddedLines,
     /// Whether requests name the client, where its address [is known](Exchange::set_client).
     pub forwarded_for: bool,
@@ -182,10 +182,10 @@ pub struct Policy {
 /// Which requests may follow another on an origin connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reuse {
-    /// Those behind a plain exchange.
+    /// Those after a plain exchange.
     #[default]
     Plain,
-    /// Those behind a plain exchange whose request had no body: for servers that leave on the connection what their application did
+    /// Those after a plain exchange whose request had no body: for servers that leave on the connection what their application did
     /// not read of one.
     Bodyless,
     /// None.
@@ -212,7 +212,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Bytes by which a head of that direction grows at most: who edits it in place keeps so much room before it.
+    /// The most bytes by which a head of that direction grows: an owner that edits in place keeps that much room before it.
     #[must_use]
     pub fn most_added(&self, direction: Direction) -> usize {
         match direction {
@@ -240,7 +240,7 @@ pub const MAX_INTERIM_BYTES: u32 = 1024 * 1024;
 /// through one at a time, so the limit bounds the time spent on a line and no memory.
 pub const MAX_CHUNK_EXTENSION: u16 = 4096;
 
-/// Bytes of a request that are held until the first byte of its response, so that it can be sent once more. What is
+/// Bytes of a request that are held until the first byte of its response, so that it can be sent again. What is
 /// read at once is held whole; longer requests are uploads.
 pub const MAX_REPLAY: usize = 64 * 1024;
 

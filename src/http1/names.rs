@@ -74,7 +74,7 @@ impl Name {
 /// A one in each of eight bytes.
 const ONES: u64 = 0x0101_0101_0101_0101;
 
-/// Tells whether a name is the known one, which is in lower case, in any case (RFC 9110 §5.1). Eight bytes at a time: it is asked of
+/// Returns whether a name is the known one, which is in lower case, in any case (RFC 9110 §5.1). Eight bytes at a time: it is asked of
 /// each line.
 pub(super) fn is_name(name: &[u8], known: &[u8]) -> bool {
     if name.len() != known.len() {
@@ -98,7 +98,7 @@ fn ends(bytes: &[u8]) -> Option<[u8; 8]> {
     Some(ends)
 }
 
-/// Tells whether eight bytes are the known ones, which are ASCII.
+/// Returns whether eight bytes are the known ones, which are ASCII.
 fn is_same(bytes: [u8; 8], known: [u8; 8]) -> bool {
     let (bytes, known) = (u64::from_ne_bytes(bytes), u64::from_ne_bytes(known));
     // The highest bit of each byte: whether it is at least an a, and whether it is over a z. The case of others counts.
@@ -113,7 +113,7 @@ pub(super) fn find_end<const LAST: u8>(bytes: &[u8]) -> Option<usize> {
     let mut rest = bytes;
     while let Some((eight, behind)) = rest.split_first_chunk::<8>() {
         let eight = u64::from_le_bytes(*eight);
-        // The highest bit of each byte: up to the last, or a delete. What the first borrows is from bytes behind the first found.
+        // The highest bit of each byte: up to the last, or a delete. What the first borrows is from bytes after the first found.
         let up_to_last = eight.wrapping_sub((u64::from(LAST) + 1) * ONES);
         let is_delete = (eight & (0x7f * ONES)) + ONES;
         let found = (up_to_last | is_delete) & !eight & (0x80 * ONES);
@@ -126,13 +126,13 @@ pub(super) fn find_end<const LAST: u8>(bytes: &[u8]) -> Option<usize> {
     rest.iter().position(is_end).map(|at| bytes.len() - rest.len() + at)
 }
 
-/// Tells whether a name is the known one, in any case and with `_` for `-`.
+/// Returns whether a name is the known one, in any case and with `_` for `-`.
 pub(super) fn is_spelt(name: &[u8], known: &[u8]) -> bool {
     let read = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
     name.len() == known.len() && name.iter().map(read).eq(known.iter().copied())
 }
 
-/// Tells whether a name could be both of these, each a name in lower case, or with a star all that begin so.
+/// Returns whether a name could be both of these, each a name in lower case, or with a star all that begin so.
 pub(super) fn overlap(one: &str, other: &str) -> bool {
     match (one.strip_suffix('*'), other.strip_suffix('*')) {
         (None, None) => one == other,

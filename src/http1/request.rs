@@ -1,9 +1,9 @@
-//! Follows the requests of one client, one at a time: where each ends, and what its response must be told.
+//! Follows the requests of one client, one at a time: where each ends, and what its response must know.
 //!
 //! ```text
 //! Head ──whole──▶ Body ──▶ Trailer (chunked) ──▶ Whole   ──the exchange is over──▶ Head
 //!                                            └──101──▶ Tunnel
-//! Last: nothing more of the client goes on.
+//! Last: nothing more of the client is forwarded.
 //! Broken: a rule was broken.
 //! Ended: the client sent FIN.
 //! ```
@@ -36,9 +36,9 @@ enum State {
     Head(HeadScan),
     /// How much of the request was judged, its head at least, and what follows it.
     Body(Body, Sent, Then),
-    /// In the trailer section, behind that many bytes of the last chunk's line.
+    /// In the trailer section, after that many bytes of the last chunk's line.
     Trailer(HeadScan, u16, Then),
-    /// The request is whole, and its exchange under way.
+    /// The request is complete, and its exchange under way.
     Whole(Behind),
     Tunnel,
     Last,
@@ -60,7 +60,7 @@ enum Then {
     Tunnel,
 }
 
-/// What stands behind a request that is whole.
+/// What stands after a request that is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Behind {
     Unknown,
@@ -73,11 +73,11 @@ enum Behind {
 pub(super) enum Place {
     /// Between requests, or in a head of which nothing went on.
     Between,
-    /// Behind the head of a request, of whose body no byte has come.
+    /// After the head of a request, of whose body no byte has come.
     Unbegun,
     /// In a request whose head went on.
     Within,
-    /// Behind a request whose response was not complete.
+    /// After a request whose response was not complete.
     Behind,
     Tunnel,
 }
@@ -195,7 +195,7 @@ impl Requests {
         if let State::Body(Body::Length(left), ..) = self.state { Some(left) } else { None }
     }
 
-    /// Takes note that bytes were moved unseen.
+    /// Records that bytes were moved unseen.
     pub(super) fn passed(&mut self, count: u64) {
         let State::Body(body, sent, then) = &mut self.state else { return };
         *sent = Sent::Part;
@@ -233,14 +233,14 @@ impl Requests {
         }
     }
 
-    /// Nothing more of the client goes on, since there is nowhere for it to go.
+    /// Nothing more of the client is forwarded, since there is nowhere for it to go.
     pub(super) fn abandon(&mut self) {
         if !matches!(self.state, State::Ended(_)) {
             self.state = State::Last;
         }
     }
 
-    /// Takes note of the client's FIN; shown what has come of it and is not judged.
+    /// Records the client's FIN; shown what has come of it and is not judged.
     pub(super) fn end(&mut self, policy: &Policy, asked: Option<&Asked>, shown: &[u8]) {
         match self.state {
             State::Head(_) => self.state = State::Ended(Place::Between),
@@ -279,22 +279,22 @@ impl Requests {
         if let State::Ended(place) = self.state { Some(place) } else { None }
     }
 
-    /// Tells whether the client has ended behind what waits for its turn.
+    /// Returns whether the client has ended after what waits for its turn.
     pub(super) fn has_ended_behind_more(&self) -> bool {
         matches!(self.state, State::Whole(Behind::More))
     }
 
-    /// Tells whether the request under way is whole, and another may follow.
+    /// Returns whether the request under way is complete, and another may follow.
     pub(super) fn is_whole(&self) -> bool {
         matches!(self.state, State::Whole(_))
     }
 
-    /// Tells whether a request has gone on in part and the rest is still to come.
+    /// Returns whether a request has gone on in part and the rest is still to come.
     pub(super) fn is_within(&self) -> bool {
         matches!(self.state, State::Body(..) | State::Trailer(..))
     }
 
-    /// Tells whether a tunnel is open, or will be once the request is whole.
+    /// Returns whether a tunnel is open, or will be once the request is complete.
     pub(super) fn is_tunnel(&self) -> bool {
         matches!(
             self.state,
@@ -305,13 +305,13 @@ impl Requests {
         )
     }
 
-    /// Tells whether a head has begun: empty lines before a request-line are not yet a request.
+    /// Returns whether a head has begun: empty lines before a request-line are not yet a request.
     pub(super) fn has_begun_a_head(&self) -> bool {
         matches!(self.state, State::Head(scan) if scan.has_begun())
     }
 }
 
-/// The rule that a request breaks which begins so, behind so many empty lines: what is another protocol is called by its name. Told by the bytes that
+/// The rule that a request breaks which begins so, after so many empty lines: what is another protocol is called by its name. Told by the bytes that
 /// broke the rule, and those before them: more would tell otherwise of a request that is cut.
 #[cold]
 fn named(violation: Violation, shown: &[u8], empty: u8) -> Violation {
@@ -346,7 +346,7 @@ fn admit(policy: &Policy, head: &Head<Method>, fields: &Fields, edits: &Edits) -
     Ok((asked, framing))
 }
 
-/// Tells whether what stands there, behind empty lines, is a whole head, or no head at all.
+/// Returns whether what stands there, after empty lines, is a complete head, or no head at all.
 fn is_request(policy: &Policy, shown: &[u8]) -> bool {
     let rest = &shown[count_empty_lines(shown)..];
     let is_begun = !matches!(rest, [] | [b'\r']);

@@ -1,4 +1,4 @@
-//! Decides what of the origin's responses goes on: each head and trailer section is judged whole before a byte of it does.
+//! Decides what of the origin's responses is forwarded: each head and trailer section is judged as a whole before any byte of it is.
 //!
 //! ```text
 //! Head ──1xx───▶ Head      (to an HTTP/1.0 client: withheld)
@@ -37,7 +37,7 @@ enum State {
     Length(u64),
     Chunked(Chunked),
     UntilClose,
-    /// In the trailer section, behind that many bytes of the last chunk's line.
+    /// In the trailer section, after that many bytes of the last chunk's line.
     Trailer(HeadScan, u16),
     Tunnel,
     /// The response is complete; its request may not be.
@@ -129,7 +129,7 @@ impl Responses {
         }
     }
 
-    /// A head is whole: decides what its body is and what of it goes on.
+    /// A head is complete: decides how its body is delimited and what of the head is forwarded.
     fn head(
         &mut self,
         (asked, sent): (&mut Asked, Sent),
@@ -196,7 +196,7 @@ impl Responses {
         if let State::Length(left) = self.state { Some(left) } else { None }
     }
 
-    /// Takes note that bytes were moved unseen.
+    /// Records that bytes were moved unseen.
     pub(super) fn passed(&mut self, count: u64) {
         match &mut self.state {
             State::Chunked(chunked) => chunked.pass(count),
@@ -217,12 +217,12 @@ impl Responses {
         }
     }
 
-    /// Tells whether chunks are under way, which an HTTP/1.0 client cannot see the end of.
+    /// Returns whether chunks are under way, which an HTTP/1.0 client cannot see the end of.
     pub(super) fn is_chunked(&self) -> bool {
         matches!(self.state, State::Chunked(_) | State::Trailer(..))
     }
 
-    /// Tells whether no byte of a response to the request under way was judged.
+    /// Returns whether no byte of a response to the request under way was judged.
     pub(super) fn is_untouched(&self) -> bool {
         !self.is_touched && matches!(self.state, State::Head(scan) if !scan.has_begun())
     }

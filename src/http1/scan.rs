@@ -24,7 +24,7 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// Tells whether what is wrong with it is mended where that can be done.
+    /// Returns whether what is wrong with it is mended where that can be done.
     fn is_mended(self) -> bool {
         matches!(self, Self::Response | Self::ResponseTrailer)
     }
@@ -109,7 +109,7 @@ impl HeadScan {
         Ok(false)
     }
 
-    /// Tells whether a byte was walked.
+    /// Returns whether a byte was walked.
     pub(super) fn has_begun(self) -> bool {
         self.walked > 0
     }
@@ -119,7 +119,7 @@ impl HeadScan {
     }
 }
 
-/// `method SP request-target SP HTTP-version` (RFC 9112 §3). Gives what is behind it, too.
+/// `method SP request-target SP HTTP-version` (RFC 9112 §3). Gives what is after it, too.
 #[expect(clippy::inline_always, reason = "measured: a request of the common form is read in one function")]
 #[inline(always)]
 pub(super) fn request_line(bytes: &[u8]) -> Result<(Method, Version, &[u8]), Violation> {

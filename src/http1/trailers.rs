@@ -1,6 +1,6 @@
-//! Which lines the trailer section of a request may have: none, but for names that the operator allows.
+//! Which lines the trailer section of a request may have: none, except for names that the operator allows.
 //!
-//! Servers are known to take a trailer line for the next request, or its fields for the next request's. A name that frames, routes,
+//! Servers are known to take a trailer line for the next request, or for one of its fields. A name that frames, routes,
 //! authenticates or turns a request into another (RFC 9110 §6.5.1) cannot be allowed.
 
 use std::fmt;

@@ -10,7 +10,7 @@ use super::error::Violation;
 /// The most protocols that can be allowed: a bit each in a 16-bit set with two others.
 pub const MAX_UPGRADES: usize = 14;
 
-/// The protocols that a 101 may switch to. What is said in them is not looked at: with `h2c` among them, heads pass unseen.
+/// The protocols that a 101 may switch to. Their bytes are not inspected: with `h2c` among them, heads would pass unseen.
 #[derive(Clone, Debug)]
 pub struct Upgrades {
     /// At most [`MAX_UPGRADES`] names.
@@ -49,14 +49,14 @@ impl Upgrades {
         (allowed.len() <= MAX_UPGRADES).then_some(Self { allowed })
     }
 
-    /// Tells whether a 101 may switch to the protocol of that name.
+    /// Returns whether a 101 may switch to the protocol of that name.
     pub(super) fn allow(&self, member: &[u8]) -> bool {
         self.allowed.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(member))
     }
 }
 
 impl Protocols {
-    /// Takes note of one list member.
+    /// Records one list member.
     pub(super) fn add(&mut self, upgrades: &Upgrades, member: &[u8]) {
         match upgrades.allowed.iter().position(|name| name.as_bytes().eq_ignore_ascii_case(member)) {
             Some(index) => self.0 |= 1 << (index + 1),
@@ -66,7 +66,7 @@ impl Protocols {
         }
     }
 
-    /// Tells whether a protocol is named that no 101 may switch to.
+    /// Returns whether a protocol is named that no 101 may switch to.
     pub(super) fn names_others(self) -> bool {
         self.0.get() & OTHERS != 0
     }
@@ -76,7 +76,7 @@ impl Protocols {
         NonZeroU16::new(self.0.get() & !OTHERS).filter(|allowed| *allowed != NONE).map(Self)
     }
 
-    /// Tells whether a 101 may name these, in answer to a request that offered those: a server may not switch to what it was not
+    /// Returns whether a 101 may name these, in answer to a request that offered those: a server may not switch to what it was not
     /// offered (RFC 9110 §7.8).
     pub(super) fn check(self, offered: Option<Self>) -> Result<(), Violation> {
         if self.names_others() {

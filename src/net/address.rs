@@ -42,7 +42,7 @@ pub enum AddressError {
     NoPort,
     /// What follows the last colon is not a number from 0 to 65535.
     BadPort,
-    /// Nothing stands before the port.
+    /// The host is missing.
     NoHost,
     /// More than one colon and no brackets, or brackets around something else than an IPv6 address.
     BadHost,
@@ -110,7 +110,7 @@ impl Listen {
 }
 
 impl Address {
-    /// Tells whether who connects here reaches who listens there, as far as the addresses alone tell.
+    /// Returns whether a connection to this address reaches that listener, as far as the addresses show.
     pub(crate) fn is_reached_at(&self, listening: &Self) -> bool {
         match (self, listening) {
             (Self::Unix(path), Self::Unix(other)) => path == other,

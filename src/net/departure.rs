@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::stream::{Stream, Transport};
 
-/// How long the other side's end is waited for.
+/// How long to wait for the other side's end.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Connections of a worker that depart at once; more are closed at once. Each holds a descriptor.
@@ -53,7 +53,7 @@ pub(super) fn depart(mut stream: Stream) {
     stream.change_task();
     drop(spawn_local(async move {
         let _departing = departing;
-        // It ends all the same.
+        // It ends anyway.
         let _ = timeout(LIMIT, poll_fn(|context| poll_end(&mut stream, context))).await;
     }));
 }

@@ -79,7 +79,7 @@ fn reserved(workers: u64, admin: Admin) -> u64 {
     (RESERVED + of_admin).saturating_add(RESERVED_BY_WORKER.saturating_mul(workers))
 }
 
-/// Tells whether a client could be served, by opening as many descriptors as that takes: the limit alone does not tell what was inherited, and the
+/// Returns whether a client could be served, by opening as many descriptors as that takes: the limit alone does not tell what was inherited, and the
 /// runtime panics where it is short of some. The error names how many there must be.
 pub(crate) fn suffice(workers: NonZeroUsize, admin: Admin) -> Result<(), (u64, io::Error)> {
     let needed = reserved(u64::try_from(workers.get()).unwrap_or(u64::MAX), admin).saturating_add(FOR_CLIENT);

@@ -131,7 +131,7 @@ impl Upstream {
         }
     }
 
-    /// Connects to the first address that takes the connection, or tells the last error.
+    /// Connects to the first address that accepts the connection, or returns the last error.
     async fn race(&self, addresses: &Rc<[SocketAddr]>, best: &Cell<Option<SocketAddr>>) -> io::Result<Stream> {
         let first = best.get().filter(|best| addresses.contains(best));
         let others = addresses.iter().copied().filter(|address| Some(*address) != first);
@@ -227,29 +227,29 @@ fn is_connected(socket: &Socket, address: &SockAddr) -> io::Result<bool> {
     }
 }
 
-/// Tells whether who is connected to this address, from that one, is connected to a listener of ours.
+/// Returns whether a connection from that address to this one ends at a listener of ours.
 fn is_reached(own: SocketAddr, peer: SocketAddr, local: IpAddr) -> bool {
     let (listening, ip) = (own.ip(), peer.ip());
     let listens_on_all = listening.is_unspecified() && (listening.is_ipv6() || ip.is_ipv4());
     peer.port() == own.port() && (ip == listening || (listens_on_all && ip == local))
 }
 
-/// Tells whether nothing listens there.
+/// Returns whether nothing listens there.
 pub(crate) fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
 }
 
-/// Tells whether the upstream's name has no address.
+/// Returns whether the upstream's name has no address.
 pub(crate) fn is_dns_error(error: &io::Error) -> bool {
     error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Unresolved>)
 }
 
-/// Tells whether no other address is of use.
+/// Returns whether trying other addresses is useless.
 fn is_final(error: &io::Error) -> bool {
     is_passing(error) || error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Itself>)
 }
 
-/// Tells whether another try, a moment later, may do: TCP waits by itself for a place in a backlog, a socket file does not.
+/// Returns whether another try, a moment later, may do: TCP waits by itself for a place in a backlog, a socket file does not.
 fn is_passing(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::AGAIN))
 }

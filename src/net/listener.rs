@@ -58,7 +58,7 @@ impl Listener {
         Self::shared(None, sockets, count)
     }
 
-    /// They are the same sockets: who is idle takes the next connection.
+    /// They are the same sockets: an idle worker takes the next connection.
     fn shared(file: Option<&Arc<SocketFile>>, sockets: &[Socket], count: NonZeroUsize) -> io::Result<Vec<Self>> {
         let all = || sockets.iter().map(Socket::try_clone).collect::<io::Result<_>>();
         (0..count.get()).map(|_| Ok(Self::new(file.map(Arc::clone), all()?))).collect()
@@ -149,12 +149,12 @@ fn address_of(socket: &Socket) -> io::Result<Address> {
     known.ok_or_else(|| io::ErrorKind::Unsupported.into())
 }
 
-/// Tells whether no interface has the address, or the kernel does not know its kind.
+/// Returns whether no interface has the address, or the kernel does not know its kind.
 fn is_not_of_this_machine(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::ADDRNOTAVAIL) || is_family_unknown(error)
 }
 
-/// Tells whether the kernel does not know this kind of address.
+/// Returns whether the kernel does not know this kind of address.
 pub(crate) fn is_family_unknown(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::AFNOSUPPORT)
 }

@@ -17,7 +17,7 @@ pub enum Network {
     Unix,
     /// The addresses whose first bits are those of this one.
     Ip {
-        /// All bits behind those are 0.
+        /// All bits after those are 0.
         address: IpAddr,
         /// At most as many as the address has.
         bits: u32,
@@ -30,7 +30,7 @@ pub enum Network {
 pub enum NetworkError {
     /// Neither an address, nor one of the words.
     NoNetwork,
-    /// What follows the slash is no number, or one of more bits than the address has.
+    /// What follows the slash is not a number, or more bits than the address has.
     BadLength,
     /// The address has bits beyond those that count.
     Beyond,
@@ -43,7 +43,7 @@ impl Networks {
         (!networks.is_empty()).then_some(Self(networks))
     }
 
-    /// Tells whether a client is of one of them; without an address, one of a socket file.
+    /// Returns whether a client is of one of them; without an address, one of a socket file.
     pub(crate) fn contain(&self, client: Option<IpAddr>) -> bool {
         self.0.iter().any(|network| match (network, client.map(|address| address.to_canonical())) {
             (Network::Any, _) | (Network::Unix, None) => true,

@@ -18,7 +18,7 @@ pub(crate) struct Passed {
 }
 
 impl Passed {
-    /// Tells whether there are any for this process.
+    /// Returns whether there are any for this process.
     pub(crate) fn is_there() -> bool {
         let is_own = |pid: String| pid.parse::<NonZeroU32>().is_ok_and(|pid| pid.get() == std::process::id());
         std::env::var("LISTEN_PID").is_ok_and(is_own) && std::env::var("LISTEN_FDS").is_ok_and(|count| count != "0")

@@ -2,7 +2,7 @@
 //!
 //! Only an empty pipe is filled, and then drained dry: into a pipe that holds bytes, "would block" can mean that the socket
 //! is empty or that the pipe is full. And splice goes past no urgent mark (TCP's out-of-band data): there it tells the end, or
-//! "would block" for ever, though bytes wait behind. So neither is believed before the socket was read.
+//! "would block" for ever, although bytes are waiting. So neither is believed before the socket was read.
 
 use std::cell::Cell;
 use std::io;
@@ -17,7 +17,7 @@ use tokio::io::Interest;
 use super::stream::Stream;
 
 /// Bytes of a pipe, a slot for each 4 KiB. Measured on bodies of 1 MiB: four times the usual 64 KiB save two fifths of the
-/// processor time, 16 times no more.
+/// CPU time, 16 times no more.
 pub(crate) const SIZE: usize = 256 * 1024;
 
 /// The most that is moved into a pipe at once. A slot can hold more than 4 KiB, but its slots are full before that.
@@ -103,7 +103,7 @@ impl Pipe {
     }
 }
 
-/// Tells whether the kernel, or who guards it, will not splice these sockets at all.
+/// Returns whether the kernel, or who guards it, will not splice these sockets at all.
 pub(crate) fn is_refusal(error: &io::Error) -> bool {
     let refusals = [Errno::INVAL, Errno::NOSYS, Errno::PERM, Errno::ACCESS, Errno::OPNOTSUPP];
     Errno::from_io_error(error).is_some_and(|errno| refusals.contains(&errno))

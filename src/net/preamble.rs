@@ -1,8 +1,8 @@
-//! The preamble of the PROXY protocol, by which a balancer that relays bytes tells who its client is: versions 1 and 2.
+//! The preamble of the PROXY protocol, in which a TCP load balancer names its client: versions 1 and 2.
 //!
-//! Where it ends is found here, and it is given to the crate `proxy-header` only when it is whole: cut anywhere, the answer is the same.
-//! What that crate would take and the specification does not is refused before: another byte than a space behind `PROXY`, a sign before
-//! a port, a word that only begins with `UNKNOWN`. Of `LOCAL` everything behind the length is skipped unseen, as section 2.2 wants it.
+//! Where it ends is found here, and it is given to the crate `proxy-header` only when it is complete: cut anywhere, the answer is the same.
+//! What that crate would take and the specification does not is refused before: another byte than a space after `PROXY`, a sign before
+//! a port, a word that only begins with `UNKNOWN`. Of `LOCAL` everything after the length is skipped unseen, as section 2.2 wants it.
 //! TLVs are skipped, a checksum among them.
 
 use std::fmt;
@@ -61,7 +61,7 @@ impl fmt::Display for Malformed {
 }
 
 /// Reads the preamble that these bytes begin with: what it tells (nothing, of `LOCAL`, `UNKNOWN` and a socket file), and how long it is. `None`: it is
-/// not whole yet.
+/// not complete yet.
 pub(crate) fn read(bytes: &[u8]) -> Result<Option<(Option<Ends>, usize)>, Malformed> {
     let expected = if bytes.first() == FIRST.first() { FIRST } else { SECOND };
     if !bytes.iter().zip(expected).all(|(byte, expected)| byte == expected) {
@@ -104,7 +104,7 @@ fn read_second(bytes: &[u8]) -> Result<Option<(Option<Ends>, usize)>, Malformed>
     Ok(Some((ends, length)))
 }
 
-/// What a whole preamble tells.
+/// The content of a complete preamble.
 fn decode(whole: &[u8]) -> Result<Option<Ends>, Malformed> {
     let config = ParseConfig { include_tlvs: false, ..ParseConfig::default() };
     match ProxyHeader::parse(whole, config) {
@@ -115,7 +115,7 @@ fn decode(whole: &[u8]) -> Result<Option<Ends>, Malformed> {
     }
 }
 
-/// The preamble that tells of these ends; or that they cannot be told: `UNKNOWN`, and `LOCAL`, which every receiver takes.
+/// The preamble with these addresses; without them `UNKNOWN`, or `LOCAL`, which every receiver accepts.
 pub(crate) fn written(version: Version, ends: Option<Ends>) -> io::Result<Vec<u8>> {
     let alike = ends.map(|ends| Ends { source: canonical(ends.source), destination: canonical(ends.destination) });
     let alike = alike.filter(|ends| ends.source.is_ipv4() == ends.destination.is_ipv4());

@@ -1,8 +1,8 @@
 //! Finds the addresses of the upstream's name.
 //!
-//! The system's resolver blocks, so it is asked on a thread of its own, for which nobody waits at the end of the process. At most
+//! The system's resolver blocks, so it runs on its own thread, for which nobody waits at the end of the process. At most
 //! one question of a worker is under way, however many connections wait for its answer. Only the first question is waited for:
-//! later ones are asked behind the last answer, which serves meanwhile, so a resolver that fails or dawdles, or a thread that cannot
+//! later ones are asked in the background, while the last answer serves, so a resolver that fails or dawdles, or a thread that cannot
 //! be had, takes nobody's time. A dead address costs a failed dial, and then the resolver is waited for once.
 
 use std::cell::RefCell;
@@ -22,13 +22,13 @@ use tokio::time::{Instant, timeout};
 /// How long an answer serves before another is asked for. Short, since a name is how a container's new address is found out.
 pub(super) const KEPT: Duration = Duration::from_secs(5);
 
-/// How long a new answer is waited for when the old one is of no use.
+/// How long to wait for a new answer when the old one is useless.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 type Question = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>;
 type Answer = Result<Rc<[SocketAddr]>, Unresolved>;
 
-/// A name that has no address, as far as could be found out, and why.
+/// A name that could not be resolved, and why.
 #[derive(Clone, Debug)]
 pub(crate) struct Unresolved(Arc<str>);
 
@@ -90,7 +90,7 @@ impl Name {
         Ok(addresses)
     }
 
-    /// Tells whether the addresses known may be those of yesterday.
+    /// Returns whether the addresses known may be those of yesterday.
     pub(super) fn is_old(&self) -> bool {
         self.known.borrow().addresses.as_ref().is_some_and(|(_, since)| since.elapsed() >= KEPT)
     }
@@ -101,7 +101,7 @@ impl Name {
         answer.ok().filter(|addresses| **addresses != *failed)
     }
 
-    /// Waits for the answer to the question under way, or to a new one. Who stops waiting does not stop the question.
+    /// Waits for the answer to the question under way, or to a new one. To stop waiting does not stop the question.
     async fn ask(&self) -> Answer {
         let asking = self.known.borrow().asking.clone();
         let mut asking = asking.unwrap_or_else(|| self.begin());
@@ -216,7 +216,7 @@ mod tests {
                 let before = Instant::now();
                 assert_eq!(*name.addresses().await.expect("an answer, old or new"), [address(1), address(2)]);
                 assert_eq!(before.elapsed(), Duration::ZERO);
-                // What was asked behind is answered.
+                // What was asked in the background is answered.
                 sleep(KEPT).await;
                 assert_eq!(asked.get(), turn);
             }

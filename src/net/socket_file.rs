@@ -1,7 +1,7 @@
 //! The file of a Unix-domain socket that we listen on: it is made, and removed, without touching that of another process.
 //!
 //! Between the look at a file and its removal another process can put its own there. So whoever does that locks the folder for as
-//! long (flock(2)); the kernel lets go when the process ends, and nothing is left behind. A lock that is not to be had, as of a
+//! long (flock(2)); the kernel lets go when the process ends, and nothing is left behind. A lock that cannot be had, as of a
 //! folder that may not be read, keeps us from removing what a former process has left, and from nothing else.
 
 use std::fmt;
@@ -17,7 +17,7 @@ use rustix::fs::{FlockOperation, Mode, flock};
 use rustix::process::umask;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-/// How long the lock is waited for. It is held for some system calls.
+/// How long to wait for the lock. It is held for some system calls.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The same while clients are served.
@@ -26,7 +26,7 @@ const SHORT_PATIENCE: Duration = Duration::from_millis(100);
 /// How often it is looked whether the lock is free.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Permissions of a socket file. Who may write to it may connect.
+/// Permissions of a socket file. Whoever may write to it may connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketMode(u32);
 
@@ -110,7 +110,7 @@ impl Drop for SocketFile {
     }
 }
 
-/// What tells one file from another, whatever path leads there.
+/// The identity of a file, whatever path leads to it.
 pub(super) fn identity(path: &Path) -> Option<Identity> {
     metadata(path).map(|file| (file.dev(), file.ino())).ok()
 }
@@ -129,7 +129,7 @@ fn lock(path: &Path, patience: Duration) -> io::Result<File> {
     }
 }
 
-/// Tells whether a socket file is there that no process listens on.
+/// Returns whether a socket file is there that no process listens on.
 fn is_stale(path: &Path) -> io::Result<bool> {
     match symlink_metadata(path) {
         Ok(metadata) if !metadata.file_type().is_socket() => return Err(io::ErrorKind::AlreadyExists.into()),
@@ -137,7 +137,7 @@ fn is_stale(path: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     }
-    // With a full backlog, which it does not wait for, somebody is behind it.
+    // With a full backlog, which it does not wait for, somebody is listening.
     let dialling = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
     let dialled = dialling.connect(&SockAddr::unix(path)?);
     Ok(dialled.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))

@@ -40,10 +40,10 @@ pub(crate) trait Transport {
     /// Waits until the other side has ended, though bytes before that be unread, or more of them have come.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Ended>;
 
-    /// Tells whether a read would be pending, and the task is woken once it is not. "No" costs a read and nothing else.
+    /// Returns whether a read would be pending, and the task is woken once it is not. "No" costs a read and nothing else.
     fn is_quiet(&self) -> bool;
 
-    /// Tells whether bytes have come that were not read. Asks the kernel: readiness may be a turn behind.
+    /// Returns whether bytes have come that were not read. Asks the kernel: readiness may be a turn behind.
     fn has_unread(&self) -> bool;
 
     /// Sends FIN. What was written before it arrives before it.
@@ -55,7 +55,7 @@ pub(crate) trait Transport {
     /// Bytes written that the other side has not acknowledged. `None`: that cannot be known, of a connection that is dead above all.
     fn unsent(&self) -> Option<usize>;
 
-    /// Tells whether the other side is on another machine, as far as its address tells.
+    /// Returns whether the other side is on another machine, as far as its address tells.
     fn is_remote(&self) -> bool;
 
     /// Our own address. `None`: it has none, on a socket file above all.
@@ -76,7 +76,7 @@ pub(crate) struct Stream {
     is_behind: Cell<bool>,
     /// Whether the reactor wakes the task that has read last, and need not be asked to again.
     is_watched: Cell<bool>,
-    /// Whether bytes come in bulk: then a short read may be one that stops at an urgent mark, with much behind it, and proves nothing.
+    /// Whether bytes come in bulk: then a short read may be one that stops at an urgent mark, with much after it, and proves nothing.
     is_flowing: Cell<bool>,
     is_remote: bool,
     is_shut: Cell<bool>,
@@ -182,7 +182,7 @@ impl Stream {
         ready.map_ok(drop)
     }
 
-    /// Tells whether bytes are there that were not read; 0 is the end.
+    /// Returns whether bytes are there that were not read; 0 is the end.
     pub(crate) fn peek(&self) -> io::Result<usize> {
         self.socket().peek(&mut [MaybeUninit::uninit()])
     }
@@ -233,7 +233,7 @@ impl Stream {
 
 impl Transport for Stream {
     /// A short read is taken for "no more", but in a flow: the reactor is asked at once to tell of more, and the next call asks it, not the
-    /// kernel. A read that stops at an urgent mark is short too; what stands behind it is read when more comes, or the end.
+    /// kernel. A read that stops at an urgent mark is short too; what stands after it is read when more comes, or the end.
     #[inline]
     fn poll_read(&mut self, context: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
         if let Some(read) = self.call_behind(|| receive(self, room)) {

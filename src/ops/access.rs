@@ -1,4 +1,4 @@
-//! What the access log tells of an exchange.
+//! An exchange as the access log has it.
 
 use std::fmt::{Display, Write as _};
 use std::time::{Duration, Instant};
@@ -7,16 +7,16 @@ use super::log::{self, Value, printable};
 use super::reason::{Reason, Side};
 use crate::http1::{Ending, LogFields};
 
-/// Bytes of a request target that are told.
+/// Bytes of a request target that are logged.
 const LONGEST_TARGET: usize = 1024;
 
-/// Bytes of a method that are told.
+/// Bytes of a method that are logged.
 const LONGEST_METHOD: usize = 32;
 
-/// Bytes of a field of a request that are told.
+/// Bytes of a request field that are logged.
 const LONGEST_FIELD: usize = 512;
 
-/// The names of what each line tells.
+/// The names of the fields of each line.
 pub(crate) const NAMES: [&str; 14] = [
     "client",
     "method",
@@ -40,7 +40,7 @@ pub(crate) struct Record {
     /// Empty where it could not be read.
     method: String,
     target: String,
-    /// What the request says by each of the fields that are told of; none if none are.
+    /// The values of the request fields that are logged; none if none are.
     asked: Box<[Option<String>]>,
     begun: Instant,
     /// Of the last head that went to the client.
@@ -72,7 +72,7 @@ impl Failure {
 }
 
 impl Record {
-    /// Writes its line, with these fields of the request behind the others.
+    /// Writes its line, with these fields of the request after the others.
     pub(crate) fn tell(&self, client: &dyn Display, fields: &LogFields) {
         let client = printable(client);
         let own = NAMES.into_iter().zip(self.values(&client));
@@ -114,7 +114,7 @@ impl Record {
         self.took = Some(self.begun.elapsed());
     }
 
-    /// The note of the request whose head is given, and was whole then.
+    /// The note of the request whose head is given, and was complete then.
     pub(crate) fn of(head: &[u8], begun: Instant, fields: &LogFields) -> Self {
         let line = head.split(|byte| *byte == b'\r').next();
         let mut words = line.unwrap_or_default().split(|byte| *byte == b' ');
@@ -136,7 +136,7 @@ impl Record {
     }
 }
 
-/// Printable ASCII; of more bytes than that the first, with dots behind them.
+/// Printable ASCII; of more bytes than that the first, with dots after them.
 fn bounded(bytes: &[u8], longest: usize) -> String {
     let mut text = String::new();
     for byte in bytes.iter().take(longest) {

@@ -1,5 +1,5 @@
-//! What an orchestrator and a metrics server ask: `/livez`, `/readyz`, `/metrics`. A thread and a listener of its own: what is
-//! asked here costs no client anything, and clients cannot reach it. Who is silent or does not read gives way to who asks.
+//! The endpoints for orchestrators and metrics servers: `/livez`, `/readyz`, `/metrics`, on their own thread and listener:
+//! requests here cost clients nothing, and clients cannot reach it. A silent connection gives way to a new one.
 
 mod places;
 
@@ -45,7 +45,7 @@ const KEPT: Duration = Duration::from_secs(1);
 /// How long the origin is dialled: orchestrators wait for a second as a rule.
 const DIAL_LIMIT: Duration = Duration::from_millis(900);
 
-/// What is told here.
+/// What the admin listener serves.
 pub(crate) struct Sources {
     pub(crate) workers: &'static [Counters],
     pub(crate) limits: Limits,

@@ -1,4 +1,4 @@
-//! The words in which the admin listener says how it is: who answers and who asks share them.
+//! The words of health answers, shared by the admin listener and `healthcheck`.
 
 /// What is said by one that drains.
 pub(super) const DRAINING: &str = "draining";
@@ -16,7 +16,7 @@ pub enum Check {
 }
 
 impl Check {
-    /// Where the admin listener tells.
+    /// The paths of the admin listener.
     pub(super) const fn path(self) -> &'static str {
         match self {
             Self::Alive => "/livez",

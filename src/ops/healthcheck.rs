@@ -52,7 +52,7 @@ impl Question {
         }
     }
 
-    /// Where the kernel has no IPv6, one that was told `[::]` listens on the addresses of IPv4.
+    /// On a kernel without IPv6, a headsnip with `[::]` listens on the IPv4 addresses.
     fn dialled(&self) -> io::Result<Connection> {
         match (Connection::open(&self.admin, self.timeout), &self.admin) {
             (Err(error), Address::Tcp { host, port }) if is_family_unknown(&error) && **host == *"::" => {
@@ -79,7 +79,7 @@ impl Question {
     }
 }
 
-/// Tells whether a line is what the admin listener says of a headsnip that is not ready.
+/// Returns whether a line is what the admin listener says of a headsnip that is not ready.
 fn is_ours(line: &str) -> bool {
     line.lines().count() == 1 && (line == DRAINING || line.starts_with(UNREACHABLE))
 }

@@ -1,7 +1,7 @@
 //! What is written of what happens: events on standard error, exchanges on standard output.
 //!
 //! Lines are for people, or for machines: then each is one JSON object. Lines about bad ends are limited for each reason, so
-//! that an attack does not fill a disk, and what was left out is counted and told. Bytes that are not printable ASCII are
+//! that an attack does not fill a disk, and omitted lines are counted and reported. Bytes that are not printable ASCII are
 //! escaped, and a line about a client is bounded.
 
 mod limiter;
@@ -51,7 +51,7 @@ pub fn start(format: Format) -> Result<(), &'static io::Error> {
     EVENTS.check()
 }
 
-/// Tells whether lines about exchanges can be written.
+/// Returns whether lines about exchanges can be written.
 pub fn start_exchanges() -> Result<(), &'static io::Error> {
     exchanges().check()
 }

@@ -1,4 +1,4 @@
-//! What would a security test see? Sends the requests that reveal what a server is made of, and tells which response
+//! What would a security test see? Sends the requests that reveal a server's software, and reports which response
 //! discloses what.
 //!
 //! Responses are followed by the protocol core with a denylist of all that OWASP lists, so that each head is looked at that
@@ -19,18 +19,18 @@ use self::request::requests;
 use crate::net::address::Address;
 use crate::net::dial::is_absent;
 
-/// What is probed, and how that is told.
+/// What is probed, and the form of the report.
 #[derive(Clone, Debug)]
 pub struct Probe {
     /// The server.
     pub target: Target,
     /// For each answer.
     pub timeout: Duration,
-    /// How it is told.
+    /// The form of the report.
     pub report: Report,
 }
 
-/// How findings are told.
+/// The form of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
     /// For people.

@@ -1,4 +1,4 @@
-//! What the kernel knows of this process, as `/proc` tells it; read when it is asked for. See `proc_pid_stat(5)`.
+//! Metrics of this process from `/proc`, read on request. See `proc_pid_stat(5)`.
 
 use std::fmt::{self, Display};
 use std::fs;
@@ -18,7 +18,7 @@ static STARTED: LazyLock<Option<Duration>> = LazyLock::new(|| {
 /// In a second.
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// Places of fields behind the name of the program, which is the second and may hold anything.
+/// Places of fields after the name of the program, which is the second and may hold anything.
 const USER_TIME: usize = 14 - 3;
 const SYSTEM_TIME: usize = 15 - 3;
 const STARTED_AFTER_BOOT: usize = 22 - 3;
@@ -40,7 +40,7 @@ pub(super) enum Number {
     Seconds(Duration),
 }
 
-/// All that can be told; where `/proc` is not mounted, little.
+/// All process metrics; few if `/proc` is not mounted.
 pub(super) fn metrics() -> impl Iterator<Item = Metric> {
     let stat = Stat::read();
     let stat = stat.as_ref();

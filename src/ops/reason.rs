@@ -14,7 +14,7 @@ use crate::http1::Violation;
 pub(crate) enum Side {
     Client,
     Origin,
-    /// Ours: the proxy was told to end.
+    /// Ours: the proxy is ending.
     Proxy,
 }
 

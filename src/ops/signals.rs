@@ -1,5 +1,5 @@
 //! What signals ask for. The first SIGTERM or SIGINT ends the proxy in its way, and the next one at once, whichever it is: but one that comes
-//! within a second is the first once more, since supervisors send to the group and to the process. SIGHUP, SIGUSR1 and SIGUSR2 ask for nothing,
+//! within a second counts as the first, since supervisors send to the group and to the process. SIGHUP, SIGUSR1 and SIGUSR2 ask for nothing,
 //! and would kill a process that does not listen to them.
 
 use std::io;
@@ -11,13 +11,13 @@ use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
-/// How long a signal is the first one once more.
+/// How long a repeated signal counts as the first one.
 const REPEAT: Duration = Duration::from_secs(1);
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// SIGHUP: nothing, which is to be told.
+    /// SIGHUP: nothing, which is logged.
     Nothing,
     /// The first is this: to end in its way.
     End(Ending),
@@ -99,7 +99,7 @@ impl Signals {
 struct Endings(Option<Instant>);
 
 impl Endings {
-    /// What one asks for; `None`: it is the first once more.
+    /// What one asks for; `None`: it is a repeat of the first.
     fn next(&mut self, ending: Ending, now: Instant) -> Option<Asked> {
         match self.0 {
             None => {

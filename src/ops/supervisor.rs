@@ -1,6 +1,6 @@
-//! Tells systemd, or who else supervises as it does, how the process is (`sd_notify(3)`). Without `NOTIFY_SOCKET` there is nobody to tell.
+//! Notifies systemd, or another supervisor with its protocol, of the process's state (`sd_notify(3)`). Without `NOTIFY_SOCKET` it does nothing.
 //!
-//! No crate of those for it tells an abstract socket, which is one datagram more or less.
+//! None of the crates for this supports abstract sockets, and it takes a single datagram.
 
 use std::ffi::OsStr;
 use std::io;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::log;
 
-/// What is told.
+/// The states of `sd_notify(3)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 pub enum State {
     /// It listens.
@@ -25,7 +25,7 @@ pub enum State {
     Alive,
 }
 
-/// Who supervises this process, if anybody does.
+/// The supervisor of this process, if there is one.
 #[derive(Debug)]
 pub struct Supervisor {
     address: Option<SocketAddr>,
@@ -70,7 +70,7 @@ impl Supervisor {
     }
 }
 
-/// A path, or an abstract name behind an `@`.
+/// A path, or an abstract name after an `@`.
 fn address(name: &OsStr) -> io::Result<SocketAddr> {
     match name.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name),

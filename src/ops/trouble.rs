@@ -10,10 +10,10 @@ use super::log;
 /// The pause after a failed accept: with no descriptor left, the next try would fail at once and for ever.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How often at most it is told that there is no room.
+/// How often a full proxy is logged at most.
 const REMINDER: Duration = Duration::from_secs(60);
 
-/// All places for clients are taken: the log is told of it now and then.
+/// All places for clients are taken: logged from time to time.
 #[derive(Debug, Default)]
 pub(crate) struct Fullness {
     told: Option<Instant>,
@@ -30,7 +30,7 @@ impl Fullness {
     }
 }
 
-/// Connections that cannot be accepted, one after another: the log is told of the first.
+/// Connections that cannot be accepted, one after another: the first is logged.
 #[derive(Debug, Default)]
 pub(crate) struct Trouble {
     is_told: bool,

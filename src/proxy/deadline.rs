@@ -1,9 +1,9 @@
-//! Coarse deadlines, swept by the worker; and who of its clients gives way to others.
+//! Coarse deadlines, swept by the worker; and which of its clients give way to others.
 //!
 //! A runtime timer would cost a registration for each request. Here a deadline is a number in a table, written at will;
-//! once a tick the worker looks through the table and wakes who is late. A wait is longer than its limit by up to two ticks.
+//! once per tick the worker goes through the table and wakes those that are late. A wait is longer than its limit by up to two ticks.
 //!
-//! What a session waits for tells also how dear its place is, so the table knows whom to ask to give way.
+//! What a session waits for also says how valuable its place is, so the table knows which one should give way.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -113,7 +113,7 @@ impl Deadlines {
         self.table.borrow_mut().try_remove(key.index());
     }
 
-    /// Sets a deadline that much from now, and what is waited for: no head, unless that is told behind.
+    /// Sets a deadline that much from now, and what is waited for: no head, unless that is said afterwards.
     pub(super) fn set(&self, key: Key, wait: Ticks, standing: Option<GaveWay>) {
         if let Some(slot) = self.table.borrow_mut().get_mut(key.index()) {
             // The tick under way may be nearly over, so it does not count.
@@ -129,7 +129,7 @@ impl Deadlines {
         }
     }
 
-    /// Takes note of how much is held of an unfinished head.
+    /// Records how much is held of an unfinished head.
     pub(super) fn hold_head(&self, key: Key, bytes: usize) {
         if let Some(slot) = self.table.borrow_mut().get_mut(key.index()) {
             slot.head = bytes;
@@ -146,7 +146,7 @@ impl Deadlines {
         self.now.get()
     }
 
-    /// Tells whether so much time has passed since that tick, at the least.
+    /// Returns whether so much time has passed since that tick, at the least.
     pub(super) fn is_past(&self, since: u64, wait: Duration) -> bool {
         self.now.get() > since.saturating_add(self.ticks(wait).0)
     }
@@ -162,7 +162,7 @@ impl Deadlines {
         slot.call.take().map(Due::GiveWay).or(late)
     }
 
-    /// Asks the session whose place is the least dear to give it up. Tells whether there was one.
+    /// Asks the session whose place is the least dear to give it up. Returns whether there was one.
     pub(crate) fn ask_for_a_place(&self) -> bool {
         let now = self.now.get();
         let left_alone = self.ticks(LEFT_ALONE).0;
@@ -177,7 +177,7 @@ impl Deadlines {
         next.map(|((standing, _), slot)| slot.call(standing)).is_some()
     }
 
-    /// Asks the session that holds the largest unfinished head to give it up, of several the oldest. Tells whether there was one.
+    /// Asks the session that holds the largest unfinished head to give it up, of several the oldest. Returns whether there was one.
     pub(crate) fn ask_for_memory(&self) -> bool {
         let mut table = self.table.borrow_mut();
         self.epoch.set(self.epoch.get() + 1);
@@ -217,7 +217,7 @@ impl Deadlines {
 }
 
 impl Slot {
-    /// Has the session look at once.
+    /// Makes the session look at once.
     fn call(&mut self, why: GaveWay) {
         self.call = Some(why);
         self.waker.wake_by_ref();

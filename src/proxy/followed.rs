@@ -17,10 +17,10 @@ use crate::ops::counters::Path;
 use crate::ops::log;
 use crate::ops::reason::{Reason, Side};
 
-/// Exchanges whose end waits to be acknowledged, of one connection; of more the oldest is told of as it is.
+/// Exchanges of one connection whose end waits to be acknowledged; beyond that, the oldest is logged as it is.
 const MOST_UNACKNOWLEDGED: usize = 64;
 
-/// What is told of bytes that were written, but that the client is not known to have.
+/// The detail for bytes that were written, but not acknowledged by the client.
 pub(super) const UNACKNOWLEDGED: &str = "unacknowledged";
 
 /// The exchanges of one client connection, with what was noted of the one that is not over.
@@ -41,13 +41,13 @@ struct Written {
 /// What lines of the log are made of.
 struct Told {
     client: Peer,
-    /// When the head of the request under way was whole, until its response begins, if an operator is told how long that takes.
+    /// When the head of the request under way was complete, until its response begins, if an operator is told how long that takes.
     begun: Option<Instant>,
     /// For the access log: the exchange under way.
     record: Option<Box<Record>>,
     /// Boxed, and most have none.
     written: Option<Box<Written>>,
-    /// Whether the last response came before the whole request was written.
+    /// Whether the last response came before the complete request was written.
     is_early: bool,
     /// Whether it was told why this connection ends badly: what else comes of it has the same reason.
     has_failed: bool,
@@ -61,7 +61,7 @@ impl Followed {
         followed
     }
 
-    /// Takes note of who the client is, before its first request: for logs, and for requests that name it.
+    /// Records who the client is, before its first request: for logs, and for requests that name it.
     pub(super) fn set_client(&mut self, client: Peer) {
         self.exchange.set_client(client.0.map(|address| address.ip()));
         self.told.client = client;
@@ -72,7 +72,7 @@ impl Followed {
         self.told.client
     }
 
-    /// Has the core judge, and counts what it found.
+    /// Lets the core judge, and counts what it found.
     pub(super) fn judge<D: Dial>(
         &mut self,
         worker: &Worker<D>,
@@ -93,13 +93,13 @@ impl Followed {
         Ok(verdict)
     }
 
-    /// Takes note that bytes were moved unseen.
+    /// Records that bytes were moved unseen.
     pub(super) fn passed<D: Dial>(&mut self, worker: &Worker<D>, direction: Direction, count: usize, path: Path) {
         self.count(worker, direction, count, path);
         self.exchange.passed(direction, u64::try_from(count).unwrap_or(u64::MAX));
     }
 
-    /// Takes note of a head or a trailer section.
+    /// Records a head or a trailer section.
     fn see<D: Dial>(&mut self, worker: &Worker<D>, direction: Direction, section: &[u8], edits: &Edits) {
         match edits.section() {
             Section::Request => self.begin(worker, section),
@@ -191,7 +191,7 @@ impl Followed {
         }
     }
 
-    /// The request under way goes to the origin once more.
+    /// The request under way goes to the origin again.
     pub(super) fn replay<D: Dial>(&mut self, worker: &Worker<D>) {
         worker.counters.replays.count();
         if let Some(record) = &mut self.told.record {
@@ -199,7 +199,7 @@ impl Followed {
         }
     }
 
-    /// Something ended badly: tells so, and counts it.
+    /// Logs and counts a failure.
     pub(super) fn fail<D: Dial>(
         &mut self,
         worker: &Worker<D>,
@@ -240,12 +240,12 @@ impl Followed {
         }
     }
 
-    /// Tells whether the last response came before the whole request was written.
+    /// Returns whether the last response came before the complete request was written.
     pub(super) fn was_early(&self) -> bool {
         self.told.is_early
     }
 
-    /// Puts away the exchange that is over, its response being written. Tells whether its end is waited for.
+    /// Puts away the exchange that is over, its response being written. Returns whether its end is waited for.
     pub(super) fn tell<D: Dial>(&mut self, worker: &Worker<D>) -> bool {
         let is_over = self.told.record.is_some() && !self.exchange.is_under_way();
         if is_over {
@@ -254,7 +254,7 @@ impl Followed {
         is_over && self.is_waiting()
     }
 
-    /// Puts away the exchange there is: its last byte is written. Tells whether the end of one is waited for.
+    /// Puts away the exchange there is: its last byte is written. Returns whether the end of one is waited for.
     pub(super) fn finish<D: Dial>(&mut self, worker: &Worker<D>) -> bool {
         self.put_away(worker);
         self.is_waiting()
@@ -272,7 +272,7 @@ impl Followed {
         }
     }
 
-    /// Tells whether exchanges wait to be acknowledged.
+    /// Returns whether exchanges wait to be acknowledged.
     pub(super) fn is_waiting(&self) -> bool {
         self.first_written().is_some()
     }

@@ -1,8 +1,8 @@
-//! How a proxy is told to end, from any thread.
+//! Ends a proxy, from any thread.
 
 use tokio::sync::watch;
 
-/// How far a proxy has been told to end; it never goes back.
+/// How far a proxy has been ordered to end; it never goes back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Closing {
     #[default]
@@ -15,7 +15,7 @@ pub(crate) enum Closing {
     Cut,
 }
 
-/// Tells a proxy to end.
+/// Ends a proxy.
 #[derive(Clone, Debug)]
 pub struct Handle(watch::Sender<Closing>);
 
@@ -24,18 +24,18 @@ impl Handle {
         Self(watch::Sender::new(Closing::No))
     }
 
-    /// Has it drain: after the delay it takes no new connections, tells every client that its connection closes, and
-    /// ends when all have.
+    /// Drains it: after the delay it accepts no new connections, sends `Connection: close` to every client, and
+    /// ends when all have closed.
     pub fn drain(&self) {
         self.raise(Closing::Drain);
     }
 
-    /// Has it drain without the delay; idle clients are closed at once.
+    /// Drains it without the delay; idle clients are closed at once.
     pub fn dismiss(&self) {
         self.raise(Closing::Dismiss);
     }
 
-    /// Has it end now, whatever is under way.
+    /// Ends it now, whatever is under way.
     pub fn cut(&self) {
         self.raise(Closing::Cut);
     }

@@ -1,4 +1,4 @@
-//! The life of a worker: it accepts until it is told to end, drains, and cuts what is left.
+//! The life of a worker: it accepts until it is ordered to end, drains, and cuts what is left.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -73,7 +73,7 @@ impl Life {
         }
     }
 
-    /// Serves who waits in the backlog, closes the listener, and returns when all clients are gone.
+    /// Serves the clients that wait in the backlog, closes the listener, and returns when all clients are gone.
     async fn finish(&self, listener: Accepting, closing: Closing) {
         listener.turn_away();
         self.empty(&listener, closing).await;
@@ -177,7 +177,7 @@ pub(super) async fn serve(
     spawn_local(async move { sweeping.deadlines.sweep(|| sweeping.tick()).await });
     spawn_local(alongside);
     let life = Life { worker, sessions: Sessions::new(), waiting: RefCell::default() };
-    // Sessions bound their turns themselves. One that `life` takes is polled behind it, in the same turn.
+    // Sessions bound their turns themselves. One that `life` takes is polled after it, in the same turn.
     let serving = unconstrained(poll_fn(|context| {
         life.sessions.poll(context);
         Poll::<Infallible>::Pending

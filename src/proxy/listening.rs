@@ -1,4 +1,4 @@
-//! Has the proxy listen where its configuration says: at addresses, or on sockets that systemd has passed.
+//! Listens where the configuration says: at addresses, or on sockets that systemd has passed.
 
 use std::io;
 use std::num::NonZeroUsize;

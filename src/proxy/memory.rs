@@ -2,8 +2,8 @@
 //! and the budget that all of it stays within.
 //!
 //! Before bytes are read that may have to be held, there must be room for them. Without room, reading waits; but a client may
-//! always hold [`LEAST`], so that everybody moves on, if only by little. That may go over the budget: then who holds the largest
-//! unfinished head gives way, which is the session's to see to.
+//! always hold [`LEAST`], so that everybody makes progress, if only a little. That may exceed the budget: then the session with the largest
+//! unfinished head gives way by itself.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::task::Waker;
@@ -33,9 +33,9 @@ const SPARED: usize = 8;
 /// What one session at a time works with.
 #[derive(Debug)]
 pub(super) struct Lent {
-    /// Where bytes are read to, behind the room that is kept for lines added to a head.
+    /// Where bytes are read to, after the room that is kept for lines added to a head.
     pub(super) scratch: Box<[u8]>,
-    /// What of a head goes on.
+    /// What of a head is forwarded.
     pub(super) edits: Edits,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Memory {
     unopened: Cell<usize>,
     /// Whether they are of use here.
     has_pipes: Cell<bool>,
-    /// Bytes that may be held, but for those that are spared, and that are: pooled ones too, but for idle pipes, in which the kernel
+    /// Bytes that may be held, except for those that are spared, and that are: pooled ones too, except for idle pipes, in which the kernel
     /// keeps nothing.
     budget: usize,
     held: Cell<usize>,
@@ -105,7 +105,7 @@ impl Memory {
         self.budget.saturating_sub(self.held.get())
     }
 
-    /// Tells whether somebody must give way.
+    /// Returns whether somebody must give way.
     pub(super) fn is_short(&self) -> bool {
         let left = self.left();
         // Of less than two bytes nobody may read any: see `scarce_room`.
@@ -120,7 +120,7 @@ impl Memory {
         }
     }
 
-    /// Wakes all who wait.
+    /// Wakes all that wait.
     pub(super) fn wake_all(&self) {
         let waiting = self.waiting.take();
         if !waiting.is_empty() {
@@ -178,7 +178,7 @@ impl Memory {
         buffer
     }
 
-    /// Holds more bytes behind those of a buffer.
+    /// Holds more bytes after those of a buffer.
     pub(super) fn extend(&self, buffer: &mut BytesMut, bytes: &[u8]) {
         self.grow(buffer, bytes.len());
         buffer.extend_from_slice(bytes);

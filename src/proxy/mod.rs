@@ -69,7 +69,7 @@ pub struct Proxy {
 pub struct Counts(Vec<Counters>);
 
 impl Counts {
-    /// Requests that went once more, because a connection that had served before was closed under them.
+    /// Requests that went again, because a connection that had served before was closed under them.
     #[must_use]
     pub fn replays(&self) -> u64 {
         self.0.iter().map(|worker| worker.replays.value()).sum()
@@ -175,7 +175,7 @@ impl Proxy {
         pulse
     }
 
-    /// What tells it to end.
+    /// The orders to end.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
@@ -187,7 +187,7 @@ impl Proxy {
         self.counts
     }
 
-    /// Serves on this thread, and one more for each further worker, until it was told to end and has. `alongside` is polled
+    /// Serves on this thread, and one more for each further worker, until it was ordered to end and has. `alongside` is polled
     /// on this thread, within the runtime, for who must listen to signals for example: it may end at any time, which changes
     /// nothing. [`std::future::pending`] is nothing to do.
     pub fn run(self, alongside: impl Future<Output = ()> + 'static) -> io::Result<Drained> {
@@ -247,7 +247,7 @@ impl AddAssign for Drained {
     }
 }
 
-/// What the admin listener tells.
+/// What the admin listener serves.
 fn sources(
     config: &'static Config,
     counts: &'static Counts,
@@ -279,7 +279,7 @@ fn run(
         .block_on(async { Ok(life::serve(worker, listener.accepting()?, orders, alongside, others).await) })
 }
 
-/// Fewer clients are told of where nobody asked for so few.
+/// With fewer clients than this, a limit that nobody asked for is logged.
 const FEW_CLIENTS: usize = 1000;
 
 /// As many clients as were asked for, and as the open-file limit allows.

@@ -44,7 +44,7 @@ impl Places {
         self.free.add_permits(1);
     }
 
-    /// Tells whether another worker wants a place.
+    /// Returns whether another worker wants a place.
     pub(super) fn are_wanted(&self) -> bool {
         self.wanted.load(Ordering::Relaxed) > 0
     }

@@ -43,7 +43,7 @@ impl Pulse {
         (0..beats.len()).map(move |index| Beat { beats: Arc::clone(&beats), index, pause })
     }
 
-    /// Waits for the next look, and tells whether all have come round since the last one.
+    /// Waits for the next look, and returns whether all workers have responded since the last one.
     pub async fn next(&mut self) -> bool {
         sleep(self.pause).await;
         let mut goes_on = true;

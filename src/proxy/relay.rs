@@ -1,16 +1,16 @@
-//! One direction of a session: reads, has the core judge, writes; in one step, with nothing awaited between, and by turns.
+//! One direction of a session: read, let the core judge, write; in one step, with nothing awaited in between, and in turns.
 //!
 //! Bytes are read into the worker's scratch buffer, judged there, and written from there. Only what could not be disposed
 //! of (a partial head, a write that the sink did not take, bytes that wait for the other direction) moves to a buffer of the
 //! connection's own, from the worker's pool, and that goes back when it is empty.
 //!
-//! What of a head does not go on is cut out in place: what stands before it, a few lines as a rule, moves up. For lines that are added, room is kept
+//! The withheld parts of a head are cut out in place: the bytes before them, usually a few lines, move up. For added lines, room is kept
 //! before the bytes.
 //!
 //! What needs no look and comes in bulk goes by a pipe instead; see `splice`.
 //!
 //! A request on a connection that has served before is kept until the first byte of its response: the origin may have
-//! closed that connection already, and then the request can be sent once more.
+//! closed that connection already, and then the request can be sent again.
 
 mod splice;
 mod turn;
@@ -159,7 +159,7 @@ impl Relay {
         self.headroom.into()
     }
 
-    /// Reads on behind bytes that are held and not to be judged yet, until the source has no more or so much is held. Tells whether the source has ended.
+    /// Reads on after bytes that are held and not to be judged yet, until the source has no more or so much is held. Returns whether the source has ended.
     pub(super) fn read_on(
         &mut self,
         context: &mut Context<'_>,
@@ -218,12 +218,12 @@ impl Relay {
         }
     }
 
-    /// Tells whether all that was judged is written.
+    /// Returns whether all that was judged is written.
     pub(super) fn is_flushed(&self) -> bool {
         self.window.start == self.window.judged && self.pipe.is_none()
     }
 
-    /// Tells whether there is nothing at hand to be judged or written.
+    /// Returns whether there is nothing at hand to be judged or written.
     pub(super) fn is_idle(&self) -> bool {
         self.window.start() == self.held.len() && self.pipe.is_none()
     }
@@ -239,7 +239,7 @@ impl Relay {
         &self.held[self.window.judged()..]
     }
 
-    /// Tells whether a request is kept that may have to be sent once more.
+    /// Returns whether a request is kept that may have to be sent again.
     pub(super) fn is_keeping(&self) -> bool {
         self.window.kept.is_some()
     }
@@ -250,7 +250,7 @@ impl Relay {
         self.settle(memory);
     }
 
-    /// Has the request that is kept written once more.
+    /// Has the request that is kept written again.
     pub(super) fn rewind(&mut self) {
         if let Some(kept) = self.window.kept.take() {
             self.window.start = kept;
@@ -271,7 +271,7 @@ impl Relay {
     }
 }
 
-/// Judges bytes as far as may be and writes what goes on. `None`: more must be read.
+/// Judges bytes as far as may be and writes what is forwarded. `None`: more must be read.
 #[inline(always)]
 fn dispose<D: Dial>(
     turn: &mut Turn<'_, '_, D>,

@@ -4,10 +4,10 @@
 //! Relaying ──finished, or a rule broken──▶ Flushing ──▶ Lingering ──client's FIN, or nothing moves──▶ Gone
 //! Relaying ──a cut must be seen──▶ Resetting ──the client has what was relayed──▶ Gone
 //! Relaying ──client gone──▶ Gone
-//! Introducing ──its preamble is whole──▶ Relaying, ──else──▶ Gone; Foreign ──▶ Gone: with --accept-proxy alone
+//! Introducing ──its preamble is complete──▶ Relaying, ──else──▶ Gone; Foreign ──▶ Gone: with --accept-proxy alone
 //! ```
 //!
-//! Each direction has its turns: see `relay`. How a session ends stands in `ending`.
+//! Each direction has its turns: see `relay`. How a session ends is in `ending`.
 
 mod ending;
 mod inbound;
@@ -41,11 +41,11 @@ pub(crate) struct Session<D: Dial> {
     client_reading: Side,
     origin: Origin<D::Stream>,
     followed: Followed,
-    /// Whereto the client connected, as it told, if origins are told.
+    /// The address that the client connected to, by its preamble, if origins get one.
     destination: Option<Box<SocketAddr>>,
     inbound: Relay,
     outbound: Relay,
-    /// Whether the origin was not read to the end of what it has sent, for want of turns or room.
+    /// Whether the origin was not read to the end of what it has sent, for lack of turns or room.
     is_origin_unread: bool,
     /// Whether it has completed a request.
     has_asked: bool,
@@ -212,7 +212,7 @@ impl<D: Dial> Session<D> {
         }
     }
 
-    /// Lets go of an origin connection whose exchange is over and was not plain, once all of the request is written. Tells whether it did.
+    /// Lets go of an origin connection whose exchange is over and was not plain, once all of the request is written. Returns whether it did.
     fn let_go_of_spent(&mut self) -> bool {
         let Some(mark) = self.followed.exchange.spent() else {
             return false;
@@ -223,7 +223,7 @@ impl<D: Dial> Session<D> {
         self.worker.counters.alone(mark).count();
         self.part_from_origin();
         self.followed.exchange.let_go();
-        // What the origin has said behind its response is nobody's.
+        // What the origin has said after its response is nobody's.
         self.outbound.close_with(&self.worker.memory, b"");
         true
     }
@@ -246,7 +246,7 @@ impl<D: Dial> Session<D> {
         self.followed.exchange.is_finished() && self.outbound.is_flushed() && inbound_is_done
     }
 
-    /// Tells whether nothing more is to come of this client, though it has not said so: it is idle while idle ones are
+    /// Returns whether nothing more is to come of this client, though it has not said so: it is idle while idle ones are
     /// closed, or could only be told that the application is gone.
     fn is_dismissed(&self) -> bool {
         // What has just come is not read yet, on a connection that was just accepted above all.
@@ -297,7 +297,7 @@ impl<D: Dial> Session<D> {
         self.worker.deadlines.set(deadline, wait, standing);
     }
 
-    /// Tells whether the client has ended, and only the origin is waited for.
+    /// Returns whether the client has ended, and only the origin is waited for.
     fn has_deserted(&self) -> bool {
         self.client_reading == Side::Ended && self.outbound.is_flushed() && !self.followed.exchange.passes_origin_end()
     }

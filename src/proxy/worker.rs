@@ -1,4 +1,4 @@
-//! A worker: one thread, one current-thread runtime, one listener. What its sessions share is here; its life stands in `life`.
+//! A worker: one thread, one current-thread runtime, one listener. What its sessions share is here; its life is in `life`.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(crate) struct Share {
     pub(crate) memory: usize,
 }
 
-/// How long is waited for what, in ticks.
+/// Time limits, in ticks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waits {
     pub(super) connect: Ticks,
@@ -109,7 +109,7 @@ impl<D: Dial> Worker<D> {
         self.closing.get()
     }
 
-    /// Tells whether the application was found gone while draining: a client without an origin connection can have no
+    /// Returns whether the application was found gone while draining: a client without an origin connection can have no
     /// more responses.
     pub(super) fn origin_is_gone(&self) -> bool {
         self.origin_is_gone.get()

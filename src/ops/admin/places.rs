@@ -1,5 +1,5 @@
-//! Who is answered by the admin listener at once, and who gives way when one more waits: the oldest that has sent no whole head, or else the
-//! oldest that does not read its answer. Who waits for an answer does not: making one takes a second at most.
+//! The places of the admin listener, and which connection gives way to one more: the oldest that has sent no complete head, or else the
+//! oldest that does not read its answer. One that waits for an answer does not: making one takes at most a second.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -14,13 +14,13 @@ use crate::net::descriptors::MOST_ADMIN;
 /// Connections that are served; one more is accepted and waits for a place.
 const MOST_SERVED: usize = MOST_ADMIN - 1;
 
-/// Who has just come does not give way: its head comes with it, but is not read yet.
+/// A new connection does not give way: its head may have arrived, but is not read yet.
 const GRACE: Duration = Duration::from_millis(2);
 
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Its head is not whole.
+    /// Its head is not complete.
     Asking,
     /// Its answer is being made.
     Awaiting,

@@ -13,18 +13,18 @@ const MOST_LINES: u32 = 10;
 /// How long those are counted.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// How long a rule by which messages are mended is told of once.
+/// How often a rule by which messages are mended is logged at most.
 const MENDED_WINDOW: Duration = Duration::from_secs(60);
 
-/// Names of denied lines that are told of: a prefix covers as many as an origin makes up.
+/// Names of denied lines that are logged: a prefix covers as many as an origin makes up.
 const MOST_NAMES: usize = 256;
 
 /// Which lines were written.
 pub(super) struct Limiter {
     windows: Vec<Window>,
-    /// Names that were told of, in lower case, of requests and of responses; at most [`MOST_NAMES`] each.
+    /// Names that were logged, in lower case, of requests and of responses; at most [`MOST_NAMES`] each.
     told: [BTreeSet<Box<[u8]>>; 2],
-    /// When each rule by which messages are mended was last told of.
+    /// When each rule by which messages are mended was last logged.
     mended: [Option<Instant>; Mended::ALL.len()],
 }
 
@@ -41,7 +41,7 @@ impl Limiter {
         Self { windows: Vec::new(), told: [BTreeSet::new(), BTreeSet::new()], mended: [None; Mended::ALL.len()] }
     }
 
-    /// Tells whether another line may be written. If not, it is counted.
+    /// Returns whether another line may be written. If not, it is counted.
     pub(super) fn admits(&mut self, side: Side, reason: Reason, now: Instant) -> bool {
         let is_alike = |window: &&mut Window| window.side == side && window.reason == reason;
         match self.windows.iter_mut().find(is_alike) {
@@ -60,14 +60,14 @@ impl Limiter {
         }
     }
 
-    /// Tells whether nothing was told of that name in that direction before, and may be now.
+    /// Returns whether that name was not logged in that direction before, and may be now.
     pub(super) fn is_first_of(&mut self, direction: Direction, name: &[u8]) -> bool {
         let [of_requests, of_responses] = &mut self.told;
         let told = if direction == Direction::Inbound { of_requests } else { of_responses };
         told.len() < MOST_NAMES && told.insert(name.to_ascii_lowercase().into())
     }
 
-    /// Tells whether a rule by which messages are mended was not told of for a while. If so, it is now.
+    /// Returns whether a rule by which messages are mended was not logged for a while. If so, it is now.
     pub(super) fn is_first_in_a_while(&mut self, rule: Mended, now: Instant) -> bool {
         let place = place(Mended::ALL, &rule);
         let is_first = self.mended[place].is_none_or(|last| now.duration_since(last) >= MENDED_WINDOW);
@@ -77,7 +77,7 @@ impl Limiter {
         is_first
     }
 
-    /// Closes the windows that have ended, or all, and tells how many lines each left out, if any.
+    /// Closes the windows that have ended, or all, and returns how many lines each left out, if any.
     pub(super) fn left_out(&mut self, now: Instant, of_all: bool) -> Vec<(Side, Reason, u64)> {
         let has_ended = |window: &mut Window| of_all || now.duration_since(window.begun) >= WINDOW;
         let ended = self.windows.extract_if(.., has_ended).filter(|window| window.left_out > 0);

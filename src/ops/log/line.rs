@@ -129,7 +129,7 @@ fn write_value(text: &mut String, value: Value<'_>, is_plain: impl Fn(&str) -> b
     };
 }
 
-/// What is told, in printable ASCII and at most that many bytes of it; other bytes are escaped, never in part.
+/// A text in printable ASCII, of at most that many bytes; other bytes are escaped, never in part.
 pub(super) fn bounded(told: &(impl Display + ?Sized), longest: usize) -> String {
     let mut bounded = Bounded { text: String::new(), longest };
     // An error means that it is as long as it may be.

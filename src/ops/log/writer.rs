@@ -12,10 +12,10 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long the end of the process waits for what is left to be taken.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How often it is told that lines were lost.
+/// How often lost lines are reported.
 const BETWEEN_LOSSES: Duration = Duration::from_secs(10);
 
-/// Lines are gathered for no longer once there are so many bytes.
+/// Lines are written once there are this many bytes.
 const GATHERED: usize = 64 * 1024;
 
 /// Where lines go.
@@ -30,7 +30,7 @@ pub(super) type Due = fn(&mut String, bool);
 
 pub(super) struct Writer {
     shared: Arc<Shared>,
-    /// Why no thread writes, if so: there is no log then.
+    /// Why no thread writes, if none does: then there is no log.
     failure: Option<io::Error>,
 }
 
@@ -61,7 +61,7 @@ impl Writer {
         Self { shared, failure: started.err() }
     }
 
-    /// Tells whether lines are written.
+    /// Returns whether lines are written.
     pub(super) fn check(&self) -> Result<(), &io::Error> {
         self.failure.as_ref().map_or(Ok(()), Err)
     }
@@ -112,7 +112,7 @@ impl Shared {
             if let Some(due) = self.due {
                 due(&mut text, is_last);
             }
-            // A log that cannot be written is no reason to stop serving.
+            // A log that cannot be written must not stop serving.
             let written = match self.output {
                 Output::Standard => io::stdout().write_all(text.as_bytes()),
                 Output::Error => io::stderr().write_all(text.as_bytes()),
@@ -143,7 +143,7 @@ impl Shared {
     }
 }
 
-/// Lines that were lost and not told of.
+/// Lines that were lost and not yet reported.
 #[derive(Default)]
 struct Losses {
     count: u64,
@@ -159,7 +159,7 @@ impl Losses {
         }
     }
 
-    /// What to tell of them now, at most once in a while.
+    /// The message about them, if one is due.
     fn due(&mut self, now: Instant, is_last: bool) -> Option<String> {
         let is_due = is_last || self.told.is_none_or(|told| now.duration_since(told) >= BETWEEN_LOSSES);
         (self.count > 0 && is_due).then(|| {
@@ -179,7 +179,7 @@ impl Queue {
         }
     }
 
-    /// Swaps the lines that wait for an empty text. Tells how many were lost.
+    /// Swaps the lines that wait for an empty text. Returns how many were lost.
     fn take(&mut self, empty: &mut String) -> u64 {
         std::mem::swap(&mut self.text, empty);
         std::mem::take(&mut self.lost)

@@ -10,19 +10,19 @@ use crate::http1::{Denylist, Direction, Edits, Exchange, OriginEnd, Policy, Run,
 use crate::net::address::Address;
 use crate::ops::client::Connection;
 
-/// Bytes of a body that are looked at: error pages are shorter.
+/// Bytes of a body that are checked: error pages are shorter.
 const LONGEST_BODY: usize = 256 * 1024;
 
 /// Bytes of an answer that are followed, to its trailer section if need be.
 const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 
-/// How long is waited for a 100 before the body is sent all the same (RFC 9110 §10.1.1), and for more of what is not HTTP/1.1.
+/// How long to wait for a 100 before the body is sent anyway (RFC 9110 §10.1.1), and for more of what is not HTTP/1.1.
 const MOMENT: Duration = Duration::from_secs(1);
 
 /// A type of HTTP/2 frame, and where it stands (RFC 9113 §4.1).
 const SETTINGS: (usize, u8) = (3, 4);
 
-/// How much of an answer could be looked at.
+/// How much of an answer could be checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
     Whole,
@@ -113,7 +113,7 @@ impl Answer {
                 Ok(false) => {}
                 Err(violation) => {
                     self.speaks_http2 = held.get(SETTINGS.0) == Some(&SETTINGS.1);
-                    // The rest may name things all the same.
+                    // The rest may name things anyway.
                     while !self.speaks_http2
                         && held.len() < LONGEST_BODY
                         && let Ok(bytes) = connection.read_within(MOMENT)
@@ -133,7 +133,7 @@ impl Answer {
         }
     }
 
-    /// Takes note of what was said so far. Tells whether that is all.
+    /// Records what was said so far. Returns whether that is all.
     fn follow(&mut self, exchange: &mut Exchange<'_>, held: &mut Vec<u8>) -> Result<bool, Violation> {
         let mut edits = Edits::default();
         loop {
@@ -167,7 +167,7 @@ impl Answer {
         }
     }
 
-    /// Takes note of a head, or of a trailer section, which is a part of the body too.
+    /// Records a head, or of a trailer section, which is a part of the body too.
     fn read(&mut self, section: &[u8], edits: &Edits) {
         if let Section::Response(status) = edits.section() {
             self.statuses.push(status);

@@ -39,7 +39,7 @@ impl Findings {
         Self { url: format!("http://{}{}", target.authority, target.path), answers: answers.collect() }
     }
 
-    /// Whether all could be looked at, and nothing was disclosed.
+    /// Whether all could be checked, and nothing was disclosed.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.answers.iter().all(|answered| !answered.is_disclosing() && answered.answer.is_missed().is_none())

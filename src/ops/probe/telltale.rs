@@ -40,7 +40,7 @@ const WORDS: [&str; 34] = [
     "werkzeug",
 ];
 
-/// Tells whether a field line names a server: `Via`, or a field of somebody's own. Others may say what they like.
+/// Returns whether a field line names a server: `Via`, or a field of somebody's own. Others may say what they like.
 pub(super) fn is_in_line(line: &[u8]) -> bool {
     let line = String::from_utf8_lossy(line).to_ascii_lowercase();
     let Some((name, value)) = line.split_once(':') else { return false };
@@ -59,7 +59,7 @@ pub(super) fn in_body(answer: &Answer, path: &str) -> Vec<&'static str> {
     WORDS.into_iter().filter(|word| is_within(&body, word)).collect()
 }
 
-/// Tells whether a text has that word, not as part of another.
+/// Returns whether a text has that word, not as part of another.
 fn is_within(text: &str, word: &str) -> bool {
     let is_letter = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
     text.match_indices(word).any(|(at, found)| {

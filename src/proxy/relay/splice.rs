@@ -16,7 +16,7 @@ use crate::proxy::memory::{Memory, SCRATCH};
 /// A pipe filled with fewer bytes was not worth its system calls.
 const WORTH: u64 = 16 * 1024;
 
-/// Tells whether so many bytes at once are worth trying a pipe: as many as are read at once, unless pipes are wanted for less.
+/// Returns whether so many bytes at once are worth trying a pipe: as many as are read at once, unless pipes are wanted for less.
 pub(super) fn is_bulk(config: &Config, count: usize) -> bool {
     config.splice_from.is_some_and(|from| count >= usize::try_from(from).unwrap_or(SCRATCH).min(SCRATCH))
 }

@@ -60,14 +60,14 @@ pub(in crate::proxy) const MOST_MOVES: u8 = 8;
 
 /// For how many moves one counts that leaves no room: two of these end a turn. Measured beside eight downloads: with eight of these, a small
 /// exchange took 9 ms, with one 1.6 (direct 1.3); but with one alone, a body of 64 KiB, which its head has come in two reads, costs 7 % more
-/// processor time, since the reactor is asked between them.
+/// CPU time, since the reactor is asked between them.
 const FULL_MOVE: u8 = MOST_MOVES / 2;
 
 /// Verdicts of a turn: a stream of small chunks takes many, each for as many chunks as the core looks at at once.
 pub(in crate::proxy) const MOST_VERDICTS: u8 = 8;
 
 impl<D: Dial> Turn<'_, '_, D> {
-    /// Takes note of a move of so many bytes into so much room.
+    /// Records a move of so many bytes into so much room.
     pub(super) fn move_on(&mut self, count: usize, room: usize) {
         self.moved = true;
         self.moves = self.moves.saturating_sub(if count < room { 1 } else { FULL_MOVE });
@@ -77,7 +77,7 @@ impl<D: Dial> Turn<'_, '_, D> {
         self.followed.judge(self.worker, self.direction, shown, edits)
     }
 
-    /// Takes note that bytes go on unseen.
+    /// Records that bytes pass unseen.
     pub(super) fn pass(&mut self, count: usize, path: Path) {
         self.followed.passed(self.worker, self.direction, count, path);
     }

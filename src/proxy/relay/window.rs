@@ -1,14 +1,14 @@
-//! Where bytes stand in a buffer, and which of them may have to be written once more.
+//! Where bytes stand in a buffer, and which of them may have to be written again.
 
 use crate::http1::MAX_REPLAY;
 
-/// Where bytes stand in a buffer: those from `start` to `judged` are to be written, those behind are to be judged. In 32 bits: what
+/// Where bytes stand in a buffer: those from `start` to `judged` are to be written, those after are to be judged. In 32 bits: what
 /// is held is never more than a head and what is read at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Window {
     pub(super) start: u32,
     pub(super) judged: u32,
-    /// Where the request begins that may have to be sent once more, if there is one; all before it is written.
+    /// Where the request begins that may have to be sent again, if there is one; all before it is written.
     pub(super) kept: Option<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! How a session ends: what is told to whom, and the staged close.
+//! How a session ends: replies, log lines, and the staged close.
 
 use std::fmt;
 use std::io;
@@ -19,10 +19,10 @@ use crate::proxy::memory::LEAST;
 use crate::proxy::relay::{MOST_MOVES, yield_turn};
 use crate::proxy::reply;
 
-/// How long a client is waited for after our last byte though nothing moves.
+/// How long to wait for a client after our last byte while nothing moves.
 const LINGER_STILL: Duration = Duration::from_secs(5);
 
-/// How long it is waited for in all: to close after our last byte, or to take what was relayed before a reset.
+/// How long to wait in all: to close after our last byte, or to take what was relayed before a reset.
 const LINGER: Duration = Duration::from_secs(30);
 
 /// How the wait for a client's FIN goes, in ticks.

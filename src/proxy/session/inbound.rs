@@ -23,7 +23,7 @@ impl<D: Dial> Session<D> {
         let sink = match &mut self.origin {
             Origin::Absent => None,
             Origin::Dialling(_) => return None,
-            // How the origin's side ends, or what it says, tells whether the request can be sent once more.
+            // How the origin's side ends, or what it says, tells whether the request can be sent again.
             Origin::Open { writing: Writing::Refused(_), .. } if self.inbound.is_keeping() => return None,
             Origin::Open { writing: Writing::Refused(_), .. } => {
                 return self.discard(context).is_err().then(|| self.client_lost());
@@ -101,7 +101,7 @@ impl<D: Dial> Session<D> {
         self.followed.exchange.request_refused();
     }
 
-    /// Looks whether the client has ended behind a request that waits for its turn, or behind a part of one.
+    /// Looks whether the client has ended after a request that waits for its turn, or after a part of one.
     fn watch_client(&mut self, context: &mut Context<'_>) -> Option<Stage> {
         match self.client.poll_end(context) {
             Poll::Pending => return None,
@@ -121,7 +121,7 @@ impl<D: Dial> Session<D> {
         }
     }
 
-    /// Takes note of the client's end, all before it being judged or waiting.
+    /// Records the client's end, all before it being judged or waiting.
     fn end_request(&mut self) {
         if self.followed.exchange.has_client_ended() {
             return;

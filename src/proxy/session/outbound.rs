@@ -107,7 +107,7 @@ impl<D: Dial> Session<D> {
         (!self.inbound.is_flushed()).then_some(Stage::Flushing)
     }
 
-    /// Tells whether the origin has ended its side of a tunnel.
+    /// Returns whether the origin has ended its side of a tunnel.
     pub(super) fn has_origin_ended(&self) -> bool {
         matches!(self.origin, Origin::Open { reading: Side::Ended, .. })
     }

@@ -1,7 +1,7 @@
-//! Before the first request: the preamble by which a balancer tells who its client is; and the one that an origin is sent.
+//! Before the first request: the preamble in which a load balancer names its client, and the one that is sent to an origin.
 //!
-//! Until the preamble is whole, its bytes are held as those of an unfinished head, within a head's time. Who sends something else, or comes
-//! from elsewhere, is closed without a word: it is no HTTP that is spoken.
+//! Until the preamble is complete, its bytes are held as those of an unfinished head, within a head's time. A client that sends anything else, or comes
+//! from elsewhere, is closed without a reply, since it does not speak HTTP.
 
 use std::future::poll_fn;
 use std::io;
