@@ -30,7 +30,7 @@ pub(super) struct Flags {
     /// the application server; a name is resolved again for new connections (127.0.0.1:3000)
     #[argh(option, arg_name = "ADDR")]
     pub(super) upstream: Option<String>,
-    /// field names to remove beside server and x-powered-by
+    /// field names to remove besides server and x-powered-by
     #[argh(option, arg_name = "NAMES")]
     pub(super) deny: Vec<String>,
     /// exceptions from the denied field names
@@ -66,7 +66,7 @@ pub(super) struct Flags {
     /// clients served at once; more wait (from the open-file limit)
     #[argh(option, arg_name = "N")]
     pub(super) max_connections: Option<String>,
-    /// bytes held for all clients, 8MiB at least (a quarter of the cgroup's memory, at most 256MiB)
+    /// bytes held for all clients, at least 8MiB (a quarter of the cgroup's memory, at most 256MiB)
     #[argh(option, arg_name = "SIZE")]
     pub(super) max_memory: Option<String>,
     /// the longest request or response head (64KiB)
@@ -93,10 +93,10 @@ pub(super) struct Flags {
     /// how long a client may be silent between requests (75s)
     #[argh(option, arg_name = "TIME")]
     pub(super) idle_timeout: Option<String>,
-    /// how long an exchange may move no byte (300s)
+    /// how long an exchange may stall (300s)
     #[argh(option, arg_name = "TIME")]
     pub(super) exchange_timeout: Option<String>,
-    /// how long a tunnel, such as a WebSocket, may move no byte (as for an exchange)
+    /// how long a tunnel, such as a WebSocket, may stall (as for an exchange)
     #[argh(option, arg_name = "TIME")]
     pub(super) tunnel_timeout: Option<String>,
     /// after SIGTERM, how long new connections are still accepted (2s)
