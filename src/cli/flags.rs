@@ -144,7 +144,7 @@ pub(super) enum Subcommand {
     error_code(2, "wrong usage")
 )]
 pub(super) struct Healthcheck {
-    /// the --admin address of the running headsnip (that of process 1 if it is headsnip, else that of the environment)
+    /// the --admin address of the running headsnip (that of process 1 if it is headsnip, else the variable's)
     #[argh(option, arg_name = "ADDR")]
     pub(super) admin: Option<String>,
     /// ask whether it is ready, including the upstream, not only alive
