@@ -24,7 +24,7 @@ impl Fullness {
         if self.told.is_none_or(|told| told.elapsed() >= REMINDER) {
             self.told = Some(Instant::now());
             log::warning(format_args!(
-                "the limit of clients is reached: new clients wait; raise --max-connections and the open-file limit"
+                "all places for clients are taken: new clients wait; raise --max-connections and the open-file limit"
             ));
         }
     }

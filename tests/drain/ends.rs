@@ -121,7 +121,7 @@ fn sigint_closes_idle_clients_at_once() {
     assert!(drained.finished >= 3 && drained.cut == 0, "{drained:?}");
 }
 
-/// "SIGHUP changes nothing and says so"; SIGUSR1 and SIGUSR2 change nothing.
+/// "SIGHUP is ignored and logged"; SIGUSR1 and SIGUSR2 are ignored.
 #[test]
 fn a_hang_up_changes_nothing() {
     let listener = Origin::new();
@@ -143,7 +143,7 @@ fn a_hang_up_changes_nothing() {
     exchange(&mut new, &mut new_origin, OK);
 }
 
-/// "A second signal, a second later or more": a supervisor that sends to the group and to the process sends one.
+/// "A repeat within that second counts as the first": a supervisor that sends to the group and to the process sends one.
 #[test]
 fn a_repeat_of_a_signal_is_no_second_one() {
     for name in ["TERM", "INT"] {
@@ -163,7 +163,7 @@ fn a_repeat_of_a_signal_is_no_second_one() {
     }
 }
 
-/// "A second signal, a second later or more: now", of either kind, in the delay or after it.
+/// "A second signal ends headsnip immediately", of either kind, in the delay or after it.
 #[test]
 fn a_second_signal_ends_it_now() {
     for (first, second, delay) in
