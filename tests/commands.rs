@@ -25,7 +25,7 @@ enum Run {
     Here(fn(&[&str])),
 }
 
-const COMMANDS: [(&str, Run); 28] = [
+const COMMANDS: [(&str, Run); 29] = [
     ("cargo run --example demo", Run::Gate("cargo run --locked --example demo")),
     ("cargo run --release --example heads", Run::Gate("cargo run --locked --release --example heads")),
     ("cargo test", Run::Gate("cargo test --locked")),
@@ -33,6 +33,7 @@ const COMMANDS: [(&str, Run); 28] = [
     ("cargo test --test packaging", Run::Gate("cargo test --locked")),
     ("cargo test --test real_servers fastapi_story", Run::In("real_servers/cases/story.rs", "\"fastapi_story\"")),
     ("cargo test --test exhaustive", Run::Gate("cargo test --locked")),
+    ("cargo test --test reached -- --nocapture", Run::Gate("cargo test --locked")),
     ("cargo test --test vectors NAME", Run::Gate("cargo test --locked")),
     ("cargo install --locked --path .", Run::Gate("cargo install --locked --path . --root target/installed")),
     ("cargo install cargo-fuzz", Run::Gate("cargo install --quiet --locked cargo-fuzz")),

@@ -34,6 +34,8 @@ pub struct Driven {
     pub added: Vec<Range<usize>>,
     /// The same of those that went to the origin, over all its connections.
     pub added_inbound: Vec<Range<usize>>,
+    /// The longest run of which bytes passed unseen.
+    pub unseen: u64,
     /// Up to and with each step: whether a response was mended.
     pub mended: Vec<bool>,
     /// Up to and with each step: whether the origin has spoken out of turn while a request waited, or might have. What comes of that depends
@@ -85,6 +87,7 @@ pub fn drive(policy: &Policy, steps: &[Step]) -> Driven {
         heads: Vec::new(),
         added: Vec::new(),
         added_inbound: Vec::new(),
+        unseen: 0,
         is_mended: false,
         is_early: false,
     };
@@ -102,8 +105,22 @@ pub fn drive(policy: &Policy, steps: &[Step]) -> Driven {
         early.push(drive.is_early);
         told.push(drive.is_connected && drive.exchange.passes_client_end());
     }
-    let Drive { outcome, violation, replayed, heads, added, added_inbound, .. } = drive;
-    Driven { outcome, violation, sent, received, ends, told, replayed, heads, added, added_inbound, mended, early }
+    let Drive { outcome, violation, replayed, heads, added, added_inbound, unseen, .. } = drive;
+    Driven {
+        outcome,
+        violation,
+        sent,
+        received,
+        ends,
+        told,
+        replayed,
+        heads,
+        added,
+        added_inbound,
+        unseen,
+        mended,
+        early,
+    }
 }
 
 /// The steps with their bytes cut after each of the positions given (in the bytes of all steps), in rising order.
@@ -149,6 +166,7 @@ struct Drive<'p> {
     heads: Vec<usize>,
     added: Vec<Range<usize>>,
     added_inbound: Vec<Range<usize>>,
+    unseen: u64,
     is_mended: bool,
     is_early: bool,
 }
@@ -268,6 +286,7 @@ impl Drive<'_> {
             Verdict::NeedMore | Verdict::Wait => return Ok(false),
             Verdict::Pass(_) if held.is_empty() => return Ok(false),
             Verdict::Pass(run) => {
+                self.unseen = self.unseen.max(if let Run::Exactly(left) = run { left.get() } else { u64::MAX });
                 let count = match run {
                     Run::Exactly(count) => usize::try_from(count.get()).unwrap_or(usize::MAX).min(held.len()),
                     Run::UntilEof => held.len(),

@@ -5,11 +5,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::http1::Reuse;
 
 pub mod drive;
+pub mod generate;
 pub mod model;
 pub mod operator;
 pub mod otherwise;
 pub mod preamble;
 pub mod property;
+mod random;
 pub mod session;
 pub mod vector;
 

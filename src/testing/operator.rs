@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::property::equal;
 use crate::cli::{self, Command};
 use crate::config::Config;
-use crate::http1::Denylist;
+use crate::http1::{Denylist, Policy, RequestDenylist, RequestTrailers, Upgrades};
 
 /// Names that carry framing or the connection itself.
 const PROTECTED: [&str; 8] = [
@@ -112,9 +112,9 @@ fn is_sound(config: &Config) -> Result<(), String> {
     equal("a protected name", &PROTECTED.iter().find(|name| policy.denylist.denies(name.as_bytes())), &None)
 }
 
-/// The flags that say what a configuration is.
+/// The flags that say what a configuration is, but for protocols to switch to and names of trailers, of which nothing else tells.
 fn written(config: &Config) -> Vec<String> {
-    let Config { timeouts, drain, .. } = config;
+    let Config { timeouts, drain, policy, .. } = config;
     let times = [
         ("connect-timeout", timeouts.connect),
         ("head-timeout", timeouts.head),
@@ -132,45 +132,58 @@ fn written(config: &Config) -> Vec<String> {
     flags.extend(config.listen_mode.map(|mode| format!("--listen-mode={mode}")));
     flags.push(format!("--upstream={}", config.upstream));
     flags.extend(config.admin.as_ref().map(|admin| format!("--admin={admin}")));
-    flags.extend(config.access_log.then(|| "--access-log".to_owned()));
-    flags.extend(config.policy.dry_run.then(|| "--dry-run".to_owned()));
-    flags.push(format!("--max-head={}B", config.policy.max_head));
-    flags.push(format!("--max-fields={}", config.policy.max_fields));
-    flags.extend(config.policy.allow_bare_lf.then(|| "--allow-bare-lf".to_owned()));
-    flags.push(format!("--reuse-origin={:?}", config.policy.reuse).to_lowercase());
+    flags.extend(written_names(config).map(|(name, names)| format!("--{name}={}", names.join(","))));
+    flags.extend(String::from_utf8_lossy(policy.added.bytes()).lines().map(|line| format!("--add={line}")));
+    flags.extend(config.accept_proxy.as_ref().map(|networks| format!("--accept-proxy={networks}")));
+    flags.extend(config.send_proxy.map(|version| format!("--send-proxy={version:?}").to_lowercase()));
+    let switches = [
+        ("forwarded-for", policy.forwarded_for),
+        ("access-log", config.access_log),
+        ("dry-run", policy.dry_run),
+        ("allow-bare-lf", policy.allow_bare_lf),
+    ];
+    flags.extend(switches.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| format!("--{name}")));
+    flags.push(format!("--max-head={}B", policy.max_head));
+    flags.push(format!("--max-fields={}", policy.max_fields));
+    flags.push(format!("--reuse-origin={:?}", policy.reuse).to_lowercase());
     flags.push(format!("--workers={}", config.workers));
     flags.extend(config.max_connections.map(|number| format!("--max-connections={number}")));
     flags.extend(config.max_memory.map(|size| format!("--max-memory={size}B")));
     flags
 }
 
+/// The flags that take names, and those that a configuration has.
+fn written_names(config: &Config) -> impl Iterator<Item = (&'static str, Vec<String>)> {
+    let Policy { denylist, request_denylist, .. } = &config.policy;
+    let usual = ["server", "x-powered-by"].into_iter().filter(|name| !denylist.denies(name.as_bytes()));
+    let lists = [
+        ("deny", denylist.entries().collect()),
+        ("keep", usual.map(str::to_owned).chain(denylist.exceptions()).collect()),
+        ("deny-request", request_denylist.entries().collect()),
+        ("keep-request", request_denylist.exceptions().collect()),
+        ("log-fields", config.log_fields.names().map(str::to_owned).collect()),
+    ];
+    lists.into_iter().filter(|(_, names): &(_, Vec<String>)| !names.is_empty())
+}
+
+/// All that is told of a configuration.
+fn settings(config: &Config) -> String {
+    let mut config = config.clone();
+    config.timeouts.tunnel = Some(config.timeouts.tunnel());
+    let of_names: Vec<_> = written_names(&config).collect();
+    let policy = Policy {
+        denylist: Denylist::default(),
+        request_denylist: RequestDenylist::default(),
+        upgrades: Upgrades::default(),
+        request_trailers: RequestTrailers::default(),
+        ..std::mem::take(&mut config.policy)
+    };
+    format!("{of_names:?} {policy:?} {config:?}")
+}
+
 fn is_read_again(config: &Config, arguments: &[&str], variables: &[(&str, &str)]) -> Result<(), String> {
     let written = written(config);
     let again = parse(&written.iter().map(String::as_str).collect::<Vec<_>>(), &[])?.ok_or("it prints something")?;
-    let settings = |config: &Config| {
-        let Config {
-            listen,
-            listen_mode,
-            upstream,
-            admin,
-            mut timeouts,
-            drain,
-            workers,
-            max_connections,
-            max_memory,
-            ..
-        } = config.clone();
-        timeouts.tunnel = Some(timeouts.tunnel());
-        let (access_log, dry_run) = (config.access_log, config.policy.dry_run);
-        let addresses = (listen, listen_mode, upstream, admin);
-        format!(
-            "{:?}",
-            (
-                (addresses, timeouts, drain, workers, max_connections, max_memory, access_log, dry_run),
-                (config.policy.max_head, config.policy.max_fields, config.policy.allow_bare_lf, config.policy.reuse),
-            )
-        )
-    };
     equal("what was written out", &settings(&again), &settings(config))?;
     // Flags as one argument or as two.
     let joined: Option<Vec<String>> = arguments

@@ -29,9 +29,11 @@ pub use self::reader::{Asked, Broken};
 pub use self::seeds::input;
 pub use self::server::{Connection, Server};
 use super::Rules;
-use super::session::bench::{Bench, MEMORY, config};
+use super::generate::Connections;
+use super::session::bench::{Bench, MEMORY, config, replayed};
 use super::session::wire::{Far, Hold, Side};
 use crate::config::Config;
+use crate::net::preamble::Version;
 
 /// Puts the real session between the client and the origin of an input, over connections that are only memory.
 ///
@@ -45,23 +47,39 @@ pub fn origin(input: &[u8]) {
     assert!(broken.is_empty(), "{}\nof {}", broken.join("\n"), received.escape_ascii());
 }
 
-/// The configurations of all cases: for each set of the letters that tell the rules.
+/// The configurations of all cases: for each set of the letters that tell the rules, and each way for a connection to the origin to begin.
 static CONFIGS: LazyLock<Vec<(Rules, Config)>> = LazyLock::new(|| {
     let letters = b"bnldax";
     let settings = (0..1_usize << letters.len()).map(|set| {
         letters.iter().enumerate().filter(|(bit, _)| set & (1 << bit) != 0).map(|(_, letter)| *letter).collect()
     });
-    settings.map(|setting: Vec<u8>| Case::of(&setting).rules).map(|rules| (rules.clone(), config(&rules))).collect()
+    let rules = settings.map(|setting: Vec<u8>| Case::of(&setting).rules);
+    let begun = |rules: Rules| {
+        [None, Some(Version::V1), Some(Version::V2)]
+            .map(|send_proxy| (rules.clone(), Config { send_proxy, ..config(&rules) }))
+    };
+    rules.flat_map(begun).collect()
 });
 
 fn configured(case: &Case) -> &'static Config {
-    let known = CONFIGS.iter().find(|(rules, _)| *rules == case.rules);
-    &known.expect("the letters are all that tell the rules").1
+    let is_it = |(rules, config): &&(Rules, Config)| *rules == case.rules && config.send_proxy == case.send_proxy;
+    &CONFIGS.iter().find(is_it).expect("the letters are all that tell the rules").1
 }
 
 /// What the client of a case is sent by the real session, over connections that are only memory.
 #[must_use]
 pub fn relayed(case: &Case) -> Vec<u8> {
+    let bench = run(case);
+    let client = bench.client.borrow();
+    client.received.clone()
+}
+
+/// What is said on each origin connection in the case of an input.
+pub(super) fn connections(input: &[u8]) -> Connections {
+    replayed(|| run(&Case::of(input)))
+}
+
+fn run(case: &Case) -> Bench {
     let mut run = Run { bench: Bench::with(configured(case), MEMORY), server: case.server.clone(), heard: Vec::new() };
     run.bench.change(|far| (far.most, far.stutters) = (case.at_most, case.stutters));
     for piece in &case.pieces {
@@ -75,7 +93,7 @@ pub fn relayed(case: &Case) -> Vec<u8> {
         run.react();
     }
     run.bench.finish();
-    run.bench.client.borrow().received.clone()
+    run.bench
 }
 
 /// A session, and an origin that hears what comes on each connection.

@@ -11,7 +11,7 @@ use super::{End, Rules, Step, model};
 use crate::http1::{Policy, Violation};
 
 /// Begins a step in a corpus file: a byte that UTF-8 never has.
-const MARK: u8 = 0xFE;
+pub(super) const MARK: u8 = 0xFE;
 
 /// Holds the invariants for any bytes in any order. The fuzz target `exchange`.
 ///
@@ -58,8 +58,7 @@ pub fn response_is_refused_or_mended(input: &[u8]) -> bool {
 /// The steps of an input of the target `response`: the requests, the origin's bytes, and its end.
 #[must_use]
 pub fn response_steps(input: &[u8]) -> Vec<Step> {
-    let line = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
-    let (line, bytes) = (&input[..line], input.get(line + 1..).unwrap_or_default());
+    let (line, bytes) = named_requests(input);
     let words = line.split(|byte| *byte == b' ').take(20);
     let requests = words.flat_map(|word| {
         let (word, version) = word.strip_suffix(b"/1.0").map_or((word, "1.1"), |word| (word, "1.0"));
@@ -74,6 +73,12 @@ pub fn response_steps(input: &[u8]) -> Vec<Step> {
     });
     let answers = bytes.iter().map(|byte| Step::Origin(vec![*byte]));
     std::iter::once(Step::Client(requests.collect())).chain(answers).chain([Step::OriginEnd]).collect()
+}
+
+/// The line of an input of the target `response` that names the requests, and what the origin says.
+pub(super) fn named_requests(input: &[u8]) -> (&[u8], &[u8]) {
+    let line = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
+    (&input[..line], input.get(line + 1..).unwrap_or_default())
 }
 
 /// The same for any bytes of a client, each request of which is answered. The fuzz target `request`.

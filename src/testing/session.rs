@@ -14,7 +14,7 @@
 //! many bytes; `j`, and a number: what happens to the client happens to that one from now on; `k` and `x`, and a number: the client, the
 //! origin says so many bytes; `g`: somebody is to give way for another, while the client says what stands there; `G`: somebody is to give
 //! way for memory. And about the operator: `d`, and a number: what is asked for, a bit each: lines that go from requests, lines that are added, the
-//! client's address, a dry run.
+//! client's address, a dry run, and to origins a preamble of the PROXY protocol of version 1 or 2.
 
 pub(super) mod bench;
 mod dialler;
@@ -29,6 +29,7 @@ use std::collections::BTreeSet;
 use self::bench::{Bench, COUNTERS, Heads, MEMORY, setting};
 use self::event::{Event, Script, script};
 use self::wire::{Far, Side};
+use super::generate::Connections;
 use super::{End, Rules, Step, drive, model};
 use crate::config::Config;
 use crate::http1::{AddedLines, Reuse};
@@ -95,6 +96,20 @@ fn as_the_core(events: &[Event], config: &'static Config) -> Result<(), String> 
     }
     bench.finish();
     Ok(())
+}
+
+/// What is said on each origin connection of an input.
+pub(super) fn connections(input: &[u8]) -> Connections {
+    let Script { events, budget, asks } = script(input);
+    let (_, config) = setting(if budget.is_none() { Heads::Short } else { Heads::Long }, asks);
+    bench::replayed(|| {
+        let mut bench = Bench::with(config, budget.unwrap_or(MEMORY).min(MEMORY));
+        for event in &events {
+            bench.run(event);
+        }
+        bench.finish();
+        bench
+    })
 }
 
 fn in_trouble(events: &[Event], (rules, config): (&Rules, &'static Config), memory: usize) -> Result<(), String> {

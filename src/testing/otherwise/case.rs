@@ -5,7 +5,7 @@
 //! soundly; a GET.
 //!
 //! The letters of the setting: `b` and `n` reuse, bodyless and never; `l` lenient, to trailers and bare line ends; `w` the client waits for each response,
-//! `d` method overrides are denied, `a` a line is added, `x` requests name the client; `p` it pipelines; `f` it ends by FIN, `r` by a reset; `m` so few bytes go at once; `s` writes are put off.
+//! `d` method overrides are denied, `a` a line is added, `x` requests name the client, `i` origin connections begin with a preamble; `p` it pipelines; `f` it ends by FIN, `r` by a reset; `m` so few bytes go at once; `s` writes are put off.
 //!
 //! Behind a byte 0xFE stands what the origin says instead, to the letter, each time that it is asked; another 0xFE ends it, and the next begins.
 
@@ -17,6 +17,7 @@ use super::misreading::Misreading;
 use super::reader::{ADDED, Asked, Broken, Read, View, read};
 use super::server::Server;
 use crate::http1::Reuse;
+use crate::net::preamble::Version;
 
 /// The most requests of a case.
 const MAX_REQUESTS: usize = 8;
@@ -38,6 +39,8 @@ pub struct Case {
     pub server: Server,
     /// What the proxy is told.
     pub rules: Rules,
+    /// With what each connection to the origin begins.
+    pub send_proxy: Option<Version>,
     /// The most bytes that go at once; 0: as many as there are.
     pub at_most: usize,
     /// Whether writes are put off for a moment.
@@ -104,6 +107,7 @@ impl Case {
                 reuse_origin,
                 ..Rules::default()
             },
+            send_proxy: setting.choice(b'i', &[Version::V1, Version::V2]),
             at_most: setting.count(b'm'),
             stutters: setting.has(b's'),
             misreadings,

@@ -1,5 +1,7 @@
 //! Inputs by number: cases in which something is likely to go wrong.
 
+use super::super::random::Random;
+
 /// What of a request goes with a misreading, so that it shows: its letter, and those of a request and an answer.
 const PAIRS: [(u8, &str, &str); 41] = [
     (b'a', "hc", "b"),
@@ -102,6 +104,7 @@ pub fn input(seed: u64) -> Vec<u8> {
     // By another row of numbers, so that this one stays.
     let mut asked = Random(seed ^ u64::MAX);
     setting.extend(b"dax".iter().filter(|_| asked.one_in(4)));
+    setting.extend(b"ii".iter().take(asked.below(5).saturating_sub(2)));
     let mut lines = vec![setting, misreadings(&mut random, pair.map(|(letter, ..)| letter))];
     let count = 2 + random.below(3);
     let special = random.below(count - 1);
@@ -170,29 +173,4 @@ fn answer(random: &mut Random) -> Vec<u8> {
         line.extend(vec![letter; 1 + random.below(variants)]);
     }
     line
-}
-
-/// `SplitMix64`.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        let bound = u64::try_from(bound).unwrap_or(u64::MAX);
-        usize::try_from(self.next() % bound).unwrap_or(0)
-    }
-
-    fn one_in(&mut self, chance: usize) -> bool {
-        self.below(chance) == 0
-    }
-
-    fn of<T: Copy>(&mut self, variants: &[T]) -> T {
-        variants[self.below(variants.len())]
-    }
 }

@@ -11,9 +11,10 @@ use std::time::Duration;
 use super::dialler::{Answer, Dialler};
 use super::event::Event;
 use super::reply;
-use super::wire::{Far, Hold, Near, Side};
+use super::wire::{Far, Hold, Near, OWN, Side};
 use crate::config::{Config, Timeouts};
 use crate::net::address::Address;
+use crate::net::preamble::{self, Ends, Version};
 use crate::net::stream::Peer;
 use crate::ops::counters::Counters;
 use crate::ops::reason::GaveWay;
@@ -56,8 +57,8 @@ thread_local! {
     pub(in crate::testing) static COUNTERS: &'static Counters = Box::leak(Box::new(Counters::new(&CONFIG.policy)));
 }
 
-/// How much operators may ask for: any of four things.
-const ASKS: usize = 16;
+/// How much operators may ask for: any of six things.
+const ASKS: usize = 64;
 
 /// The longest heads: those of a fuzzer's size reach the limit; or, for sessions that share little memory, they are long enough to give way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +68,7 @@ pub(super) enum Heads {
 }
 
 /// The rules of sessions whose operator asks for that: a bit each for lines that go from requests, lines that are added, the client's address, and a dry
-/// run.
+/// run. Two more are no rule, but a preamble to origins.
 fn rules(heads: Heads, asks: usize) -> Rules {
     let has = |bit: usize| asks & bit != 0;
     let some = |bit, texts: &[&str]| texts.iter().filter(|_| has(bit)).map(ToString::to_string).collect();
@@ -83,9 +84,22 @@ fn rules(heads: Heads, asks: usize) -> Rules {
 }
 
 static SETTINGS: LazyLock<Vec<(Rules, Config)>> = LazyLock::new(|| {
-    let all = [Heads::Short, Heads::Long].into_iter().flat_map(|heads| (0..ASKS).map(move |asks| rules(heads, asks)));
-    all.map(|rules| (rules.clone(), config(&rules))).collect()
+    let all = [Heads::Short, Heads::Long].into_iter().flat_map(|heads| (0..ASKS).map(move |asks| (heads, asks)));
+    let setting = |(heads, asks)| {
+        let rules = rules(heads, asks);
+        (rules.clone(), Config { send_proxy: introduction(asks), ..config(&rules) })
+    };
+    all.map(setting).collect()
 });
+
+/// The preamble that they ask for before all of an origin connection.
+fn introduction(asks: usize) -> Option<Version> {
+    match asks / 16 % 4 {
+        0 => None,
+        1 => Some(Version::V1),
+        _ => Some(Version::V2),
+    }
+}
 
 /// The rules of sessions, and what they are told of them.
 pub(super) fn setting(heads: Heads, asks: usize) -> &'static (Rules, Config) {
@@ -105,6 +119,15 @@ pub(in crate::testing) fn config(rules: &Rules) -> Config {
     config.policy = drive::policy(rules).expect("the core takes the rules");
     config.timeouts = Timeouts { connect: LIMIT, head: LIMIT, idle: LIMIT, exchange: LIMIT, tunnel: None };
     config
+}
+
+/// What is said on each origin connection of what runs, and how often a request is sent once more.
+pub(in crate::testing) fn replayed(run: impl FnOnce() -> Bench) -> (Vec<Vec<Step>>, u64) {
+    let count = || COUNTERS.with(|counters| counters.replays.value());
+    let before = count();
+    let bench = run();
+    let origins = bench.worker.upstream.origins.borrow();
+    (origins.iter().map(|far| far.borrow().history.clone()).collect(), count() - before)
 }
 
 /// A client and its session.
@@ -156,7 +179,13 @@ impl Bench {
     pub(in crate::testing) fn with(config: &'static Config, memory: usize) -> Self {
         let (places, share) = (Arc::new(Places::new(0)), Share { pipes: 0, memory });
         let counters = COUNTERS.with(|counters| *counters);
-        let worker = Rc::new(Worker::new(config, counters, places, share, Dialler::default()));
+        let dialler = Dialler::default();
+        // Where clients say themselves who they are, a test knows.
+        if let Some(version) = config.send_proxy.filter(|_| config.accept_proxy.is_none()) {
+            let ends = Ends { source: (CLIENT, 1).into(), destination: OWN.into() };
+            dialler.introduction.replace(preamble::written(version, Some(ends)).expect("both are of one family"));
+        }
+        let worker = Rc::new(Worker::new(config, counters, places, share, dialler));
         let seat = Seat::new(&worker, &Far::default());
         let client = Rc::clone(&seat.client);
         let seats = vec![seat];

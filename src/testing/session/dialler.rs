@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::wire::{Far, Hold, Near};
+use super::wire::{Far, Hold, Introduction, Near};
 use crate::net::dial::Dial;
 use crate::net::stream::Transport;
 
@@ -30,6 +30,8 @@ pub(crate) struct Dialler {
     pub(crate) origins: RefCell<Vec<Rc<RefCell<Far>>>>,
     /// What a new one is like.
     pub(crate) pattern: RefCell<Far>,
+    /// With what the proxy must begin on each.
+    pub(super) introduction: RefCell<Vec<u8>>,
     /// For whose session is dialled.
     pub(super) owner: Cell<usize>,
     answer: Cell<Answer>,
@@ -93,6 +95,7 @@ impl Dial for Dialler {
                 let (near, far) = Near::pair();
                 far.borrow_mut().like(&self.pattern.borrow());
                 far.borrow_mut().owner = self.owner.get();
+                far.borrow_mut().introduction = Introduction::of(&self.introduction.borrow());
                 self.origins.borrow_mut().push(far);
                 Poll::Ready(Ok(near))
             }

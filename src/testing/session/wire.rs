@@ -69,6 +69,8 @@ pub(crate) struct Far {
     is_to_be_reset: bool,
     /// Reads of the near end that brought something, since it was last looked at.
     pub(crate) reads: usize,
+    /// With what the proxy must begin, which is taken off: neither received nor part of the history.
+    pub(super) introduction: Introduction,
     /// For whose session it is.
     pub(crate) owner: usize,
     /// Ticks for which something was queued: in all, and since any was taken.
@@ -89,6 +91,36 @@ pub(crate) struct Far {
     pub(crate) refuses: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
+}
+
+/// The bytes with which a connection begins, and how many of them were written and have arrived.
+#[derive(Debug, Default)]
+pub(super) struct Introduction {
+    bytes: Vec<u8>,
+    written: usize,
+    arrived: usize,
+}
+
+impl Introduction {
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.to_vec(), written: 0, arrived: 0 }
+    }
+
+    /// How many of the bytes that are written are of it.
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        let left = &self.bytes[self.written..];
+        let count = left.len().min(bytes.len());
+        assert!(bytes[..count] == left[..count], "an origin connection begins otherwise: {}", bytes.escape_ascii());
+        self.written += count;
+        count
+    }
+
+    /// How many of so many bytes that arrive are of it.
+    fn arrive(&mut self, count: usize) -> usize {
+        let count = count.min(self.bytes.len() - self.arrived);
+        self.arrived += count;
+        count
+    }
 }
 
 impl Far {
@@ -171,7 +203,8 @@ impl Far {
     fn advance(&mut self) {
         let count = if self.is_full { 0 } else { self.queue.len().min(self.room.unwrap_or(usize::MAX)) };
         if count > 0 {
-            self.received.extend(self.queue.drain(..count));
+            let skipped = self.introduction.arrive(count);
+            self.received.extend(self.queue.drain(..count).skip(skipped));
             self.room = self.room.map(|room| room - count);
             self.is_full = self.room == Some(0);
             self.still_for = 0;
@@ -283,7 +316,10 @@ impl Transport for Near {
         }
         let count = far.share(bytes.len()).min(free);
         far.queue.extend(&bytes[..count]);
-        far.note(Step::Client(bytes[..count].to_vec()));
+        let introduced = far.introduction.write(&bytes[..count]);
+        if introduced < count {
+            far.note(Step::Client(bytes[introduced..count].to_vec()));
+        }
         far.advance();
         Poll::Ready(Ok(count))
     }
