@@ -9,7 +9,6 @@ mod request;
 mod response;
 mod traffic;
 
-pub(super) use self::reached::Connections;
 pub use self::reached::{Reached, reached};
 use self::request::{Kind, Request};
 use self::traffic::Parts;

@@ -26,10 +26,9 @@ pub(super) mod wire;
 
 use std::collections::BTreeSet;
 
-use self::bench::{Bench, COUNTERS, Heads, MEMORY, setting};
+use self::bench::{Bench, COUNTERS, Connections, Heads, MEMORY, setting};
 use self::event::{Event, Script, script};
 use self::wire::{Far, Side};
-use super::generate::Connections;
 use super::{End, Rules, Step, drive, model};
 use crate::config::Config;
 use crate::http1::{AddedLines, Reuse};

@@ -50,6 +50,3 @@ pub fn reached(target: Target, input: &[u8]) -> Reached {
         splice: any(|driven| driven.unseen >= SPLICED),
     }
 }
-
-/// What was said on each origin connection, and how often a request was sent once more.
-pub(in crate::testing) type Connections = (Vec<Vec<Step>>, u64);

@@ -121,8 +121,11 @@ pub(in crate::testing) fn config(rules: &Rules) -> Config {
     config
 }
 
-/// What is said on each origin connection of what runs, and how often a request is sent once more.
-pub(in crate::testing) fn replayed(run: impl FnOnce() -> Bench) -> (Vec<Vec<Step>>, u64) {
+/// What was said on each origin connection, and how often a request was sent once more.
+pub(in crate::testing) type Connections = (Vec<Vec<Step>>, u64);
+
+/// The same of what runs.
+pub(in crate::testing) fn replayed(run: impl FnOnce() -> Bench) -> Connections {
     let count = || COUNTERS.with(|counters| counters.replays.value());
     let before = count();
     let bench = run();
