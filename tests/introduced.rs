@@ -57,7 +57,8 @@ fn a_balancers_own_check_keeps_the_address_of_its_connection() {
     let origin = Origin::new();
     let proxy = start(&origin, &["--accept-proxy", "any", "--send-proxy", "v1"]);
     let local: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00";
-    for (count, preamble) in (1..).zip([local, b"PROXY UNKNOWN\r\n"]) {
+    let local_of_another = b"\r\n\r\n\0\r\nQUIT\n\x20\x11\x00\x0c\xcb\x00\x71\x07\x0a\x00\x00\x01\x13\x88\x00\x50";
+    for (count, preamble) in (1..).zip([local, local_of_another, b"PROXY UNKNOWN\r\n"]) {
         let mut client = proxy.dial();
         let own = client.twin().into_stream().local_addr().expect("an address");
         client.send([preamble, GET.as_bytes()].concat());
