@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::net::address::Listen;
 use crate::ops::healthcheck::{Check, Question};
 use crate::ops::log::Format;
-use crate::ops::probe::{Probe, Report, Target};
+use crate::ops::probe::{FailOn, Probe, Report, Target};
 
 /// The name that usage texts begin with.
 const NAME: &str = "headsnip";
@@ -168,7 +168,18 @@ fn probe(flags: flags::Probe) -> Result<Probe, UsageError> {
     Ok(Probe {
         target: url.parse::<Target>()?,
         timeout: wait(timeout, PROBE_TIMEOUT)?,
-        report: if flags.json { Report::Json } else { Report::Table },
+        fail_on: FailOn::new(flags.fail_on.iter().flat_map(|list| list.split(',')).map(str::trim))
+            .map_err(UsageError)?,
+        report: match flags.format.as_deref() {
+            None | Some("text") => Report::Text,
+            Some("json") => Report::Json,
+            Some("sarif") => Report::Sarif,
+            Some("junit") => Report::Junit,
+            Some(text) => {
+                let complaint = "there is no such format; right would be: text, json, sarif or junit";
+                return Err(UsageError(format!("--format {text:?}: {complaint}")));
+            }
+        },
     })
 }
 

@@ -58,7 +58,7 @@ fn obey() -> ExitCode {
         },
         Ok(Command::Probe(probe)) => match probe.run() {
             Ok(findings) => {
-                let code = if findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) };
+                let code = if findings.is_failed() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS };
                 print(&findings.told(probe.report), code)
             }
             Err(line) => complain(FAILED, line),

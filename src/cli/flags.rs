@@ -161,18 +161,23 @@ pub(super) struct Healthcheck {
     subcommand,
     name = "probe",
     example = "Through headsnip, and past it:\n  headsnip probe http://127.0.0.1:8080/\n  headsnip probe http://127.0.0.1:3000/",
-    error_code(0, "nothing is disclosed"),
-    error_code(1, "something is disclosed, or there was no answer"),
+    example = "A socket, and a path behind it:\n  headsnip probe unix:/run/app.sock:/hello",
+    error_code(0, "nothing was found that --fail-on names"),
+    error_code(1, "something was found, there was no answer, or it could not be written"),
     error_code(2, "wrong usage")
 )]
 pub(super) struct Probe {
-    /// print one JSON object instead of a table
-    #[argh(switch)]
-    pub(super) json: bool,
+    /// what makes the exit code 1: @lines, @pages, @http2, @unseen, @missing, @nothing, or field names that are disclosed or missing
+    /// (@lines,@pages,@http2,@unseen)
+    #[argh(option, arg_name = "NAMES")]
+    pub(super) fail_on: Vec<String>,
+    /// how findings are told (text)
+    #[argh(option, arg_name = "text|json|sarif|junit")]
+    pub(super) format: Option<String>,
     /// how long each answer may take (5s)
     #[argh(option, arg_name = "TIME")]
     pub(super) timeout: Option<String>,
-    /// the URL to probe; http:// only
+    /// the URL or the socket to probe, as in the examples
     #[argh(positional, arg_name = "URL")]
     pub(super) url: String,
 }

@@ -48,7 +48,7 @@ pub(super) fn probes(setup: &Setup) -> Result<(), String> {
 }
 
 /// Where a server answers each request, with that line in its heads, for as long as the test runs.
-fn answering(line: &str) -> Result<String, String> {
+pub(super) fn answering(line: &str) -> Result<String, String> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let answer = format!("HTTP/1.1 404 Not Found\r\n{line}Content-Length: 0\r\nConnection: close\r\n\r\n");

@@ -10,6 +10,7 @@ mod kustomize;
 #[path = "../support/process.rs"]
 #[expect(dead_code, reason = "only what installs packages is needed of it")]
 mod process;
+mod reports;
 #[path = "../support/setup.rs"]
 #[expect(dead_code, reason = "only the schemas are needed of it")]
 mod setup;
@@ -100,7 +101,12 @@ fn main() -> ExitCode {
     trials.push(trial("prometheus-rules.yaml names", must_run, None, alerts::name_what_is_exported));
     let (missing, known) = (setup.missing(Needs::Python).map(str::to_owned), Arc::clone(&setup));
     trials.push(trial("kustomize", must_run, missing.clone(), move || kustomize::adds_the_sidecar(&known)));
-    trials.push(trial("probe/action.yml", must_run, missing, move || action::probes(&setup)));
+    let known = Arc::clone(&setup);
+    trials.push(trial("probe/action.yml", must_run, missing.clone(), move || action::probes(&known)));
+    let known = Arc::clone(&setup);
+    let no_node = setup.missing(Needs::Node).map(str::to_owned).or_else(reports::no_validator);
+    trials.push(trial("the probe's SARIF", must_run, no_node, move || reports::are_taken_by_code_scanning(&known)));
+    trials.push(trial("the probe's JUnit", must_run, missing, move || reports::are_read_as_test_results(&setup)));
     trials.push(trial("headsnip.default", must_run, None, unit::settings_are_known));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -1,6 +1,6 @@
-"""Holds YAML from standard input to the schemas of Kubernetes, or of AWS for an ECS task definition.
+"""Holds YAML from standard input to the schemas of Kubernetes, or of AWS for an ECS task definition; has a reader of JUnit's XML read that.
 
-argument: "kubernetes" or "ecs". Prints the documents as a JSON list; complaints go to standard error, and the exit code is 1.
+argument: "kubernetes", "ecs" or "junit". Prints the documents as a JSON list; complaints go to standard error, and the exit code is 1.
 """
 
 import json
@@ -28,8 +28,35 @@ def ecs(document):
     return botocore.validate.ParamValidator().validate(document, shape).generate_report()
 
 
-documents = list(yaml.safe_load_all(sys.stdin))
-complaints = [complaint for complaint in map({"kubernetes": kubernetes, "ecs": ecs}[sys.argv[1]], documents) if complaint]
+def junit(document):
+    for suite in document["suites"]:
+        counted = {kind: sum(case["result"] == kind for case in suite["cases"]) for kind in ("failure", "error", "skipped")}
+        said = {"failure": suite["failures"], "error": suite["errors"], "skipped": suite["skipped"]}
+        if said != counted or suite["tests"] != len(suite["cases"]):
+            return f"{suite['name']}: it says {said} of {suite['tests']}, and has {counted} of {len(suite['cases'])}"
+        if any(not case["name"] or not case["classname"] or case["time"] is None for case in suite["cases"]):
+            return f"{suite['name']}: a case without a name, a class or a time"
+    return "" if document["suites"] else "no suite"
+
+
+def read_junit(text):
+    import junitparser
+
+    def case(read):
+        result = type(read.result[0]).__name__.lower() if read.result else None
+        return {"name": read.name, "classname": read.classname, "time": read.time, "result": result, "output": read.system_out}
+
+    def suite(read):
+        counts = {"tests": read.tests, "failures": read.failures, "errors": read.errors, "skipped": read.skipped}
+        return {"name": read.name, "cases": [case(one) for one in read]} | counts
+
+    return {"suites": [suite(one) for one in junitparser.JUnitXml.fromstring(text)]}
+
+
+kind, text = sys.argv[1], sys.stdin.read()
+documents = [read_junit(text.encode())] if kind == "junit" else list(yaml.safe_load_all(text))
+holds = {"kubernetes": kubernetes, "ecs": ecs, "junit": junit}[kind]
+complaints = [complaint for complaint in map(holds, documents) if complaint]
 print("\n".join(complaints), file=sys.stderr)
 print(json.dumps(documents))
 sys.exit(1 if complaints else 0)

@@ -1,9 +1,13 @@
 //! `headsnip probe`: what a security test would see, before and after.
 
+use std::io::Write;
 use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+use std::process::Command;
 use std::thread;
 
-use serde_json::Value;
+use miniz_oxide::deflate::compress_to_vec;
+use serde_json::{Value, json};
 
 use super::support::Peer;
 use super::support::headsnip::Headsnip;
@@ -55,7 +59,7 @@ fn leak(peer: &mut Peer) {
 }
 
 /// "Which head on which request discloses what, and which bodies name a known server; then the `--deny` line that would fix
-/// it. Exit 1 if anything is disclosed; `--json` too."
+/// it. Exit 1 if anything is disclosed; as JSON too."
 #[test]
 fn probe_tells_what_is_disclosed_before_and_after() {
     let server = leaky_server();
@@ -73,7 +77,7 @@ fn probe_tells_what_is_disclosed_before_and_after() {
         assert!(table.lines().any(|told| line.iter().all(|word| told.contains(word))), "{line:?} in\n{table}");
     }
     assert!(table.contains("  --deny 'x-aspnet-version'\n"), "{table}");
-    let output = run(&["probe", "--json", &format!("http://{server}/")]);
+    let output = run(&["probe", "--format", "json", &format!("http://{server}/")]);
     let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!((output.status.code(), &found["discloses"]), (Some(1), &Value::Bool(true)), "{found}");
     assert_eq!(found["deny"], serde_json::json!(["x-aspnet-version"]), "{found}");
@@ -148,8 +152,161 @@ fn probe_is_not_content_with_what_it_could_not_see() {
         assert!(table.contains(words), "{words} in\n{table}");
     }
     let silent = server(|peer| drop(peer.read_head()));
-    let output = run(&["probe", "--json", "--timeout", "100ms", &format!("http://{silent}/")]);
+    let output = run(&["probe", "--format", "json", "--timeout", "100ms", &format!("http://{silent}/")]);
     let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!((output.status.code(), &found["clean"]), (Some(1), &Value::Bool(false)), "{found}");
     assert_eq!(found["answers"][0]["missed"], "no end in 100ms", "{found}");
+}
+
+/// A server that answers each request so.
+fn answering(answer: impl Into<Vec<u8>>) -> String {
+    let answer = answer.into();
+    server(move |peer| {
+        peer.read_head();
+        peer.send(&answer);
+        peer.finish();
+    })
+}
+
+fn found(url: &str, flags: &[&str]) -> (Option<i32>, Value) {
+    let output = run(&[&["probe", "--format", "json"], flags, &[url]].concat());
+    (output.status.code(), serde_json::from_slice(&output.stdout).expect("JSON"))
+}
+
+/// "nginx's own 301 and 404 pages found": by the name in them, and without it; whatever coding they are in.
+#[test]
+fn pages_of_servers_are_found() {
+    let nginx = |status: &str, name: &str| {
+        format!(
+            "<html>\r\n<head><title>{status}</title></head>\r\n<body>\r\n<center><h1>{status}</h1></center>\r\n<hr><center>{name}</center>\r\n\
+             </body>\r\n</html>\r\n"
+        )
+    };
+    let whole = |status: &str, more: &str, page: &[u8]| {
+        let head = format!("HTTP/1.1 {status}\r\n{more}Content-Length: {}\r\nConnection: close\r\n\r\n", page.len());
+        [head.as_bytes(), page].concat()
+    };
+    let page = compress_to_vec(nginx("404 Not Found", "nginx/1.22.1").as_bytes(), 6);
+    let gzip = [b"\x1f\x8b\x08\0\0\0\0\0\0\0", &page[..], &[0; 8]].concat();
+    let mut chunked = format!(
+        "HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n{:x}\r\n",
+        gzip.len()
+    )
+    .into_bytes();
+    chunked.extend_from_slice(&gzip);
+    chunked.extend_from_slice(b"\r\n0\r\n\r\n");
+    let moved = "301 Moved Permanently";
+    let tomcat =
+        b"<!doctype html><html lang=\"en\"><body><h1>HTTP Status 404 \xe2\x80\x93 Not Found</h1></body></html>";
+    for (answer, expected) in [
+        (whole(moved, "Location: /a/\r\n", nginx(moved, "nginx").as_bytes()), json!(["nginx"])),
+        (whole("404 Not Found", "", nginx("404 Not Found", "").as_bytes()), json!(["nginx"])),
+        (whole("404 Not Found", "Content-Encoding: gzip\r\n", &gzip), json!(["nginx"])),
+        (chunked, json!(["nginx"])),
+        (whole("404 Not Found", "", b"<pre>Cannot GET /a</pre>"), json!(["express"])),
+        (whole("404 Not Found", "", tomcat), json!(["tomcat"])),
+        // What it repeats, and what an application writes, is no server's name.
+        (whole(moved, "Location: https://a/php/\r\n", b"see https://a/php/"), json!([])),
+        (whole("200 OK", "", nginx("404 Not Found", "nginx").as_bytes()), json!([])),
+    ] {
+        let told = String::from_utf8_lossy(&answer).into_owned();
+        let (code, found) = found(&format!("http://{}/", answering(answer)), &["--timeout", "3s"]);
+        assert_eq!(found["answers"][0]["body"], expected, "{told}");
+        assert_eq!(code, Some(i32::from(expected != json!([]))), "{told}");
+    }
+    for (coding, body) in [("br", &b"\x0b\x02\x80nginx\x03"[..]), ("gzip", b"<a>"), ("gzip, gzip", &gzip)] {
+        let other = whole("404 Not Found", &format!("Content-Encoding: {coding}\r\n"), body);
+        let (code, found) = found(&format!("http://{}/", answering(other)), &["--timeout", "3s"]);
+        let missed = &found["answers"][0]["missed"];
+        assert_eq!((code, missed), (Some(1), &json!("the coding of its body cannot be read")), "{coding}");
+    }
+}
+
+/// A socket, as itself and with the path that is asked for.
+#[test]
+fn a_socket_is_probed() {
+    let folder = std::env::temp_dir().join(format!("headsnip-probe-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let socket = folder.join("app.sock");
+    let listener = UnixListener::bind(&socket).expect("a free path");
+    thread::spawn(move || {
+        for mut client in listener.incoming().map_while(Result::ok) {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                match std::io::Read::read(&mut client, &mut byte) {
+                    Ok(1) => head.push(byte[0]),
+                    _ => break,
+                }
+            }
+            let is_right = head.starts_with(b"GET /a?b HTTP/1.1\r\nHost: localhost\r\n");
+            let name = if is_right { "right" } else { "other" };
+            let answer = format!("HTTP/1.1 200 OK\r\nServer: {name}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            // Who is gone is not told.
+            let _ = client.write_all(answer.as_bytes());
+        }
+    });
+    let url = format!("unix:{}:/a?b", socket.display());
+    let (code, told) = found(&url, &[]);
+    assert_eq!((code, &told["url"]), (Some(1), &json!(url)));
+    assert_eq!(told["answers"][0]["lines"], json!([{"status": 200, "line": "Server: right"}]), "{told}");
+    assert_eq!(found(&format!("unix:{}", socket.display()), &[]).1["answers"][0]["lines"][0]["line"], "Server: other");
+    std::fs::remove_dir_all(&folder).expect("it was made");
+    let output = run(&["probe", &url]);
+    assert!(output.status.code() == Some(1) && said(&output).contains("nothing listens there"), "{}", said(&output));
+}
+
+/// What makes the exit code 1 is the user's to say.
+#[test]
+fn probe_fails_on_what_it_was_told_to() {
+    let url = format!(
+        "http://{}/",
+        answering(
+            "HTTP/1.1 404 Not Found\r\nVia: 1.1 varnish\r\nX-Frame-Options: deny\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        )
+    );
+    for (flags, code) in [
+        (&[][..], 1),
+        (&["--fail-on", "server,x-powered-by"], 0),
+        (&["--fail-on", "server, VIA"], 1),
+        (&["--fail-on", "server", "--fail-on", "v*"], 1),
+        (&["--fail-on", "@lines"], 1),
+        (&["--fail-on", "@pages,@http2,@unseen"], 0),
+        (&["--fail-on", "@missing"], 1),
+        (&["--fail-on", "x-content-type-options"], 1),
+        (&["--fail-on", "x-frame-options"], 0),
+        (&["--fail-on", "@nothing"], 0),
+        (&["--fail-on", "@owsap"], 2),
+        (&["--format", "xml"], 2),
+    ] {
+        let output = run(&[&["probe"], flags, &[url.as_str()]].concat());
+        assert_eq!(output.status.code(), Some(code), "{flags:?}: {}", said(&output));
+    }
+}
+
+/// "Which of OWASP's recommended response headers are missing, and the `--add` flags for them": with these, none is.
+#[test]
+fn what_owasp_recommends_is_told_with_the_flags_that_add_it() {
+    let server =
+        answering("HTTP/1.1 200 OK\r\nreferrer-policy: same-origin\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let url = format!("http://{server}/");
+    let (code, told) = found(&url, &[]);
+    assert_eq!(
+        (code, told["clean"].as_bool(), told["missing"].as_array().map(Vec::len)),
+        (Some(0), Some(true), Some(9))
+    );
+    assert!(!told["missing"].to_string().contains("referrer-policy"), "{told}");
+    let flags: Vec<&str> = told["add"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    let text = said(&run(&["probe", &url]));
+    assert!(flags.iter().all(|flag| text.contains(&format!("\n  {flag}\n"))) && flags.len() == 9, "{text}");
+    // As a shell takes them.
+    let script = format!("printf '%s\\n' {}", flags.join(" "));
+    let output = Command::new("sh").args(["-c", &script]).output().expect("a shell");
+    let arguments = String::from_utf8(output.stdout).expect("text");
+    let proxy = Headsnip::start(&server.parse().expect("an address"), &arguments.lines().collect::<Vec<_>>());
+    let (code, told) = found(&format!("http://127.0.0.1:{}/", proxy.port()), &["--fail-on", "@missing"]);
+    assert_eq!((code, &told["missing"]), (Some(0), &json!([])), "{told}");
+    // Of what was not seen, nothing is missing.
+    let (_, told) = found(&format!("http://{}/", answering("")), &["--timeout", "3s"]);
+    assert_eq!(told["missing"], json!([]));
 }

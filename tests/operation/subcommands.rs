@@ -159,6 +159,8 @@ fn bash_completes_commands_flags_and_values() {
         ("headsnip --upstream u", vec!["unix:"]),
         ("headsnip --access-log --forw", vec!["--forwarded-for"]),
         ("headsnip completions z", vec!["zsh"]),
+        ("headsnip probe --format s", vec!["sarif"]),
+        ("headsnip probe unix", vec!["unix:"]),
         ("headsnip healthcheck --adm", vec!["--admin"]),
         ("headsnip --deny ", vec![""]),
         (&format!("headsnip --upstream {path}a"), vec![&format!("{}/app.sock", folder.display())[..]]),
@@ -200,8 +202,18 @@ fn help_names_values_and_fits_a_terminal() {
 fn what_cannot_be_written_is_a_failure() {
     let origin = Origin::new();
     let (_proxy, admin) = with_admin(&origin, &[]);
-    let commands: [&[&str]; 5] =
-        [&["--help"], &["--version"], &["man"], &["completions", "bash"], &["healthcheck", "--admin", &admin]];
+    let url = format!("http://{admin}/livez");
+    let commands: [&[&str]; 9] = [
+        &["--help"],
+        &["--version"],
+        &["man"],
+        &["completions", "bash"],
+        &["healthcheck", "--admin", &admin],
+        &["probe", "--fail-on", "@nothing", &url],
+        &["probe", "--fail-on", "@nothing", "--format", "json", &url],
+        &["probe", "--fail-on", "@nothing", "--format", "sarif", &url],
+        &["probe", "--fail-on", "@nothing", "--format", "junit", &url],
+    ];
     for arguments in commands {
         let run = |output: Stdio| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_headsnip"));

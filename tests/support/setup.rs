@@ -45,7 +45,7 @@ pub(crate) static KUSTOMIZE: Packages = Packages::new("venv-kustomize", include_
 /// The schemas of Kubernetes and of AWS.
 pub(crate) static SCHEMAS: Packages = Packages::new("venv-schemas", include_str!("packages/schemas.txt"));
 
-/// Those of the Prometheus operator and of Docker Compose.
+/// Those of the Prometheus operator and of Docker Compose, and the validator of SARIF.
 pub(crate) static MORE_SCHEMAS: Packages = Packages::new("schemas", include_str!("packages/schemas.json"));
 
 impl Packages {

@@ -1,8 +1,9 @@
 //! Sends one request and follows what comes back.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::body::{self, Coding, LONGEST as LONGEST_BODY};
 use super::request::{As, Request};
 use super::telltale;
 use crate::http1::edits::Section;
@@ -10,19 +11,16 @@ use crate::http1::{Denylist, Direction, Edits, Exchange, OriginEnd, Policy, Run,
 use crate::net::address::Address;
 use crate::ops::client::Connection;
 
-/// Bytes of a body that are checked: error pages are shorter.
-const LONGEST_BODY: usize = 256 * 1024;
-
 /// Bytes of an answer that are followed, to its trailer section if need be.
 const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 
-/// How long to wait for a 100 before the body is sent anyway (RFC 9110 §10.1.1), and for more of what is not HTTP/1.1.
+/// How long is waited for a 100 before the body is sent all the same (RFC 9110 §10.1.1), and for more of what is not HTTP/1.1.
 const MOMENT: Duration = Duration::from_secs(1);
 
 /// A type of HTTP/2 frame, and where it stands (RFC 9113 §4.1).
 const SETTINGS: (usize, u8) = (3, 4);
 
-/// How much of an answer could be checked.
+/// How much of an answer could be looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
     Whole,
@@ -42,23 +40,36 @@ pub(super) struct Answer {
     pub(super) statuses: Vec<u16>,
     /// Field lines that disclose something, each with the status of its head.
     pub(super) lines: Vec<(u16, String)>,
+    /// Names of the final head.
+    pub(super) names: Vec<String>,
+    /// Where a redirection leads.
+    pub(super) location: String,
+    coding: Coding,
+    is_chunked: bool,
     pub(super) speaks_http2: bool,
     /// The final body, chunk framing and all, or what is no HTTP/1.1.
     pub(super) body: Vec<u8>,
     pub(super) seen: Seen,
+    pub(super) took: Duration,
 }
 
 /// Asks, and follows the answer to its end or the time limit. An error: the server cannot be connected to.
 pub(super) fn answer(address: &Address, request: &Request, limit: Duration) -> io::Result<Answer> {
+    let begun = Instant::now();
     let mut connection = Connection::open(address, limit)?;
     let mut answer = Answer {
         request: request.name,
         may_be_none: request.answered_as == As::Get,
         statuses: Vec::new(),
         lines: Vec::new(),
+        names: Vec::new(),
+        location: String::new(),
+        coding: Coding::None,
+        is_chunked: false,
         speaks_http2: false,
         body: Vec::new(),
         seen: Seen::Whole,
+        took: Duration::ZERO,
     };
     let policy = policy();
     let mut exchange = Exchange::new(&policy);
@@ -71,6 +82,7 @@ pub(super) fn answer(address: &Address, request: &Request, limit: Duration) -> i
     );
     let mut held = Vec::new();
     let ended = answer.converse(&mut connection, request, &mut exchange, &mut held);
+    answer.took = begun.elapsed();
     // What is left was not judged, but it came.
     answer.look_at(&policy.denylist, &held);
     let is_nothing = answer.statuses.is_empty() && held.is_empty();
@@ -113,7 +125,7 @@ impl Answer {
                 Ok(false) => {}
                 Err(violation) => {
                     self.speaks_http2 = held.get(SETTINGS.0) == Some(&SETTINGS.1);
-                    // The rest may name things anyway.
+                    // The rest may name things all the same.
                     while !self.speaks_http2
                         && held.len() < LONGEST_BODY
                         && let Ok(bytes) = connection.read_within(MOMENT)
@@ -133,7 +145,7 @@ impl Answer {
         }
     }
 
-    /// Records what was said so far. Returns whether that is all.
+    /// Takes note of what was said so far. Tells whether that is all.
     fn follow(&mut self, exchange: &mut Exchange<'_>, held: &mut Vec<u8>) -> Result<bool, Violation> {
         let mut edits = Edits::default();
         loop {
@@ -167,12 +179,16 @@ impl Answer {
         }
     }
 
-    /// Records a head, or of a trailer section, which is a part of the body too.
+    /// Takes note of a head, or of a trailer section, which is a part of the body too.
     fn read(&mut self, section: &[u8], edits: &Edits) {
-        if let Section::Response(status) = edits.section() {
-            self.statuses.push(status);
-        } else {
-            self.keep_body(section.iter().copied());
+        match edits.section() {
+            Section::Response(status) => {
+                self.statuses.push(status);
+                if status >= 200 {
+                    self.take_note_of(section);
+                }
+            }
+            Section::Request | Section::Trailer => self.keep_body(section.iter().copied()),
         }
         let mut at = 0;
         for line in section.split_inclusive(|byte| *byte == b'\n') {
@@ -182,6 +198,31 @@ impl Answer {
                 self.note(line);
             }
         }
+    }
+
+    /// Of the final head.
+    fn take_note_of(&mut self, head: &[u8]) {
+        for line in String::from_utf8_lossy(head).lines().skip(1) {
+            let Some((name, value)) = line.split_once(':') else { continue };
+            let name = name.trim().to_ascii_lowercase();
+            match name.as_str() {
+                "content-encoding" => self.coding = self.coding.then(Coding::named(value)),
+                "transfer-encoding" => self.is_chunked |= value.trim().eq_ignore_ascii_case("chunked"),
+                "location" => value.trim().clone_into(&mut self.location),
+                _ => {}
+            }
+            self.names.push(name);
+        }
+    }
+
+    /// What the body says, its chunks and its coding undone. `None`: its coding cannot be undone.
+    pub(super) fn text(&self) -> Option<Vec<u8>> {
+        if self.is_chunked { self.coding.undone(&body::joined(&self.body)) } else { self.coding.undone(&self.body) }
+    }
+
+    /// Whether the body is likely the server's own: an error page, a redirection's, or what is no HTTP/1.1.
+    pub(super) fn has_own_page(&self) -> bool {
+        self.statuses.last().is_none_or(|status| *status >= 300)
     }
 
     fn keep_body(&mut self, bytes: impl Iterator<Item = u8>) {

@@ -3,30 +3,25 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 
-use serde_json::{Value, json};
-
 use super::answer::{Answer, Seen};
-use super::telltale;
-use super::{Report, Target};
+use super::fail_on::FailOn;
+use super::finding::{Finding, Rule, findings, missing};
+use super::json::{Answered, Line, Told, written};
+use super::{Report, Target, junit, recommended, sarif};
 use crate::http1::Denylist;
 
 /// What a probe found.
 #[derive(Debug)]
 pub struct Findings {
     url: String,
-    answers: Vec<Answered>,
-}
-
-/// One answer, and what it discloses.
-#[derive(Debug)]
-struct Answered {
-    answer: Answer,
-    /// Words of the body.
-    telltales: Vec<&'static str>,
+    answers: Vec<Answer>,
+    /// By answers, in their order, and what is missing at last.
+    found: Vec<Finding>,
+    fail_on: FailOn,
 }
 
 impl Findings {
-    pub(super) fn new(target: &Target, mut answers: Vec<Answer>) -> Self {
+    pub(super) fn new(target: &Target, mut answers: Vec<Answer>, fail_on: &FailOn) -> Self {
         // Behind a proxy, headsnip too, that cannot reach the application, nothing was seen of that.
         if let Some(get) = answers.first_mut()
             && get.seen == Seen::Whole
@@ -34,30 +29,40 @@ impl Findings {
         {
             get.seen = Seen::Partly("not the application".to_owned());
         }
-        let answers =
-            answers.into_iter().map(|answer| Answered { telltales: telltale::in_body(&answer, &target.path), answer });
-        Self { url: format!("http://{}{}", target.authority, target.path), answers: answers.collect() }
+        let mut found: Vec<Finding> = answers.iter_mut().flat_map(|answer| findings(answer, &target.path)).collect();
+        found.extend(answers.first().map(missing).unwrap_or_default());
+        Self { url: target.url.clone(), answers, found, fail_on: fail_on.clone() }
     }
 
-    /// Whether all could be checked, and nothing was disclosed.
+    /// Whether there is something that was to be failed on.
     #[must_use]
-    pub fn is_clean(&self) -> bool {
-        self.answers.iter().all(|answered| !answered.is_disclosing() && answered.answer.is_missed().is_none())
+    pub fn is_failed(&self) -> bool {
+        self.found.iter().any(|finding| self.fail_on.includes(finding))
     }
 
     /// The findings, as asked for.
     #[must_use]
     pub fn told(&self, report: Report) -> String {
         match report {
-            Report::Table => self.to_string(),
-            Report::Json => format!("{:#}\n", self.json()),
+            Report::Text => self.to_string(),
+            Report::Json => written(&self.json()),
+            Report::Sarif => written(&sarif::log(&self.url, &self.found)),
+            Report::Junit => junit::suite(&self.url, &self.answers, &self.found, &self.fail_on),
         }
+    }
+
+    fn by_rule(&self, is_of_rule: impl Fn(Rule) -> bool) -> impl Iterator<Item = &Finding> {
+        self.found.iter().filter(move |finding| is_of_rule(finding.rule))
+    }
+
+    fn disclosed_by(&self, answer: &Answer) -> Vec<&Finding> {
+        let is_its = |finding: &&Finding| finding.request == answer.request && is_disclosing(finding.rule);
+        self.found.iter().filter(is_its).collect()
     }
 
     /// Names that were disclosed, in lower case.
     fn names(&self) -> BTreeSet<String> {
-        let lines = self.answers.iter().flat_map(|answered| &answered.answer.lines);
-        lines.filter_map(|(_, line)| Some(line.split_once(':')?.0.to_ascii_lowercase())).collect()
+        self.by_rule(Rule::is_line).map(|finding| finding.name.clone()).collect()
     }
 
     /// Names that must be denied beside those that always are.
@@ -66,80 +71,76 @@ impl Findings {
         self.names().into_iter().filter(|name| !always.denies(name.as_bytes())).collect()
     }
 
-    fn json(&self) -> Value {
-        let answers = self.answers.iter().map(|Answered { answer, telltales }| {
-            let lines = answer.lines.iter().map(|(status, line)| json!({ "status": status, "line": line }));
-            json!({
-                "request": answer.request,
-                "statuses": answer.statuses,
-                "lines": lines.collect::<Vec<_>>(),
-                "body": telltales,
-                "http2": answer.is_switched(),
-                "missed": answer.is_missed(),
-            })
+    /// Flags that add what is missing.
+    fn to_add(&self) -> impl Iterator<Item = String> {
+        self.by_rule(|rule| rule == Rule::Missing).filter_map(|finding| recommended::flag(&finding.name))
+    }
+
+    fn json(&self) -> Told<'_> {
+        let answers = self.answers.iter().map(|answer| Answered {
+            request: answer.request,
+            statuses: &answer.statuses,
+            lines: answer.lines.iter().map(|(status, line)| Line { status: *status, line }).collect(),
+            body: names(self.disclosed_by(answer).into_iter().filter(|finding| finding.rule == Rule::Page)),
+            http2: answer.is_switched(),
+            missed: answer.is_missed(),
         });
-        json!({
-            "url": self.url,
-            "clean": self.is_clean(),
-            "discloses": self.answers.iter().any(Answered::is_disclosing),
-            "names": self.names(),
-            "deny": self.to_deny(),
-            "answers": answers.collect::<Vec<_>>(),
-        })
+        Told {
+            url: &self.url,
+            failed: self.is_failed(),
+            clean: self.by_rule(|rule| rule != Rule::Missing).next().is_none(),
+            discloses: self.by_rule(is_disclosing).next().is_some(),
+            names: self.names(),
+            deny: self.to_deny(),
+            missing: names(self.by_rule(|rule| rule == Rule::Missing)),
+            add: self.to_add().collect(),
+            answers: answers.collect(),
+        }
     }
 }
 
-impl Answered {
-    fn is_disclosing(&self) -> bool {
-        !self.answer.lines.is_empty() || !self.telltales.is_empty() || self.answer.is_switched()
-    }
+fn names<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<&'a str> {
+    findings.map(|finding| finding.name.as_str()).collect()
+}
 
-    fn response(&self) -> String {
-        let Answer { statuses, seen, .. } = &self.answer;
-        let mut told: Vec<String> = statuses.iter().map(ToString::to_string).collect();
-        match seen {
-            Seen::Whole => {}
-            Seen::Partly(why) | Seen::Nothing(why) => told.push(why.clone()),
-        }
-        told.join(", ")
-    }
+/// Whether it says something of what is behind it.
+fn is_disclosing(rule: Rule) -> bool {
+    rule.is_line() || matches!(rule, Rule::Page | Rule::Http2)
+}
 
-    fn disclosures(&self) -> Vec<String> {
-        let Self { answer, telltales } = self;
-        let is_many = answer.statuses.len() > 1;
-        let line =
-            |(status, line): &(u16, String)| if is_many { format!("{line} (on {status})") } else { line.clone() };
-        let mut told: Vec<String> = answer.lines.iter().map(line).collect();
-        told.extend(telltales.iter().map(|word| format!("the body says \"{word}\"")));
-        if answer.is_switched() {
-            told.push("speaks HTTP/2: heads inside it pass every HTTP/1.1 proxy".to_owned());
-        }
-        told
+fn response(answer: &Answer) -> String {
+    let Answer { statuses, seen, .. } = answer;
+    let mut told: Vec<String> = statuses.iter().map(ToString::to_string).collect();
+    match seen {
+        Seen::Whole => {}
+        Seen::Partly(why) | Seen::Nothing(why) => told.push(why.clone()),
     }
+    told.join(", ")
 }
 
 impl fmt::Display for Findings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "{}\n", self.url)?;
-        let responses: Vec<String> = self.answers.iter().map(Answered::response).collect();
+        let responses: Vec<String> = self.answers.iter().map(response).collect();
         let width = responses.iter().map(String::len).max().unwrap_or_default().clamp(8, 40);
         writeln!(formatter, "{:<26}{:<width$}  discloses", "request", "response")?;
-        for (answered, response) in self.answers.iter().zip(responses) {
-            let disclosures = answered.disclosures();
-            let first = disclosures.first().map_or("-", String::as_str);
-            writeln!(formatter, "{:<26}{response:<width$}  {first}", answered.answer.request)?;
+        for (answer, response) in self.answers.iter().zip(responses) {
+            let disclosures = self.disclosed_by(answer);
+            let first = disclosures.first().map_or("-", |finding| &finding.told);
+            writeln!(formatter, "{:<26}{response:<width$}  {first}", answer.request)?;
             for more in disclosures.iter().skip(1) {
-                writeln!(formatter, "{:<26}{:<width$}  {more}", "", "")?;
+                writeln!(formatter, "{:<26}{:<width$}  {}", "", "", more.told)?;
             }
         }
         formatter.write_char('\n')?;
-        self.advise(formatter)
+        self.advise(formatter)?;
+        self.advise_what_to_add(formatter)
     }
 }
 
 impl Findings {
     fn advise(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let missed = self.answers.iter().filter(|answered| answered.answer.is_missed().is_some()).count();
+        let missed = self.by_rule(|rule| rule == Rule::Unseen).count();
         if missed > 0 {
             writeln!(
                 formatter,
@@ -148,7 +149,7 @@ impl Findings {
                 self.answers.len()
             )?;
         }
-        let disclosing = self.answers.iter().filter(|answered| answered.is_disclosing()).count();
+        let disclosing = self.answers.iter().filter(|answer| !self.disclosed_by(answer).is_empty()).count();
         if disclosing == 0 {
             let what = if missed == 0 { "Nothing" } else { "In the others, nothing" };
             return writeln!(
@@ -163,11 +164,24 @@ impl Findings {
         } else if !to_deny.is_empty() {
             writeln!(formatter, "headsnip in front of it removes these lines with:\n  --deny '{}'", to_deny.join(","))?;
         }
-        if self.answers.iter().any(|answered| answered.answer.is_switched()) {
+        if self.by_rule(|rule| rule == Rule::Http2).next().is_some() {
             writeln!(formatter, "headsnip in front of it refuses HTTP/2.")?;
         }
-        if self.answers.iter().any(|answered| !answered.telltales.is_empty()) {
+        if self.by_rule(|rule| rule == Rule::Page).next().is_some() {
             writeln!(formatter, "headsnip changes no body: have the application send its own error pages.")?;
+        }
+        Ok(())
+    }
+
+    fn advise_what_to_add(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, flag) in self.to_add().enumerate() {
+            if place == 0 {
+                writeln!(
+                    formatter,
+                    "\nThe response to GET lacks lines that OWASP recommends. headsnip adds those that the application can do with by:"
+                )?;
+            }
+            writeln!(formatter, "  {flag}")?;
         }
         Ok(())
     }

@@ -19,6 +19,18 @@ pub(crate) fn two_minutes(running: &Running) -> Result<(), Failed> {
         }
         let output = Command::new(binary()?).args(["probe", &of(at)?]).output()?;
         let printed = String::from_utf8_lossy(&output.stdout).replace(&of(at)?, &url);
+        // The README says in words what comes then.
+        let (printed, missing) = printed
+            .split_once("\n\n")
+            .and_then(|(url, rest)| {
+                let (table, rest) = rest.split_once("\n\n")?;
+                let (advice, missing) = rest.split_once("\n\n")?;
+                Some((format!("{url}\n\n{table}\n\n{advice}\n"), missing.to_owned()))
+            })
+            .ok_or_else(|| format!("other paragraphs:\n{printed}"))?;
+        if !missing.contains("\n  --add 'X-Content-Type-Options: nosniff'\n") {
+            return Err(format!("the README says that flags are listed, and there are:\n{missing}").into());
+        }
         if output.status.code() != Some(code) || !readme.contains(&format!("```\n{printed}```\n")) {
             return Err(format!("the README shows something else; {} and\n{printed}", output.status).into());
         }
