@@ -6,6 +6,7 @@
 
 mod action;
 mod alerts;
+mod dashboard;
 mod kustomize;
 #[path = "../support/process.rs"]
 #[expect(dead_code, reason = "only what installs packages is needed of it")]
@@ -97,8 +98,10 @@ fn main() -> ExitCode {
     trials.push(trial("headsnip.socket", must_run, missing.clone(), unit::socket_is_sound));
     trials.push(trial("headsnip.service exposes little", must_run, missing, unit::exposes_little));
     let missing = alerts::missing();
-    trials.push(trial("prometheus-rules.yaml", must_run, missing, alerts::fire_where_they_should));
+    trials.push(trial("prometheus-rules.yaml", must_run, missing.clone(), alerts::fire_where_they_should));
     trials.push(trial("prometheus-rules.yaml names", must_run, None, alerts::name_what_is_exported));
+    trials.push(trial("grafana-dashboard.json", must_run, None, dashboard::shows_what_is_exported));
+    trials.push(trial("grafana-dashboard.json asks", must_run, missing, dashboard::asks_what_promtool_reads));
     let (missing, known) = (setup.missing(Needs::Python).map(str::to_owned), Arc::clone(&setup));
     trials.push(trial("kustomize", must_run, missing.clone(), move || kustomize::adds_the_sidecar(&known)));
     let known = Arc::clone(&setup);
