@@ -176,7 +176,7 @@ fn probe(flags: flags::Probe) -> Result<Probe, UsageError> {
             Some("sarif") => Report::Sarif,
             Some("junit") => Report::Junit,
             Some(text) => {
-                let complaint = "there is no such format; right would be: text, json, sarif or junit";
+                let complaint = "no such format; expected text, json, sarif or junit";
                 return Err(UsageError(format!("--format {text:?}: {complaint}")));
             }
         },

@@ -25,7 +25,7 @@ enum Run {
     Here(fn(&[&str])),
 }
 
-const COMMANDS: [(&str, Run); 29] = [
+const COMMANDS: [(&str, Run); 31] = [
     ("cargo run --example demo", Run::Gate("cargo run --locked --example demo")),
     ("cargo run --release --example heads", Run::Gate("cargo run --locked --release --example heads")),
     ("cargo test", Run::Gate("cargo test --locked")),
@@ -36,6 +36,14 @@ const COMMANDS: [(&str, Run); 29] = [
     ("cargo test --test reached -- --nocapture", Run::Gate("cargo test --locked")),
     ("cargo test --test vectors NAME", Run::Gate("cargo test --locked")),
     ("cargo install --locked --path .", Run::Gate("cargo install --locked --path . --root target/installed")),
+    (
+        "cargo install --locked --path . --features https",
+        Run::Gate("cargo test --locked -p headsnip --features https --test operation probe"),
+    ),
+    (
+        "cargo test --features https --test operation probe",
+        Run::Gate("cargo test --locked -p headsnip --features https --test operation probe"),
+    ),
     ("cargo install cargo-fuzz", Run::Gate("cargo install --quiet --locked cargo-fuzz")),
     ("cargo bench --bench versus", Run::Gate("cargo bench --locked --bench versus")),
     ("VERSUS_CURVE=1 cargo bench --bench versus", Run::Gate("VERSUS_CURVE=1 cargo bench --locked --bench versus")),

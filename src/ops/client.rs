@@ -1,9 +1,8 @@
 //! A connection to ask something, within a time limit; for subcommands, which do nothing else meanwhile.
 
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, Read, Write};
 use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
@@ -30,39 +29,30 @@ impl Connection {
         Ok(Self { runtime, stream: dialled?, end })
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn end(&self) -> Instant {
+        self.end
+    }
+
+    pub(super) fn set_end(&mut self, end: Instant) {
+        self.end = end;
+    }
+}
+
+impl Read for Connection {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         let Self { runtime, stream, end } = self;
-        let mut left = bytes;
-        let writing = poll_fn(|context| {
-            while !left.is_empty() {
-                match stream.poll_write(context, left) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    Poll::Ready(Ok(count)) => left = left.get(count..).unwrap_or_default(),
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                }
-            }
-            Poll::Ready(Ok(()))
-        });
-        runtime.block_on(by(*end, writing))
+        runtime.block_on(by(*end, poll_fn(|context| stream.poll_read(context, room))))
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Self { runtime, stream, end } = self;
+        runtime.block_on(by(*end, poll_fn(|context| stream.poll_write(context, bytes))))
     }
 
-    /// The next bytes; none at the end.
-    pub(super) fn read(&mut self) -> io::Result<Vec<u8>> {
-        self.read_by(self.end)
-    }
-
-    /// The same, within a shorter time.
-    pub(super) fn read_within(&mut self, limit: Duration) -> io::Result<Vec<u8>> {
-        self.read_by(self.end.min(Instant::now() + limit))
-    }
-
-    fn read_by(&mut self, end: Instant) -> io::Result<Vec<u8>> {
-        let Self { runtime, stream, .. } = self;
-        let mut room = vec![0; 16 * 1024];
-        let count = runtime.block_on(by(end, poll_fn(|context| stream.poll_read(context, &mut room))))?;
-        room.truncate(count);
-        Ok(room)
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Asks the admin listener of a headsnip how it is: for images without a shell.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use super::client::Connection;
@@ -11,7 +11,7 @@ use crate::net::dial::is_absent;
 use crate::net::listener::is_family_unknown;
 
 /// Bytes of an answer that are read: more than any of ours has.
-const LONGEST_ANSWER: usize = 4096;
+const LONGEST_ANSWER: u64 = 4096;
 
 /// What is asked, and of whom.
 #[derive(Clone, Debug)]
@@ -64,18 +64,13 @@ impl Question {
 
     fn exchange(&self) -> io::Result<String> {
         let mut connection = self.dialled()?;
-        connection.write(
+        connection.write_all(
             format!("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", self.check.path()).as_bytes(),
         )?;
         let mut answer = Vec::new();
-        loop {
-            let bytes = connection.read()?;
-            answer.extend_from_slice(&bytes);
-            if bytes.is_empty() || answer.len() > LONGEST_ANSWER {
-                // What another server says may hold anything.
-                return Ok(String::from_utf8_lossy(&answer).chars().filter(|letter| !is_control(*letter)).collect());
-            }
-        }
+        connection.take(LONGEST_ANSWER).read_to_end(&mut answer)?;
+        // What another server says may hold anything.
+        Ok(String::from_utf8_lossy(&answer).chars().filter(|letter| !is_control(*letter)).collect())
     }
 }
 

@@ -14,8 +14,11 @@ mod recommended;
 mod report;
 mod request;
 mod sarif;
+#[cfg(feature = "https")]
+mod secure;
 mod target;
 mod telltale;
+mod way;
 
 use std::io;
 use std::time::Duration;
@@ -25,6 +28,7 @@ pub use self::fail_on::FailOn;
 pub use self::report::Findings;
 use self::request::requests;
 pub use self::target::Target;
+use self::way::Way;
 use crate::net::dial::is_absent;
 
 /// What is probed, and how that is told.
@@ -57,7 +61,8 @@ impl Probe {
     /// Sends all requests, one after another, each on a connection of its own.
     pub fn run(&self) -> Result<Findings, String> {
         let Self { target, timeout, .. } = self;
-        let answers = requests(target).into_iter().map(|request| answer(&target.address, &request, *timeout));
+        let way = Way::to(target)?;
+        let answers = requests(target).into_iter().map(|request| answer(&way, &request, *timeout));
         match answers.collect::<io::Result<Vec<Answer>>>() {
             Err(error) => Err(format!("cannot reach {}: {error}{}", target.address, advice(&error))),
             Ok(answers) => Ok(Findings::new(target, answers, &self.fail_on)),

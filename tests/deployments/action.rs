@@ -30,9 +30,15 @@ pub(super) fn probes(setup: &Setup) -> Result<(), String> {
         must(step["shell"] == "bash" && !step["run"].to_string().contains("${{"), "no input stands in a script")?;
     }
     let script = probe["run"].as_str().ok_or("no script")?;
-    let status = |server: &str| {
+    let default = action["inputs"]["fail-on"]["default"].as_str().unwrap_or_default();
+    let status = |server: &str, fail_on: &str| {
         let url = format!("http://{}/", answering(server)?);
-        let inputs = [("url", url.as_str()), ("timeout", "5s"), ("binary", env!("CARGO_BIN_EXE_headsnip"))];
+        let inputs = [
+            ("url", url.as_str()),
+            ("fail-on", fail_on),
+            ("timeout", "5s"),
+            ("binary", env!("CARGO_BIN_EXE_headsnip")),
+        ];
         let mut bash = Command::new("bash");
         bash.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script]);
         for (name, value) in probe["env"].as_object().into_iter().flatten() {
@@ -42,8 +48,9 @@ pub(super) fn probes(setup: &Setup) -> Result<(), String> {
         let output = bash.output().map_err(|error| error.to_string())?;
         Ok::<_, String>(output.status.code())
     };
-    must(status("Server: uvicorn\r\n")? == Some(1), "it fails if something is disclosed")?;
-    must(status("")? == Some(0), "it passes if nothing is")?;
+    must(status("Server: uvicorn\r\n", default)? == Some(1), "it fails if something is disclosed")?;
+    must(status("", default)? == Some(0), "it passes if nothing is")?;
+    must(status("", "@missing")? == Some(1), "it fails on what it is told to")?;
     must(read("probe/action.yml")?.contains("default: 5s"), "there is a time limit")
 }
 

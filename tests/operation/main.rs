@@ -8,6 +8,8 @@ mod dry_run;
 mod logs;
 mod metrics;
 mod probe;
+#[cfg(feature = "https")]
+mod probe_https;
 mod subcommands;
 
 use std::net::TcpStream;

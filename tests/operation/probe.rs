@@ -109,7 +109,7 @@ fn probe_is_content_with_a_server_that_names_nobody() {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
     for (url, code, words) in [
         (format!("http://{free}/"), 1, "is the port right"),
-        ("https://a/".to_owned(), 2, "no TLS"),
+        ("ftp://a/".to_owned(), 2, "http://127.0.0.1:8080/"),
         (address.clone(), 2, "http://127.0.0.1:8080/"),
     ] {
         let output = run(&["probe", &url]);

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use super::body::{self, Coding, LONGEST as LONGEST_BODY};
 use super::request::{As, Request};
 use super::telltale;
+use super::way::{Conversation, Way};
 use crate::http1::edits::Section;
 use crate::http1::{Denylist, Direction, Edits, Exchange, OriginEnd, Policy, Run, Upgrades, Verdict, Violation};
-use crate::net::address::Address;
-use crate::ops::client::Connection;
 
 /// Bytes of an answer that are followed, to its trailer section if need be.
 const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
@@ -54,9 +53,9 @@ pub(super) struct Answer {
 }
 
 /// Asks, and follows the answer to its end or the time limit. An error: the server cannot be connected to.
-pub(super) fn answer(address: &Address, request: &Request, limit: Duration) -> io::Result<Answer> {
+pub(super) fn answer(way: &Way<'_>, request: &Request, limit: Duration) -> io::Result<Answer> {
     let begun = Instant::now();
-    let mut connection = Connection::open(address, limit)?;
+    let mut connection = way.open(limit)?;
     let mut answer = Answer {
         request: request.name,
         may_be_none: request.answered_as == As::Get,
@@ -102,7 +101,7 @@ impl Answer {
     /// Follows the answer. What was not judged is left in `held`. Gives the rule that it breaks, if it does.
     fn converse(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut Conversation,
         request: &Request,
         exchange: &mut Exchange<'_>,
         held: &mut Vec<u8>,

@@ -69,7 +69,7 @@ impl FromStr for Entry {
             _ => match name.strip_suffix('*').filter(|prefix| is_name(prefix)) {
                 Some(prefix) => Ok(Self::Prefix(prefix.to_owned())),
                 None => Err(format!(
-                    "--fail-on {text:?}: right would be: @lines, @pages, @http2, @unseen, @missing, @nothing, or a field name like server or x-*"
+                    "--fail-on {text:?}: expected @lines, @pages, @http2, @unseen, @missing, @nothing, or a field name like server or x-*"
                 )),
             },
         }

@@ -144,9 +144,10 @@ impl Findings {
         if missed > 0 {
             writeln!(
                 formatter,
-                "{missed} of {} responses could not be checked to their end. Does the server speak HTTP/1.1 without TLS, \
+                "{missed} of {} responses could not be checked to their end. Does the server speak HTTP/1.1{}, \
                  is the application behind it up, and is --timeout long enough?",
-                self.answers.len()
+                self.answers.len(),
+                if self.url.starts_with("https:") { "" } else { " without TLS" }
             )?;
         }
         let disclosing = self.answers.iter().filter(|answer| !self.disclosed_by(answer).is_empty()).count();
@@ -178,7 +179,7 @@ impl Findings {
             if place == 0 {
                 writeln!(
                     formatter,
-                    "\nThe response to GET lacks lines that OWASP recommends. headsnip adds those that the application can do with by:"
+                    "\nThe response to GET lacks fields that OWASP recommends. headsnip adds them with (try one at a time):"
                 )?;
             }
             writeln!(formatter, "  {flag}")?;
