@@ -48,9 +48,32 @@ pub(crate) static SCHEMAS: Packages = Packages::new("venv-schemas", include_str!
 /// Those of the Prometheus operator and of Docker Compose, and the validator of SARIF.
 pub(crate) static MORE_SCHEMAS: Packages = Packages::new("schemas", include_str!("packages/schemas.json"));
 
+/// All of them.
+static PACKAGES: [&Packages; 10] =
+    [&ASGI, &BENTOML, &STORY, &EXPRESS, &OLD_PYTHON, &EXPRESS_4, &BUN, &KUSTOMIZE, &SCHEMAS, &MORE_SCHEMAS];
+
 impl Packages {
     const fn new(name: &'static str, list: &'static str) -> Self {
         Self { name, list, installed: OnceLock::new() }
+    }
+
+    /// What its folder is called.
+    pub(crate) const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn folder(&self) -> PathBuf {
+        Path::new(FOLDER).join(self.name)
+    }
+
+    /// What its stamp says once it is installed for that tool.
+    fn stamp(&self, tool: &Tool) -> String {
+        format!("{}\n{}", tool.version, self.list)
+    }
+
+    /// Whether Node installs it.
+    fn is_of_node(&self) -> bool {
+        self.list.starts_with('{')
     }
 }
 
@@ -68,6 +91,9 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(900);
 
 /// Where the results go: a folder of the build that is ours.
 const FOLDER: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/packages");
+
+/// The file in such a folder that says what was installed.
+const STAMP: &str = "installed.stamp";
 
 /// What a server cannot run without.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -104,6 +130,21 @@ impl Setup {
             Needs::Node => &self.node,
         };
         tool.as_ref().err().map(String::as_str)
+    }
+
+    /// All that is missing.
+    pub(crate) fn all_missing(&self) -> impl Iterator<Item = &str> {
+        let tools =
+            [self.missing(Needs::Python), self.missing(Needs::Node), self.java_missing(), self.proxies_missing()];
+        tools.into_iter().flatten()
+    }
+
+    /// The packages that are still to be installed, of those that can be.
+    pub(crate) fn not_installed(&self) -> impl Iterator<Item = &'static Packages> {
+        PACKAGES.into_iter().filter(|packages| {
+            let tool = if packages.is_of_node() { &self.node } else { &self.python };
+            tool.as_ref().is_ok_and(|tool| !is_stamped(&packages.folder(), &packages.stamp(tool)))
+        })
     }
 
     /// The same for Java, which no server needs, but one of the clients.
@@ -148,10 +189,9 @@ impl Setup {
 
     fn virtual_environment(&self, packages: &Packages) -> Result<PathBuf, String> {
         let python = tool(&self.python)?;
-        let folder = Path::new(FOLDER).join(packages.name);
+        let folder = packages.folder();
         let programs = folder.join("bin");
-        let wanted = format!("{}\n{}", python.version, packages.list);
-        install_once(&folder, &wanted, |log| {
+        install_once(&folder, &packages.stamp(python), |log| {
             let mut create = Command::new(&python.program);
             create.args(["-m", "venv"]).arg(&folder);
             run_to_end(create, log, INSTALL_LIMIT)?;
@@ -168,8 +208,8 @@ impl Setup {
 
     fn node_modules(&self, packages: &Packages) -> Result<PathBuf, String> {
         let node = tool(&self.node)?;
-        let folder = Path::new(FOLDER).join(packages.name);
-        install_once(&folder, &format!("{}\n{}", node.version, packages.list), |log| {
+        let folder = packages.folder();
+        install_once(&folder, &packages.stamp(node), |log| {
             write(&folder.join("package.json"), packages.list)?;
             let mut install = Command::new("npm");
             install.args(["install", "--no-package-lock", "--no-audit", "--no-fund", "--prefix"]).arg(&folder);
@@ -181,8 +221,7 @@ impl Setup {
 
 /// Fills `folder` by `install`, unless a stamp in it says that this very text was installed there before.
 fn install_once(folder: &Path, wanted: &str, install: impl FnOnce(&Path) -> Result<(), String>) -> Result<(), String> {
-    let stamp = folder.join("installed.stamp");
-    if std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+    if is_stamped(folder, wanted) {
         return Ok(());
     }
     if folder.exists() {
@@ -196,7 +235,11 @@ fn install_once(folder: &Path, wanted: &str, install: impl FnOnce(&Path) -> Resu
             folder.display()
         )
     })?;
-    write(&stamp, wanted)
+    write(&folder.join(STAMP), wanted)
+}
+
+fn is_stamped(folder: &Path, wanted: &str) -> bool {
+    std::fs::read_to_string(folder.join(STAMP)).is_ok_and(|found| found == wanted)
 }
 
 fn find_python() -> Result<Tool, String> {
