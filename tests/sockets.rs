@@ -497,7 +497,7 @@ fn unix_sockets_and_ipv6_serve_as_well() {
     assert!(refusal(&proxy.address.to_string()).contains("another process holds it"));
     // A label is at most 63 bytes, so that nobody need be asked.
     let name = format!("{}:80", "a".repeat(64));
-    assert!(refusal(&name).contains("give --listen a number"), "{}", refusal(&name));
+    assert!(refusal(&name).contains("give --listen an IP address"), "{}", refusal(&name));
 }
 
 fn refusal(listen: &str) -> String {
