@@ -40,7 +40,7 @@ struct Deployment {
     check: fn(&[Value]) -> Result<(), String>,
 }
 
-const DEPLOYMENTS: [Deployment; 5] = [
+const DEPLOYMENTS: [Deployment; 6] = [
     Deployment {
         file: "ecs-task-definition.yaml",
         kind: "ecs",
@@ -68,6 +68,13 @@ const DEPLOYMENTS: [Deployment; 5] = [
         needs: Needs::Node,
         mistake: ("selector:", "select:"),
         check: servicemonitor,
+    },
+    Deployment {
+        file: "grafana-dashboard.json",
+        kind: "grafana",
+        needs: Needs::Node,
+        mistake: ("\"drawStyle\": \"line\"", "\"drawStyle\": \"lines\""),
+        check: |_| Ok(()),
     },
     Deployment {
         file: "compose.yaml",
@@ -100,7 +107,7 @@ fn main() -> ExitCode {
     let missing = alerts::missing();
     trials.push(trial("prometheus-rules.yaml", must_run, missing.clone(), alerts::fire_where_they_should));
     trials.push(trial("prometheus-rules.yaml names", must_run, None, alerts::name_what_is_exported));
-    trials.push(trial("grafana-dashboard.json", must_run, None, dashboard::shows_what_is_exported));
+    trials.push(trial("grafana-dashboard.json shows", must_run, None, dashboard::shows_what_is_exported));
     trials.push(trial("grafana-dashboard.json asks", must_run, missing, dashboard::asks_what_promtool_reads));
     let (missing, known) = (setup.missing(Needs::Python).map(str::to_owned), Arc::clone(&setup));
     trials.push(trial("kustomize", must_run, missing.clone(), move || kustomize::adds_the_sidecar(&known)));
