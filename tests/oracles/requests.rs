@@ -4,7 +4,8 @@ use headsnip::testing::End;
 
 use crate::accepted::{Bytes, Differences};
 use crate::exchanges::Driving;
-use crate::reader::{Kind, Read, Reader, hexadecimal};
+use crate::message::{Kind, Message, Read, hexadecimal};
+use crate::reader::Reader;
 
 /// On each connection the origin finds the requests that headsnip sent there, with the same bodies, and nothing else.
 pub(crate) fn check(reader: &mut Reader, differences: &mut Differences, driving: &Driving<'_>) -> Result<(), String> {
@@ -91,22 +92,25 @@ impl Connection<'_> {
 
     /// Checks what was read of one request; `first` is the one where the reader began.
     fn check_request(&self, read: &Read, first: usize, index: usize) -> Result<(), String> {
-        let is_last = index + 1 == self.starts.len();
-        let is_whole = if is_last { self.is_last_whole } else { Some(true) };
         let wanted = Request::of(self.request(index));
         let Some(found) = read.messages.get(index - first) else {
             return Err(read.error.clone().unwrap_or_else(|| "the origin finds no request".to_owned()));
         };
-        if found.start != wanted.start {
-            return Err("the start differs".to_owned());
-        }
+        self.check_end(read, first, index, found, &wanted.body)?;
+        if found.start == wanted.start { Ok(()) } else { Err("the start differs".to_owned()) }
+    }
+
+    /// Checks where a request ends, and its body.
+    fn check_end(&self, read: &Read, first: usize, index: usize, found: &Message, body: &[u8]) -> Result<(), String> {
+        let is_last = index + 1 == self.starts.len();
+        let is_whole = if is_last { self.is_last_whole } else { Some(true) };
         let Some(end) = found.end else {
             return match &read.error {
                 Some(error) if is_whole != Some(false) => Err(error.clone()),
                 // Both refuse it.
-                Some(_) if wanted.body.starts_with(&found.body) => Ok(()),
+                Some(_) if body.starts_with(&found.body) => Ok(()),
                 None if is_whole == Some(true) => Err("the origin finds no end of the request".to_owned()),
-                None if wanted.body == found.body => Ok(()),
+                None if body == found.body => Ok(()),
                 Some(_) | None => Err("the body differs".to_owned()),
             };
         };
@@ -115,13 +119,13 @@ impl Connection<'_> {
         }
         if is_last && self.is_switched {
             // What is behind it is another protocol's.
-            return if wanted.body.starts_with(&found.body) { Ok(()) } else { Err("the body differs".to_owned()) };
+            return if body.starts_with(&found.body) { Ok(()) } else { Err("the body differs".to_owned()) };
         }
         let end = self.starts[first] + end;
         if end != self.starts[index] + self.request(index).len() {
             return Err(format!("the origin ends the request after {end} bytes of the connection"));
         }
-        if found.body == wanted.body { Ok(()) } else { Err("the body differs".to_owned()) }
+        if found.body == body { Ok(()) } else { Err("the body differs".to_owned()) }
     }
 }
 

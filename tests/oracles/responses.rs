@@ -4,7 +4,8 @@ use headsnip::testing::End;
 
 use crate::accepted::{Bytes, Differences};
 use crate::exchanges::{Driving, Exchange};
-use crate::reader::{Field, Kind, Message, Read, Reader};
+use crate::message::{Field, Kind, Message, Read};
+use crate::reader::Reader;
 
 /// Each response is what the client would have of the origin, less the denied fields; an oracle ends it where headsnip does.
 pub(crate) fn check(reader: &mut Reader, differences: &mut Differences, driving: &Driving<'_>) -> Result<(), String> {
