@@ -60,6 +60,11 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
             .expect("openssl is there");
         assert!(status.status.success(), "{}", said(&status));
     }
+    // One day less than none.
+    let signed = ["x509", "-in", "server.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "-1", "-out", "expired.pem"];
+    let status = Command::new("openssl").current_dir(&folder).args(signed).output().expect("openssl is there");
+    assert!(status.status.success(), "{}", said(&status));
+    fs::copy(folder.join("server.key"), folder.join("expired.key")).expect("it was made");
     folder
 });
 
@@ -165,6 +170,7 @@ fn what_is_wrong_with_tls_is_told_in_a_line() {
         (serving(&USUAL), "other-ca.pem", "SSL_CERT_FILE names a file"),
         (serving(&USUAL), "none.pem", "no certificate of an authority was found"),
         (serving(&Server { certificate: "elsewhere", ..USUAL }), "ca.pem", "not valid for name \"127.0.0.1\""),
+        (serving(&Server { certificate: "expired", ..USUAL }), "ca.pem", "expired"),
         (serving(&Server { protocols: &["h2"], ..USUAL }), "ca.pem", "no HTTP/1.1 over TLS, but HTTP/2"),
         (plain, "ca.pem", "it speaks no TLS; is it http:// instead?"),
         (closing, "ca.pem", "cannot reach"),

@@ -206,11 +206,20 @@ impl Answer {
             let name = name.trim().to_ascii_lowercase();
             match name.as_str() {
                 "content-encoding" => self.coding = self.coding.then(Coding::named(value)),
-                "transfer-encoding" => self.is_chunked |= value.trim().eq_ignore_ascii_case("chunked"),
+                "transfer-encoding" => value.split(',').for_each(|coding| self.read_transfer_coding(coding.trim())),
                 "location" => value.trim().clone_into(&mut self.location),
                 _ => {}
             }
             self.names.push(name);
+        }
+    }
+
+    /// The names of compressions are those of content codings (RFC 9112 §7.2).
+    fn read_transfer_coding(&mut self, name: &str) {
+        if name.eq_ignore_ascii_case("chunked") {
+            self.is_chunked = true;
+        } else {
+            self.coding = self.coding.then(Coding::named(name));
         }
     }
 

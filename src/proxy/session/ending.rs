@@ -276,7 +276,7 @@ impl<D: Dial> Session<D> {
             }
         } else if stream.is_remote() && stream.unsent() == Some(0) {
             stream.reset_on_close();
-        } else if !stream.is_quiet() || stream.unsent().is_some_and(|unsent| unsent > 0) {
+        } else if !stream.is_quiet() || stream.unsent() != Some(0) {
             self.worker.upstream.depart(stream);
         }
     }
