@@ -61,7 +61,8 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
         assert!(status.status.success(), "{}", said(&status));
     }
     // One day less than none.
-    let signed = ["x509", "-in", "server.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "-1", "-out", "expired.pem"];
+    let signed =
+        ["x509", "-in", "server.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "-1", "-out", "expired.pem"];
     let status = Command::new("openssl").current_dir(&folder).args(signed).output().expect("openssl is there");
     assert!(status.status.success(), "{}", said(&status));
     fs::copy(folder.join("server.key"), folder.join("expired.key")).expect("it was made");
