@@ -5,6 +5,7 @@ use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use headsnip::config::Config;
@@ -38,7 +39,7 @@ fn demonstrate() -> Result<(), Box<dyn Error>> {
     let origin = listener.local_addr()?;
     std::thread::spawn(move || listener.incoming().flatten().for_each(|client| drop(answer(client))));
 
-    let proxy = Proxy::bind(Config::new("127.0.0.1:0".parse()?, origin.into()))?;
+    let proxy = Proxy::bind(Config::new("127.0.0.1:0".parse()?, origin.into()), Arc::new(()))?;
     let headsnip: SocketAddr = proxy.address().to_string().parse()?;
     let handle = proxy.handle();
     let running = std::thread::spawn(move || proxy.run(std::future::pending()));

@@ -24,8 +24,8 @@ use self::serving::config;
 use self::value::{Environment, Value, wait};
 use crate::config::Config;
 use crate::net::address::Listen;
+use crate::ops::Format;
 use crate::ops::healthcheck::{Check, Question};
-use crate::ops::log::Format;
 use crate::ops::probe::{FailOn, Probe, Report, Target};
 
 /// The name that usage texts begin with.

@@ -59,10 +59,13 @@ pub struct Config {
     pub accept_proxy: Option<Networks>,
     /// The version of the preamble that begins each connection to the upstream, if any.
     pub send_proxy: Option<Version>,
-    /// Whether a line is written for each exchange.
+    /// Whether the observer is told of each exchange.
     pub access_log: bool,
-    /// Request fields that this line has too.
+    /// Request fields that it is told of, too.
     pub log_fields: LogFields,
+    /// Whether the time to a response's first byte is counted even without `admin` and `access_log`: that takes two looks at the clock per
+    /// exchange.
+    pub time_first_byte: bool,
 }
 
 impl Config {
@@ -86,6 +89,7 @@ impl Config {
             send_proxy: None,
             access_log: false,
             log_fields: LogFields::default(),
+            time_first_byte: false,
         }
     }
 

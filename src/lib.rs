@@ -12,30 +12,37 @@
 //!
 //! # Within another program
 //!
-//! A proxy is a [`Config`](config::Config) and a [`Proxy`](proxy::Proxy), which serves on the thread that runs it:
+//! A proxy is a [`Config`](config::Config), an [`Observer`](ops::Observer) and a [`Proxy`](proxy::Proxy), which serves on the thread that runs it:
 //!
 //! ```
 //! use headsnip::config::Config;
 //! use headsnip::http1::Denylist;
+//! use headsnip::ops::Event;
 //! use headsnip::proxy::Proxy;
+//! use std::sync::Arc;
 //!
 //! let mut config = Config::new("127.0.0.1:0".parse()?, "127.0.0.1:3000".parse()?);
 //! config.policy.denylist = Denylist::new(["x-aspnet-*"], ["x-powered-by"])?;
-//! let proxy = Proxy::bind(config)?;
+//! // Told of what happens: a closure here; a `Log` writes lines as the binary does; `()` lets it be.
+//! let observer = Arc::new(|event: Event<'_>| println!("{event}"));
+//! let proxy = Proxy::bind(config, observer)?;
 //! println!("listening on {}", proxy.address());
-//! let handle = proxy.handle();
+//! let (handle, counts) = (proxy.handle(), proxy.counts());
 //! let serving = std::thread::spawn(move || proxy.run(std::future::pending()));
 //! // Closes idle connections, waits for the others; `drain` also waits for the load balancer, `cut` for nobody.
 //! handle.dismiss();
 //! let drained = serving.join().expect("a proxy does not panic")?;
 //! assert_eq!((drained.finished, drained.cut), (0, 0));
+//! // What `/metrics` would show, at any time.
+//! assert!(counts.exposition().contains("headsnip_requests_total 0\n"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It logs like the program: events as text on standard error, and exchanges, if enabled, on standard output. A program that has sockets and a
-//! runtime already needs only [`http1`]; its documentation shows a loop around it.
+//! It writes nothing to standard error or output: all that it has to say goes to its observer, and one process may run several proxies, each
+//! with its own. Each takes the process's open-file limit and memory to be its own, unless `max_connections` and `max_memory` say less.
+//! `examples/embedded.rs` runs two. A program that has sockets and a runtime already needs only [`http1`]; its documentation shows a loop around it.
 //!
-//! Features: `cli`, which is on by default, is for the binary; `proxy` has [`proxy`], [`config`] and [`net`]; without either there is [`http1`],
+//! Features: `cli`, which is on by default, is for the binary; `proxy` has [`proxy`], [`config`], [`net`] and [`ops`]; without either there is [`http1`],
 //! which brings httparse, memchr and strum.
 //!
 //! Versions follow `SemVer`; while the first number is 0, the second one counts breaking changes. Structs to which a setting, and enums to
@@ -48,7 +55,7 @@
 //! - [`config`]: checked values.
 //! - [`net`]: addresses, listeners, connections. Knows no HTTP.
 //! - [`proxy`]: joins the two; a worker accepts, a session serves one client, a relay moves one direction's bytes.
-//! - `ops`: what an operator sees; `cli`: flags and variables.
+//! - [`ops`]: what an operator sees, and the observer who is told of it; `cli`: flags and variables.
 //! - `testing`: the invariants as functions over bytes, a slow, plain model that shares no code with the core, and
 //!   connections in memory for the session.
 //!
@@ -82,7 +89,6 @@ pub mod http1;
 #[cfg(feature = "proxy")]
 pub mod net;
 #[cfg(feature = "proxy")]
-#[doc(hidden)]
 pub mod ops;
 #[cfg(feature = "proxy")]
 pub mod proxy;

@@ -6,12 +6,13 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use headsnip::cli::{self, Command};
 use headsnip::config::{Config, Drain};
-use headsnip::ops::log;
 use headsnip::ops::signals::{Asked, Ending, Survived};
 use headsnip::ops::supervisor::{State, Supervisor};
+use headsnip::ops::{Event, Log, Observer};
 use headsnip::proxy::{Drained, Handle, Proxy, Pulse};
 
 #[global_allocator]
@@ -23,12 +24,6 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let code = obey();
-    log::flush();
-    code
-}
-
-fn obey() -> ExitCode {
     let arguments: Result<Vec<String>, _> = std::env::args_os().skip(1).map(std::ffi::OsString::into_string).collect();
     let arguments = match arguments {
         Ok(arguments) => arguments,
@@ -44,10 +39,14 @@ fn obey() -> ExitCode {
     }
     match cli::parse(&arguments, |name| std::env::var(name).ok()) {
         Ok(Command::Run(config, format)) => {
-            let is_logged = log::start(format);
-            let is_logged = if config.access_log { is_logged.and_then(|()| log::start_exchanges()) } else { is_logged };
-            match is_logged {
-                Ok(()) => run(*config),
+            let log = Log::start(format);
+            match if config.access_log { log.and_then(Log::with_exchanges) } else { log } {
+                Ok(log) => {
+                    let log = Arc::new(log);
+                    let code = run(*config, &log);
+                    log.flush();
+                    code
+                }
                 Err(error) => complain(FAILED, format_args!("cannot start a thread for the log: {error}")),
             }
         }
@@ -67,43 +66,47 @@ fn obey() -> ExitCode {
     }
 }
 
-fn run(config: Config) -> ExitCode {
+fn run(config: Config, log: &Arc<Log>) -> ExitCode {
     let survived = match Survived::begin() {
         Ok(survived) => survived,
         Err(error) => return complain(FAILED, format_args!("cannot handle signals: {error}")),
     };
     for doubt in cli::doubts(&config, std::env::vars_os()) {
-        log::warning(format_args!("{doubt}"));
+        log.observe(Event::Warning(format_args!("{doubt}")));
     }
     let (drain, told) = (config.drain, Told::new(&config));
-    let mut proxy = match Proxy::bind(config) {
+    let observer: Arc<dyn Observer> = Arc::<Log>::clone(log);
+    let mut proxy = match Proxy::bind(config, Arc::clone(&observer)) {
         Ok(proxy) => proxy,
         Err(error) => return complain(FAILED, error),
     };
-    let supervisor = Rc::new(Supervisor::from_environment());
+    let supervisor = Rc::new(Supervisor::from_environment(Arc::clone(&observer)));
     let pulse = supervisor.patience().map(|patience| proxy.pulse(patience / 2));
     let addresses: Vec<String> = proxy.addresses().iter().map(ToString::to_string).collect();
     let (admin, memory, ready) = (proxy.admin_address().cloned(), proxy.memory(), Rc::clone(&supervisor));
+    let teller = Arc::clone(&observer);
     let tell_of_start = move || {
-        log::event(format_args!("listening on {}, {told}; memory: {memory}", addresses.join(" and ")));
+        let addresses = addresses.join(" and ");
+        teller.observe(Event::Notice(format_args!("listening on {addresses}, {told}; memory: {memory}")));
         if told.denied.is_empty() {
-            log::warning(format_args!("nothing is removed: --keep exempts every denied name"));
+            teller.observe(Event::Warning(format_args!("nothing is removed: --keep exempts every denied name")));
         }
         if let Some(admin) = admin {
-            log::event(format_args!("admin on {admin}"));
+            teller.observe(Event::Notice(format_args!("admin on {admin}")));
         }
         ready.tell(State::Ready);
     };
     let failed = Rc::new(Cell::new(false));
-    let (watching, has_failed) = (keep_watch(Rc::clone(&supervisor), pulse), Rc::clone(&failed));
-    let listening = listen_to_signals(survived, proxy.handle(), drain, supervisor, tell_of_start);
+    let (watching, has_failed) = (keep_watch(Rc::clone(&supervisor), pulse, Arc::clone(&observer)), Rc::clone(&failed));
+    let listening =
+        listen_to_signals(survived, proxy.handle(), drain, supervisor, Arc::clone(&observer), tell_of_start);
     let handle = proxy.handle();
     let drained = proxy.run(async move {
         let error = tokio::select! {
             Err(error) = listening => error,
             never = watching => match never {},
         };
-        log::event(format_args!("cannot handle signals: {error}"));
+        observer.observe(Event::Notice(format_args!("cannot handle signals: {error}")));
         has_failed.set(true);
         handle.cut();
     });
@@ -113,8 +116,8 @@ fn run(config: Config) -> ExitCode {
         Err(error) => return complain(FAILED, format_args!("cannot start a worker: {error}")),
     };
     // Omitted lines are reported before, so that this is the last line.
-    log::flush();
-    log::event(format_args!("drained: {finished} connections finished, {cut} cut"));
+    log.flush();
+    log.observe(Event::Notice(format_args!("drained: {finished} connections finished, {cut} cut")));
     ExitCode::SUCCESS
 }
 
@@ -162,13 +165,13 @@ impl fmt::Display for Told {
 }
 
 /// Notifies the watchdog for as long as all workers respond.
-async fn keep_watch(supervisor: Rc<Supervisor>, pulse: Option<Pulse>) -> Infallible {
+async fn keep_watch(supervisor: Rc<Supervisor>, pulse: Option<Pulse>, observer: Arc<dyn Observer>) -> Infallible {
     let Some(mut pulse) = pulse else { return std::future::pending().await };
     loop {
         if pulse.next().await {
             supervisor.tell(State::Alive);
         } else {
-            log::warning(format_args!("a worker is stuck: the watchdog is not notified"));
+            observer.observe(Event::Warning(format_args!("a worker is stuck: the watchdog is not notified")));
         }
     }
 }
@@ -179,6 +182,7 @@ async fn listen_to_signals(
     handle: Handle,
     Drain { delay, timeout, .. }: Drain,
     supervisor: Rc<Supervisor>,
+    observer: Arc<dyn Observer>,
     tell_of_start: impl FnOnce(),
 ) -> io::Result<Infallible> {
     let mut signals = survived.listen()?;
@@ -186,13 +190,13 @@ async fn listen_to_signals(
     tell_of_start();
     loop {
         match signals.next().await {
-            Asked::Nothing => log::event(format_args!("SIGHUP: ignored; nothing is reloaded")),
+            Asked::Nothing => observer.observe(Event::Notice(format_args!("SIGHUP: ignored; nothing is reloaded"))),
             Asked::End(Ending::Interrupt) => {
                 supervisor.tell(State::Stopping);
                 handle.dismiss();
-                log::event(format_args!(
+                observer.observe(Event::Notice(format_args!(
                     "SIGINT: draining; idle clients are closed, the others have {timeout:?} to finish"
-                ));
+                )));
             }
             Asked::End(Ending::Terminate) => {
                 let taken = if delay.is_zero() {
@@ -203,11 +207,12 @@ async fn listen_to_signals(
                 supervisor.tell(State::Stopping);
                 // Done when it is told.
                 handle.drain();
-                log::event(format_args!("SIGTERM: draining; {taken}all have {timeout:?} to finish"));
+                observer
+                    .observe(Event::Notice(format_args!("SIGTERM: draining; {taken}all have {timeout:?} to finish")));
             }
             Asked::Now(signal) => {
                 handle.cut();
-                log::event(format_args!("a second signal, {signal}: ending now"));
+                observer.observe(Event::Notice(format_args!("a second signal, {signal}: ending now")));
             }
         }
     }

@@ -25,8 +25,9 @@ enum Run {
     Here(fn(&[&str])),
 }
 
-const COMMANDS: [(&str, Run); 31] = [
+const COMMANDS: [(&str, Run); 32] = [
     ("cargo run --example demo", Run::Gate("cargo run --locked --example demo")),
+    ("cargo run --example embedded", Run::Gate("cargo run --locked --example embedded")),
     ("cargo run --release --example heads", Run::Gate("cargo run --locked --release --example heads")),
     ("cargo test", Run::Gate("cargo test --locked")),
     ("cargo test --test deployments", Run::Gate("cargo test --locked")),

@@ -124,7 +124,7 @@ fn the_reasons_are_those_that_can_be_told() {
 
 #[test]
 fn the_fields_of_the_access_log_are_those_that_are_written() {
-    let source = read("src/ops/access.rs");
+    let source = read("src/ops/log/exchange.rs");
     let names = source.split_once("const NAMES:").and_then(|(_, rest)| rest.split_once("];")).expect("the names").0;
     let written: Vec<&str> = ["time"].into_iter().chain(names.split('"').skip(1).step_by(2)).collect();
     let documented = first_cells(OPERATING, "field");

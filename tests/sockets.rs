@@ -502,7 +502,7 @@ fn unix_sockets_and_ipv6_serve_as_well() {
 
 fn refusal(listen: &str) -> String {
     let address = |text: &str| text.parse().expect("an address");
-    Proxy::bind(Config::new(address(listen), address("127.0.0.1:1")))
+    Proxy::bind(Config::new(address(listen), address("127.0.0.1:1")), std::sync::Arc::new(()))
         .err()
         .map(|error| error.to_string())
         .unwrap_or_default()

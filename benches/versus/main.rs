@@ -20,6 +20,7 @@ mod report;
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use figures::Figures;
@@ -81,7 +82,7 @@ fn versus() -> Result<(), Box<dyn Error>> {
 fn embedded(listen: &str, upstream: &str, splice_from: &str) -> Result<(), Box<dyn Error>> {
     let mut config = Config::new(listen.parse()?, upstream.parse()?);
     config.splice_from = splice_from.parse().ok();
-    Proxy::bind(config)?.run(std::future::pending())?;
+    Proxy::bind(config, Arc::new(()))?.run(std::future::pending())?;
     Ok(())
 }
 

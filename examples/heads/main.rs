@@ -16,6 +16,7 @@ use std::error::Error;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use headsnip::config::Config;
@@ -110,7 +111,7 @@ struct Column {
 }
 
 fn of_headsnip(origin: SocketAddr) -> Result<Column, Box<dyn Error>> {
-    let proxy = Proxy::bind(Config::new("127.0.0.1:0".parse()?, origin.into()))?;
+    let proxy = Proxy::bind(Config::new("127.0.0.1:0".parse()?, origin.into()), Arc::new(()))?;
     let (address, handle) = (proxy.address().to_string().parse()?, proxy.handle());
     let running = std::thread::spawn(move || proxy.run(std::future::pending()));
     let cells = CASES.iter().map(|case| judge("headsnip", address, case)).collect();

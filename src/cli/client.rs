@@ -6,7 +6,7 @@ use crate::http1::LogFields;
 use crate::http1::log_fields::LogFieldsError;
 use crate::net::networks::{Network, Networks};
 use crate::net::preamble::Version;
-use crate::ops::access;
+use crate::ops::log::exchange::NAMES;
 
 pub(super) fn networks(values: &[Value]) -> Result<Option<Networks>, UsageError> {
     let networks = values.iter().map(Value::parse::<Network>).collect::<Result<_, _>>()?;
@@ -22,7 +22,7 @@ pub(super) fn version(value: &Value) -> Result<Version, UsageError> {
 }
 
 pub(super) fn log_fields(values: &[Value]) -> Result<LogFields, UsageError> {
-    let is_own = |value: &&Value| value.text == "time" || access::NAMES.contains(&&*value.text.to_ascii_lowercase());
+    let is_own = |value: &&Value| value.text == "time" || NAMES.contains(&&*value.text.to_ascii_lowercase());
     if let Some(own) = values.iter().find(is_own) {
         return Err(own.complain("each line of the access log has a field of that name already"));
     }

@@ -14,3 +14,5 @@ mod resolve;
 pub mod socket_file;
 pub(crate) mod stream;
 pub(crate) mod unsent;
+
+pub use self::stream::Peer;

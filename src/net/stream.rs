@@ -367,7 +367,7 @@ fn receive(stream: &Stream, room: &mut [u8]) -> io::Result<usize> {
 
 /// Who is at the far end of a connection, as it was when that was made: a dead one does not tell. `None` for a socket file.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) Option<SocketAddr>);
+pub struct Peer(pub Option<SocketAddr>);
 
 impl fmt::Display for Peer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,9 +1,8 @@
-//! An exchange as the access log has it.
+//! An exchange as an operator sees it.
 
 use std::fmt::{Display, Write as _};
 use std::time::{Duration, Instant};
 
-use super::log::{self, Value, printable};
 use super::reason::{Reason, Side};
 use crate::http1::{Ending, LogFields};
 
@@ -16,102 +15,65 @@ const LONGEST_METHOD: usize = 32;
 /// Bytes of a request field that are logged.
 const LONGEST_FIELD: usize = 512;
 
-/// The names of the fields of each line.
-pub(crate) const NAMES: [&str; 14] = [
-    "client",
-    "method",
-    "target",
-    "status",
-    "bytes_in",
-    "bytes_out",
-    "first_byte_ms",
-    "total_ms",
-    "removed",
-    "replayed",
-    "side",
-    "reason",
-    "detail",
-    "ending",
-];
-
-/// One exchange: a request and what came of it.
+/// One exchange: a request and what came of it. What a client sent is printable ASCII here, escaped and bounded.
 #[derive(Debug)]
-pub(crate) struct Record {
+#[non_exhaustive]
+pub struct Record {
     /// Empty where it could not be read.
-    method: String,
-    target: String,
-    /// The values of the request fields that are logged; none if none are.
-    asked: Box<[Option<String>]>,
+    pub method: String,
+    /// Empty where it could not be read.
+    pub target: String,
+    /// The values of the request fields that are noted; none if none are.
+    pub asked: Box<[Option<String>]>,
     begun: Instant,
     /// Of the last head that went to the client.
-    pub(crate) status: Option<u16>,
-    pub(crate) bytes_in: u64,
-    pub(crate) bytes_out: u64,
-    /// From the end of the request's head to the last byte of the response; `None`: it is not over.
-    took: Option<Duration>,
+    pub status: Option<u16>,
+    /// Bytes that went to the origin.
+    pub bytes_in: u64,
+    /// Bytes that went to the client.
+    pub bytes_out: u64,
+    /// From the end of the request's head to the last byte of the response.
+    pub took: Duration,
     /// From the end of the request's head to that of the final response's.
-    pub(crate) first_byte: Option<Duration>,
-    pub(crate) removed: u64,
-    pub(crate) is_replayed: bool,
-    pub(crate) failure: Option<Failure>,
+    pub first_byte: Option<Duration>,
+    /// Denied lines, removed or found in a dry run.
+    pub removed: u64,
+    /// Whether it was sent to the origin once more.
+    pub is_replayed: bool,
+    /// Why it ended badly, if it did.
+    pub failure: Option<Failure>,
 }
 
-/// Why it ended badly.
+/// Why an exchange ended badly.
 #[derive(Clone, Debug)]
-pub(crate) struct Failure {
-    side: Side,
-    reason: Reason,
-    detail: String,
-    ending: String,
+#[non_exhaustive]
+pub struct Failure {
+    /// The side at fault.
+    pub side: Side,
+    /// In one word.
+    pub reason: Reason,
+    /// Which rule was broken, or what the kernel said.
+    pub detail: String,
+    /// What became of the client.
+    pub ending: Ending,
 }
 
 impl Failure {
     pub(crate) fn new(side: Side, reason: Reason, detail: &dyn Display, ending: Ending) -> Self {
-        Self { side, reason, detail: printable(detail), ending: printable(&ending) }
+        Self { side, reason, detail: detail.to_string(), ending }
     }
 }
 
 impl Record {
-    /// Writes its line, with these fields of the request after the others.
-    pub(crate) fn tell(&self, client: &dyn Display, fields: &LogFields) {
-        let client = printable(client);
-        let own = NAMES.into_iter().zip(self.values(&client));
-        let asked = self.asked.iter().map(|text| text.as_deref().map_or(Value::Absent, Value::Text));
-        let asked = fields.names().zip(asked);
-        log::exchange(own.chain(asked));
-    }
-
     /// Bytes of memory that it takes, as it began.
     pub(crate) fn footprint(&self) -> usize {
         let of_field = |text: &Option<String>| size_of_val(text) + text.as_ref().map_or(0, String::len);
         size_of::<Self>() + self.asked.iter().map(of_field).sum::<usize>()
     }
 
-    /// What its line in the access log tells, in the order of the names.
-    fn values<'a>(&'a self, client: &'a str) -> [Value<'a>; NAMES.len()] {
-        let text = |text: &'a str| if text.is_empty() { Value::Absent } else { Value::Text(text) };
-        let failure = self.failure.as_ref();
-        [
-            Value::Text(client),
-            text(&self.method),
-            text(&self.target),
-            self.status.map_or(Value::Absent, |status| Value::Number(status.into())),
-            Value::Number(self.bytes_in),
-            Value::Number(self.bytes_out),
-            self.first_byte.map_or(Value::Absent, Value::Took),
-            Value::Took(self.took.unwrap_or_else(|| self.begun.elapsed())),
-            Value::Number(self.removed),
-            Value::Flag(self.is_replayed),
-            failure.map_or(Value::Absent, |failure| Value::Text(failure.side.name())),
-            failure.map_or(Value::Absent, |failure| Value::Text(failure.reason.name())),
-            failure.map_or(Value::Absent, |failure| Value::Text(&failure.detail)),
-            failure.map_or(Value::Absent, |failure| Value::Text(&failure.ending)),
-        ]
-    }
-
     /// The last byte of the response was written.
     pub(crate) fn end(&mut self) {
-        self.took = Some(self.begun.elapsed());
+        self.took = self.begun.elapsed();
     }
 
     /// The note of the request whose head is given, and was complete then.
@@ -127,7 +89,7 @@ impl Record {
             status: None,
             bytes_in: 0,
             bytes_out: 0,
-            took: None,
+            took: Duration::ZERO,
             first_byte: None,
             removed: 0,
             is_replayed: false,

@@ -23,11 +23,10 @@ use tokio::task::LocalSet;
 use tokio::time::{Instant, timeout};
 
 use self::places::{Place, Places, Stage};
-use super::counters::Counters;
 use super::health::{Check, DRAINING, UNREACHABLE};
-use super::metrics::{self, Limits};
+use super::metrics::{Counts, MEDIA_TYPE};
+use super::observer::Observer;
 use super::trouble::Trouble;
-use crate::http1::Policy;
 use crate::net::address::Address;
 use crate::net::dial::{Dial, Upstream};
 use crate::net::listener::{Accepting, Listener};
@@ -47,9 +46,8 @@ const DIAL_LIMIT: Duration = Duration::from_millis(900);
 
 /// What the admin listener serves.
 pub(crate) struct Sources {
-    pub(crate) workers: &'static [Counters],
-    pub(crate) limits: Limits,
-    pub(crate) policy: &'static Policy,
+    pub(crate) counts: &'static Counts,
+    pub(crate) observer: Arc<dyn Observer>,
     pub(crate) upstream: &'static Address,
     /// Where this process listens.
     pub(crate) listening: Arc<[Address]>,
@@ -114,7 +112,7 @@ async fn accept(accepting: &Accepting, answers: &Rc<Answers>) -> Infallible {
                     let _ = timeout(LIMIT, serve(stream, &place, &answers)).await;
                 });
             }
-            Err(error) => trouble.pause(&error).await,
+            Err(error) => trouble.pause(&error, &*answers.sources.observer).await,
         }
     }
 }
@@ -153,10 +151,8 @@ impl Answers {
                 Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
             },
             "/metrics" => {
-                let Sources { workers, limits, policy, .. } = self.sources;
-                let rendered = metrics::render(workers, limits, policy);
-                let mut response = text(StatusCode::OK, rendered);
-                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::MEDIA_TYPE));
+                let mut response = text(StatusCode::OK, self.sources.counts.exposition());
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
                 response
             }
             _ => text(StatusCode::NOT_FOUND, "try /livez, /readyz or /metrics\n".into()),

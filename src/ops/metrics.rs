@@ -23,8 +23,37 @@ pub(crate) struct Limits {
     pub(crate) memory: usize,
 }
 
-/// All metrics of all workers, and of the process.
-pub(super) fn render(workers: &[Counters], limits: Limits, policy: &Policy) -> String {
+/// What has been counted since the start, by each worker for itself.
+#[derive(Debug)]
+pub struct Counts {
+    pub(crate) workers: Vec<Counters>,
+    pub(crate) limits: Limits,
+    pub(crate) policy: &'static Policy,
+}
+
+impl Counts {
+    /// Requests that went again, because a connection that had served before was closed under them.
+    #[must_use]
+    pub fn replays(&self) -> u64 {
+        self.workers.iter().map(|worker| worker.replays.value()).sum()
+    }
+
+    /// Bytes that were moved by splice(2), both ways; the others were copied.
+    #[must_use]
+    pub fn spliced(&self) -> u64 {
+        let spliced = |worker: &Counters, direction| worker.bytes(direction, Path::Splice).value();
+        let both = |worker| spliced(worker, Direction::Inbound) + spliced(worker, Direction::Outbound);
+        self.workers.iter().map(both).sum()
+    }
+
+    /// All that `/metrics` shows, of the process too, in the text format of Prometheus.
+    #[must_use]
+    pub fn exposition(&self) -> String {
+        render(self)
+    }
+}
+
+fn render(Counts { workers, limits, policy }: &Counts) -> String {
     let mut text = Text { text: String::new(), workers };
     text.head("headsnip_build_info", "gauge", "Always 1; the label is the version.");
     text.sample("headsnip_build_info", &[("version", &env!("CARGO_PKG_VERSION"))], 1);

@@ -1,4 +1,4 @@
-//! What an operator sees.
+//! What an operator sees: events, exchanges and counters.
 
 pub(crate) mod access;
 pub(crate) mod admin;
@@ -10,8 +10,9 @@ pub mod health;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod healthcheck;
-pub mod log;
+pub(crate) mod log;
 pub(crate) mod metrics;
+pub(crate) mod observer;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod probe;
@@ -24,3 +25,8 @@ pub mod signals;
 #[doc(hidden)]
 pub mod supervisor;
 pub(crate) mod trouble;
+
+pub use self::access::{Failure, Record};
+pub use self::log::{Format, Log};
+pub use self::observer::{Event, Observer};
+pub use self::reason::{Reason, Side};

@@ -11,8 +11,11 @@ use crate::http1::Violation;
 /// Whose side it was on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
-pub(crate) enum Side {
+#[non_exhaustive]
+pub enum Side {
+    /// The client's.
     Client,
+    /// The origin's.
     Origin,
     /// Ours: the proxy is ending.
     Proxy,
@@ -21,23 +24,39 @@ pub(crate) enum Side {
 /// A proxy error type of RFC 9209 §2.3. Words of one side may be used of the other: the side stands beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
-pub(crate) enum Reason {
+#[non_exhaustive]
+pub enum Reason {
+    /// The name could not be resolved.
     DnsError,
+    /// The origin could not be dialled, for another reason than the next ones.
     DestinationUnavailable,
+    /// Nobody listens there.
     ConnectionRefused,
+    /// The connection was closed or reset.
     ConnectionTerminated,
+    /// It could not be dialled in time.
     ConnectionTimeout,
+    /// Nothing was taken for too long.
     ConnectionWriteTimeout,
+    /// The request is malformed, incomplete or late.
     HttpRequestError,
+    /// The response was cut.
     HttpResponseIncomplete,
+    /// Its head is too long or has too many lines.
     HttpResponseHeaderSectionSize,
+    /// Its chunks are malformed.
     HttpResponseTransferCoding,
+    /// It did not come in time.
     HttpResponseTimeout,
+    /// It upgrades the connection otherwise than it may.
     HttpUpgradeFailed,
+    /// It breaks another rule.
     HttpProtocolError,
+    /// All places for clients are taken.
     ConnectionLimitReached,
-    /// RFC 9209 has no word for these.
+    /// All memory for clients is taken. RFC 9209 has no word for this, nor for the next one.
     MemoryLimitReached,
+    /// The preamble of the PROXY protocol is missing or malformed.
     PreambleRefused,
 }
 
@@ -68,7 +87,9 @@ impl GaveWay {
 impl Side {
     pub(crate) const ALL: &[Self] = <Self as VariantArray>::VARIANTS;
 
-    pub(super) fn name(self) -> &'static str {
+    /// In one word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         self.into()
     }
 
@@ -103,7 +124,9 @@ impl Side {
 impl Reason {
     pub(crate) const ALL: &[Self] = <Self as VariantArray>::VARIANTS;
 
-    pub(super) fn name(self) -> &'static str {
+    /// In one word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         self.into()
     }
 

@@ -7,9 +7,10 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::log;
+use super::observer::{Event, Observer};
 
 /// The states of `sd_notify(3)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
@@ -30,24 +31,28 @@ pub enum State {
 pub struct Supervisor {
     address: Option<SocketAddr>,
     patience: Option<Duration>,
+    observer: Arc<dyn Observer>,
 }
 
 impl Supervisor {
-    /// As the environment says.
+    /// As the environment says. What goes wrong is for the observer.
     #[must_use]
-    pub fn from_environment() -> Self {
+    pub fn from_environment(observer: Arc<dyn Observer>) -> Self {
         let name = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty());
         let address = name.and_then(|name| match address(&name) {
             Ok(address) => Some(address),
             Err(error) => {
-                log::warning(format_args!("NOTIFY_SOCKET {}: {error}; the supervisor is not notified", name.display()));
+                let name = name.display();
+                observer.observe(Event::Warning(format_args!(
+                    "NOTIFY_SOCKET {name}: {error}; the supervisor is not notified"
+                )));
                 None
             }
         });
         let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
         let is_other = number("WATCHDOG_PID").is_some_and(|pid| pid != u64::from(std::process::id()));
         let microseconds = number("WATCHDOG_USEC").filter(|microseconds| *microseconds > 0 && !is_other);
-        Self { address, patience: microseconds.map(Duration::from_micros) }
+        Self { address, patience: microseconds.map(Duration::from_micros), observer }
     }
 
     /// How long it waits for a word before it takes the process to be stuck.
@@ -65,7 +70,8 @@ impl Supervisor {
             socket.send_to_addr(word.as_bytes(), address)
         });
         if let Err(error) = told {
-            log::warning(format_args!("cannot notify the supervisor of {word}: {error}"));
+            let message = format_args!("cannot notify the supervisor of {word}: {error}");
+            self.observer.observe(Event::Warning(message));
         }
     }
 }

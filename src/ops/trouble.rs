@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use super::log;
+use super::observer::{Event, Observer};
 
 /// The pause after a failed accept: with no descriptor left, the next try would fail at once and for ever.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -20,12 +20,12 @@ pub(crate) struct Fullness {
 }
 
 impl Fullness {
-    pub(crate) fn tell(&mut self) {
+    pub(crate) fn tell(&mut self, observer: &dyn Observer) {
         if self.told.is_none_or(|told| told.elapsed() >= REMINDER) {
             self.told = Some(Instant::now());
-            log::warning(format_args!(
+            observer.observe(Event::Warning(format_args!(
                 "all places for clients are taken: new clients wait; raise --max-connections and the open-file limit"
-            ));
+            )));
         }
     }
 }
@@ -43,14 +43,15 @@ impl Trouble {
     }
 
     /// One could not be.
-    pub(crate) async fn pause(&mut self, error: &io::Error) {
+    pub(crate) async fn pause(&mut self, error: &io::Error, observer: &dyn Observer) {
         // The peer gave up before it was accepted: the next one may be fine.
         if error.kind() == io::ErrorKind::ConnectionAborted {
             return;
         }
         if !self.is_told {
             self.is_told = true;
-            log::warning(format_args!("cannot accept a connection: {error}; trying again until it works"));
+            let message = format_args!("cannot accept a connection: {error}; trying again until it works");
+            observer.observe(Event::Warning(message));
         }
         sleep(PAUSE).await;
     }

@@ -12,10 +12,8 @@ use crate::http1::edits::Section;
 use crate::http1::{Direction, Edits, Ending, Exchange, Fault, Mended, Verdict};
 use crate::net::dial::Dial;
 use crate::net::stream::Peer;
-use crate::ops::access::{Failure, Record};
 use crate::ops::counters::Path;
-use crate::ops::log;
-use crate::ops::reason::{Reason, Side};
+use crate::ops::{Event, Failure, Reason, Record, Side};
 
 /// Exchanges of one connection whose end waits to be acknowledged; beyond that, the oldest is logged as it is.
 const MOST_UNACKNOWLEDGED: usize = 64;
@@ -160,7 +158,8 @@ impl Followed {
                 Direction::Inbound => policy.request_denylist.entries().nth(entry.into()),
                 Direction::Outbound => policy.denylist.entries().nth(entry.into()),
             };
-            log::would_remove(direction, line.trim_ascii_end(), &by.unwrap_or_default());
+            let (line, entry) = (line.trim_ascii_end(), &*by.unwrap_or_default());
+            worker.observer.observe(Event::WouldRemove { direction, line, entry });
         }
         if let Some(removed) = worker.counters.removed(direction, entry) {
             removed.count();
@@ -172,7 +171,7 @@ impl Followed {
 
     fn mend<D: Dial>(&mut self, worker: &Worker<D>, rule: Mended) {
         worker.counters.mended(rule).count();
-        log::mended(&self.told.client, rule);
+        worker.observer.observe(Event::Mended { client: self.told.client, rule });
     }
 
     fn answer<D: Dial>(&mut self, worker: &Worker<D>, status: u16) {
@@ -209,7 +208,8 @@ impl Followed {
     ) {
         if !self.told.has_failed {
             worker.counters.failures(side, reason).count();
-            log::bad_end(&self.told.client, side, reason, detail, ending);
+            let (client, detail) = (self.told.client, format_args!("{detail}"));
+            worker.observer.observe(Event::BadEnd { client, side, reason, detail, ending });
         }
         if ending == Ending::DropOrigin {
             return;
@@ -298,7 +298,8 @@ impl Followed {
             let failure = || Failure::new(Side::Client, Reason::ConnectionTerminated, &detail, Ending::Close);
             record.failure.get_or_insert_with(failure);
         }
-        record.tell(&self.told.client, &worker.config.log_fields);
+        let (client, fields) = (self.told.client, &worker.config.log_fields);
+        worker.observer.observe(Event::Exchange { client, record: &record, fields });
         worker.memory.release_record(record);
     }
 

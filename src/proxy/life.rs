@@ -59,7 +59,7 @@ impl Life {
                         self.waiting.replace(Some(client));
                     }
                     Err(error) => {
-                        trouble.pause(&error).await;
+                        trouble.pause(&error, &*self.worker.observer).await;
                         continue;
                     }
                 }
@@ -67,7 +67,7 @@ impl Life {
             if self.worker.places.try_take() {
                 self.serve();
             } else {
-                fullness.tell();
+                fullness.tell(&*self.worker.observer);
                 self.serve_waiting().await;
             }
         }
@@ -101,7 +101,7 @@ impl Life {
                 Ok(None) => return,
                 Err(error) => {
                     self.worker.close(closing);
-                    trouble.pause(&error).await;
+                    trouble.pause(&error, &*self.worker.observer).await;
                 }
             }
         }

@@ -12,7 +12,7 @@ use bytes::BytesMut;
 
 use crate::http1::Edits;
 use crate::net::pipe::{self, Pipe};
-use crate::ops::access::Record;
+use crate::ops::Record;
 use crate::ops::counters::Gauge;
 
 /// Bytes read at once. Measured on bodies of 1 MiB: more than 64 KiB gains nothing on loopback.

@@ -35,26 +35,26 @@ use self::pulse::Beat;
 pub use self::pulse::Pulse;
 use self::worker::{Share, Worker};
 use crate::config::{Config, ConfigError};
-use crate::http1::Direction;
 use crate::net::address::{Address, Listen};
 use crate::net::dial::Upstream;
 use crate::net::listener::Listener;
 use crate::net::{cgroup, descriptors};
 use crate::ops::admin::{Admin, Sources};
-use crate::ops::counters::{Counters, Path};
-use crate::ops::log;
+use crate::ops::counters::Counters;
+pub use crate::ops::metrics::Counts;
 use crate::ops::metrics::Limits;
+use crate::ops::{Event, Observer};
 
 /// A proxy that listens.
 #[derive(Debug)]
 pub struct Proxy {
     config: &'static Config,
     counts: &'static Counts,
+    observer: Arc<dyn Observer>,
     /// One at least.
     addresses: Vec<Address>,
     admin: Option<(Listener, Address)>,
     listeners: Vec<Listener>,
-    limits: Limits,
     /// What the process may have, as far as it can be seen.
     memory_limit: Option<u64>,
     /// Of each worker.
@@ -62,25 +62,6 @@ pub struct Proxy {
     handle: Handle,
     /// Of all workers but the first, if somebody looks.
     beats: Vec<Beat>,
-}
-
-/// What has been counted since the start, by each worker for itself.
-#[derive(Debug)]
-pub struct Counts(Vec<Counters>);
-
-impl Counts {
-    /// Requests that went again, because a connection that had served before was closed under them.
-    #[must_use]
-    pub fn replays(&self) -> u64 {
-        self.0.iter().map(|worker| worker.replays.value()).sum()
-    }
-
-    /// Bytes that were moved by splice(2), both ways; the others were copied.
-    #[must_use]
-    pub fn spliced(&self) -> u64 {
-        let spliced = |worker: &Counters, direction| worker.bytes(direction, Path::Splice).value();
-        self.0.iter().map(|worker| spliced(worker, Direction::Inbound) + spliced(worker, Direction::Outbound)).sum()
-    }
 }
 
 /// How the clients fared that were there at the end, or came after.
@@ -111,32 +92,37 @@ pub enum StartError {
 
 impl Proxy {
     /// Listens, and raises the process's open-file limit as far as it may go. The configuration lives for as long as the
-    /// process does.
-    pub fn bind(config: Config) -> Result<Self, StartError> {
+    /// process does. All that it has to say goes to the observer, and nowhere else.
+    pub fn bind(config: Config, observer: Arc<dyn Observer>) -> Result<Self, StartError> {
         config.check().map_err(StartError::Config)?;
         let has_admin = if config.admin.is_some() { descriptors::Admin::On } else { descriptors::Admin::Off };
         let open_files = descriptors::raise_open_file_limit();
         descriptors::suffice(config.workers, has_admin).map_err(|(needed, e)| StartError::Descriptors(needed, e))?;
         let config: &'static Config = Box::leak(Box::new(config));
-        let passed = passed(config).map_err(StartError::Passed)?;
+        let passed = passed(config, &*observer).map_err(StartError::Passed)?;
         let (listen_error, workers) = (|error| StartError::Listen(config.listen.clone(), error), config.workers);
-        let listeners = listen(&config.listen, config.listen_mode, &passed.clients, workers).map_err(listen_error)?;
+        let listeners = listen(&config.listen, config.listen_mode, &passed.clients, workers, &*observer);
+        let listeners = listeners.map_err(listen_error)?;
         let addresses = listeners.first().map_or(Ok(Vec::new()), Listener::addresses).map_err(listen_error)?;
         let admin = config.admin.as_ref().map(|admin| {
-            listen_for_admin(admin, &passed.admin).map_err(|error| StartError::Admin(admin.clone(), error))
+            listen_for_admin(admin, &passed.admin, &*observer).map_err(|error| StartError::Admin(admin.clone(), error))
         });
         let admin = admin.transpose()?;
         let share = descriptors::share(open_files, config.workers, has_admin);
         let memory_limit = cgroup::memory_limit();
-        let clients = most_clients(config, share.clients);
-        let counts = Counts((0..config.workers.get()).map(|_| Counters::new(&config.policy)).collect());
+        let clients = most_clients(config, share.clients, &*observer);
+        let counts = Counts {
+            workers: (0..config.workers.get()).map(|_| Counters::new(&config.policy)).collect(),
+            limits: Limits { clients, memory: config.memory_budget(memory_limit) },
+            policy: &config.policy,
+        };
         Ok(Self {
             config,
             counts: Box::leak(Box::new(counts)),
+            observer,
             addresses,
             admin,
             listeners,
-            limits: Limits { clients, memory: config.memory_budget(memory_limit) },
             memory_limit,
             pipes: share.pipes,
             handle: Handle::new(),
@@ -181,7 +167,7 @@ impl Proxy {
         self.handle.clone()
     }
 
-    /// What it counts.
+    /// What it counts, to be read from any thread at any time.
     #[must_use]
     pub fn counts(&self) -> &'static Counts {
         self.counts
@@ -191,7 +177,8 @@ impl Proxy {
     /// on this thread, within the runtime, for who must listen to signals for example: it may end at any time, which changes
     /// nothing. [`std::future::pending`] is nothing to do.
     pub fn run(self, alongside: impl Future<Output = ()> + 'static) -> io::Result<Drained> {
-        let Self { config, counts, addresses, admin, listeners, limits, pipes, handle, beats, .. } = self;
+        let Self { config, counts, observer, addresses, admin, listeners, pipes, handle, beats, .. } = self;
+        let limits = counts.limits;
         let listening: Arc<[Address]> =
             addresses.into_iter().chain(admin.as_ref().map(|(_, address)| address.clone())).collect();
         let places = Arc::new(Places::new(limits.clients));
@@ -199,13 +186,15 @@ impl Proxy {
         // It answers until all clients are gone.
         let _admin = admin
             .map(|(listener, _)| {
-                Admin::start(listener, sources(config, counts, limits, &handle, Arc::clone(&listening)))
+                let observer = Arc::clone(&observer);
+                Admin::start(listener, sources(config, counts, observer, &handle, Arc::clone(&listening)))
             })
             .transpose()?;
-        let mut workers = listeners.into_iter().zip(&counts.0).map(|(listener, counters)| {
+        let mut workers = listeners.into_iter().zip(&counts.workers).map(|(listener, counters)| {
             let (places, orders, listening) = (Arc::clone(&places), handle.orders(), Arc::clone(&listening));
+            let observer = Arc::clone(&observer);
             (listener, orders, move || {
-                Worker::new(config, counters, places, share, Upstream::new(&config.upstream, &listening))
+                Worker::new(config, counters, observer, places, share, Upstream::new(&config.upstream, &listening))
             })
         });
         let own = workers.next();
@@ -251,15 +240,14 @@ impl AddAssign for Drained {
 fn sources(
     config: &'static Config,
     counts: &'static Counts,
-    limits: Limits,
+    observer: Arc<dyn Observer>,
     handle: &Handle,
     listening: Arc<[Address]>,
 ) -> Sources {
     let orders = handle.orders();
     Sources {
-        workers: &counts.0,
-        limits,
-        policy: &config.policy,
+        counts,
+        observer,
         upstream: &config.upstream,
         listening,
         connect_timeout: config.timeouts.connect,
@@ -283,12 +271,12 @@ fn run(
 const FEW_CLIENTS: usize = 1000;
 
 /// As many clients as were asked for, and as the open-file limit allows.
-fn most_clients(config: &Config, allowed: usize) -> usize {
+fn most_clients(config: &Config, allowed: usize, observer: &dyn Observer) -> usize {
     let wanted = config.max_connections.map(NonZeroUsize::get);
     if wanted.is_some_and(|wanted| wanted > allowed) || (wanted.is_none() && allowed < FEW_CLIENTS) {
-        log::warning(format_args!(
+        observer.observe(Event::Warning(format_args!(
             "the open-file limit allows no more than {allowed} clients at once; raise it by ulimit -n, LimitNOFILE= or the like"
-        ));
+        )));
     }
     wanted.map_or(allowed, |wanted| wanted.min(allowed))
 }

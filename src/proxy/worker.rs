@@ -13,6 +13,7 @@ use super::places::Places;
 use crate::config::Config;
 use crate::http1::Direction;
 use crate::net::dial::Dial;
+use crate::ops::Observer;
 use crate::ops::counters::Counters;
 
 /// What a worker may have.
@@ -41,6 +42,7 @@ pub(super) struct Waits {
 pub(crate) struct Worker<D> {
     pub(crate) config: &'static Config,
     pub(super) counters: &'static Counters,
+    pub(super) observer: Arc<dyn Observer>,
     /// Whether anyone is told how long responses take: who is not need not look at the clock.
     pub(super) is_timed: bool,
     pub(crate) deadlines: Deadlines,
@@ -64,6 +66,7 @@ impl<D: Dial> Worker<D> {
     pub(crate) fn new(
         config: &'static Config,
         counters: &'static Counters,
+        observer: Arc<dyn Observer>,
         places: Arc<Places>,
         share: Share,
         upstream: D,
@@ -83,7 +86,8 @@ impl<D: Dial> Worker<D> {
         Self {
             config,
             counters,
-            is_timed: config.admin.is_some() || config.access_log,
+            observer,
+            is_timed: config.admin.is_some() || config.access_log || config.time_first_byte,
             deadlines,
             waits,
             memory: Memory::new(share.pipes, share.memory, headroom, &counters.memory),

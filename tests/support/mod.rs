@@ -10,6 +10,7 @@ pub mod watched;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -66,7 +67,7 @@ impl Running {
         // A vector's drain is to be seen at once.
         config.drain.delay = Duration::ZERO;
         config.drain.timeout = LIMIT;
-        let proxy = Proxy::bind(config).expect("a free port");
+        let proxy = Proxy::bind(config, Arc::new(())).expect("a free port");
         let address = proxy.address().clone();
         let (handle, counts) = (proxy.handle(), proxy.counts());
         let thread = std::thread::spawn(move || proxy.run(std::future::pending()).expect("threads"));

@@ -20,6 +20,7 @@ const MENDED_WINDOW: Duration = Duration::from_secs(60);
 const MOST_NAMES: usize = 256;
 
 /// Which lines were written.
+#[derive(Debug)]
 pub(super) struct Limiter {
     windows: Vec<Window>,
     /// Names that were logged, in lower case, of requests and of responses; at most [`MOST_NAMES`] each.
@@ -28,6 +29,7 @@ pub(super) struct Limiter {
     mended: [Option<Instant>; Mended::ALL.len()],
 }
 
+#[derive(Debug)]
 struct Window {
     side: Side,
     reason: Reason,

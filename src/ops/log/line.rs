@@ -26,7 +26,7 @@ pub(super) enum Level {
 
 /// The value of a field.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Value<'a> {
+pub(super) enum Value<'a> {
     /// Printable ASCII.
     Text(&'a str),
     Number(u64),

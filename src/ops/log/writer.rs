@@ -1,9 +1,8 @@
 //! A thread that writes lines: a reader that has stopped reading must not stop the proxy.
 
-use std::fmt::Display;
+use std::fmt::{Arguments, Display};
 use std::io::{self, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often it is asked for lines that are due by time.
@@ -25,93 +24,89 @@ pub(super) enum Output {
     Error,
 }
 
-/// What is due by time: adds lines, at the end of the process all there are.
-pub(super) type Due = fn(&mut String, bool);
-
-pub(super) struct Writer {
-    shared: Arc<Shared>,
-    /// Why no thread writes, if none does: then there is no log.
-    failure: Option<io::Error>,
+/// What its thread is asked for besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Nothing,
+    /// To write all lines there are, and what is due.
+    Flush,
+    /// The same, and to end.
+    End,
 }
 
-struct Shared {
+#[derive(Debug)]
+pub(super) struct Writer {
     output: Output,
     queue: Mutex<Queue>,
     came: Condvar,
     taken: Condvar,
     gathering: Duration,
-    due: Option<Due>,
 }
 
 /// The lines that wait.
-struct Queue {
+#[derive(Debug)]
+pub(super) struct Queue {
     text: String,
     /// Bytes that may wait; further lines are lost, and counted.
     most: usize,
     lost: u64,
-    is_flushing: bool,
+    asked: Asked,
 }
 
 impl Writer {
-    pub(super) fn start(output: Output, most: usize, gathering: Duration, due: Option<Due>) -> Self {
-        let queue = Mutex::new(Queue { text: String::new(), most, lost: 0, is_flushing: false });
-        let shared = Arc::new(Shared { output, queue, came: Condvar::new(), taken: Condvar::new(), gathering, due });
-        let writing = Arc::clone(&shared);
-        let started = thread::Builder::new().name("log".into()).spawn(move || writing.run());
-        Self { shared, failure: started.err() }
-    }
-
-    /// Returns whether lines are written.
-    pub(super) fn check(&self) -> Result<(), &io::Error> {
-        self.failure.as_ref().map_or(Ok(()), Err)
+    pub(super) fn new(output: Output, most: usize, gathering: Duration) -> Self {
+        let queue = Mutex::new(Queue { text: String::new(), most, lost: 0, asked: Asked::Nothing });
+        Self { output, queue, came: Condvar::new(), taken: Condvar::new(), gathering }
     }
 
     /// Has a line written.
     pub(super) fn push(&self, line: impl FnOnce(&mut String)) {
-        let mut queue = self.shared.queue();
+        let mut queue = self.queue();
         let before = queue.text.len();
         queue.push(line);
         let is_due = before == 0 || (before < GATHERED && queue.text.len() >= GATHERED);
         drop(queue);
         if is_due {
-            self.shared.came.notify_one();
+            self.came.notify_one();
         }
     }
 
     /// Has all lines written, as far as they are taken in time.
     pub(super) fn flush(&self) {
-        if self.failure.is_some() {
-            return;
-        }
-        let mut queue = self.shared.queue();
-        queue.is_flushing = true;
-        self.shared.came.notify_one();
+        let queue = self.ask(Asked::Flush);
         // What is not taken in time is lost.
-        drop(self.shared.taken.wait_timeout_while(queue, PATIENCE, |queue| queue.is_flushing));
+        drop(self.taken.wait_timeout_while(queue, PATIENCE, |queue| queue.asked == Asked::Flush));
     }
-}
 
-impl Shared {
+    /// Asks its thread for that.
+    pub(super) fn ask(&self, asked: Asked) -> MutexGuard<'_, Queue> {
+        let mut queue = self.queue();
+        queue.asked = asked;
+        self.came.notify_one();
+        queue
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self) {
+    /// Writes lines until it is asked to end. `due` adds those that are due by time, or all there are; `lose` tells of those that were lost.
+    pub(super) fn run(&self, due: &dyn Fn(&mut String, bool), lose: &dyn Fn(Arguments<'_>)) {
         let mut text = String::new();
         let mut losses = Losses::default();
         let mut queue = self.queue();
         loop {
-            let is_idle = |queue: &mut Queue| queue.text.is_empty() && !queue.is_flushing;
+            let is_idle = |queue: &mut Queue| queue.text.is_empty() && queue.asked == Asked::Nothing;
             queue = self.wait(queue, TICK, is_idle);
             if !queue.text.is_empty() {
-                queue = self.wait(queue, self.gathering, |queue| queue.text.len() < GATHERED && !queue.is_flushing);
+                let gathers = |queue: &mut Queue| queue.text.len() < GATHERED && queue.asked == Asked::Nothing;
+                queue = self.wait(queue, self.gathering, gathers);
             }
-            let is_last = queue.is_flushing;
+            let asked = queue.asked;
+            let is_last = asked != Asked::Nothing;
             losses.add(queue.take(&mut text), &"not read in time");
             drop(queue);
-            if let Some(due) = self.due {
-                due(&mut text, is_last);
-            }
+            due(&mut text, is_last);
             // A log that cannot be written must not stop serving.
             let written = match self.output {
                 Output::Standard => io::stdout().write_all(text.as_bytes()),
@@ -123,12 +118,16 @@ impl Shared {
             text.clear();
             if let Some(message) = losses.due(Instant::now(), is_last) {
                 let name = if self.output == Output::Standard { "the access log" } else { "the log" };
-                super::warning(format_args!("{name} has lost {message}"));
+                lose(format_args!("{name} has lost {message}"));
             }
             queue = self.queue();
-            if is_last {
-                queue.is_flushing = false;
-                self.taken.notify_all();
+            match asked {
+                Asked::Flush if queue.asked == Asked::Flush => {
+                    queue.asked = Asked::Nothing;
+                    self.taken.notify_all();
+                }
+                Asked::Nothing | Asked::Flush => {}
+                Asked::End => return,
             }
         }
     }
@@ -206,7 +205,7 @@ mod tests {
 
     #[test]
     fn lines_that_nobody_reads_are_lost_and_counted() {
-        let mut queue = Queue { text: String::new(), most: 256 * 1024, lost: 0, is_flushing: false };
+        let mut queue = Queue { text: String::new(), most: 256 * 1024, lost: 0, asked: Asked::Nothing };
         let line = "a".repeat(1023) + "\n";
         for _ in 0..300 {
             queue.push(|text| text.push_str(&line));

@@ -145,7 +145,7 @@ mod tests {
         let config: &'static Config = Box::leak(Box::new(Config::new(nowhere(), nowhere())));
         let counters = Box::leak(Box::new(Counters::new(&config.policy)));
         let (places, share) = (Arc::new(Places::new(0)), Share { pipes: 1, memory: MEMORY });
-        let worker = Worker::new(config, counters, places, share, Upstream::new(&config.upstream, &[]));
+        let worker = Worker::new(config, counters, Arc::new(()), places, share, Upstream::new(&config.upstream, &[]));
         let mut followed = Followed::new(Exchange::new(&config.policy), Peer(None));
         let ((mut source, mut sender), (mut sink, mut reader)) = (Stream::pair(), Stream::pair());
 

@@ -188,7 +188,7 @@ impl Bench {
             let ends = Ends { source: (CLIENT, 1).into(), destination: OWN.into() };
             dialler.introduction.replace(preamble::written(version, Some(ends)).expect("both are of one family"));
         }
-        let worker = Rc::new(Worker::new(config, counters, places, share, dialler));
+        let worker = Rc::new(Worker::new(config, counters, Arc::new(()), places, share, dialler));
         let seat = Seat::new(&worker, &Far::default());
         let client = Rc::clone(&seat.client);
         let seats = vec![seat];
