@@ -32,7 +32,7 @@ impl Observer for Heard {
             Event::Exchange { record, .. } => {
                 format!("{} {} {:?} {}", record.method, record.target, record.status, record.removed)
             }
-            other => other.to_string(),
+            Event::Warning(_) | Event::Notice(_) | _ => event.to_string(),
         };
         self.0.lock().expect("no panic").push(told);
     }
@@ -80,12 +80,14 @@ impl Embedded {
 #[test]
 fn two_proxies_tell_each_its_own_observer_and_nobody_else() {
     let (one, two) = (Arc::<Heard>::default(), Arc::<Heard>::default());
+    let observers: [Arc<dyn Observer>; 2] = [one.clone(), two.clone()];
+    let [of_dear, of_dry] = observers;
     let (first, second) = (Origin::new(), Origin::new());
-    let dear = Embedded::before(&first, Arc::clone(&one) as Arc<dyn Observer>, |config| {
+    let dear = Embedded::before(&first, of_dear, |config| {
         config.access_log = true;
         config.max_connections = 100.try_into().ok();
     });
-    let dry = Embedded::before(&second, Arc::clone(&two) as Arc<dyn Observer>, |config| {
+    let dry = Embedded::before(&second, of_dry, |config| {
         config.policy.dry_run = true;
         config.max_connections = 100.try_into().ok();
         config.time_first_byte = true;

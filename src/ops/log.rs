@@ -60,7 +60,9 @@ impl Log {
         let events = Writer::new(Output::Error, MOST_EVENTS, Duration::ZERO);
         let lines = Arc::new(Lines { format, limiter: Mutex::new(Limiter::new()), events });
         let writing = Arc::clone(&lines);
-        spawn(move || writing.events.run(&|text, of_all| writing.leave_out(text, of_all), &|loss| writing.warn(loss)))?;
+        spawn(Box::new(move || {
+            writing.events.run(&|text, of_all| writing.leave_out(text, of_all), &|loss| writing.warn(loss));
+        }))?;
         Ok(Self { lines, exchanges: None })
     }
 
@@ -68,7 +70,7 @@ impl Log {
     pub fn with_exchanges(mut self) -> io::Result<Self> {
         let exchanges = Arc::new(Writer::new(Output::Standard, MOST_EXCHANGES, GATHERING));
         let (writing, lines) = (Arc::clone(&exchanges), Arc::clone(&self.lines));
-        spawn(move || writing.run(&|_, _| {}, &|loss| lines.warn(loss)))?;
+        spawn(Box::new(move || writing.run(&|_, _| {}, &|loss| lines.warn(loss))))?;
         self.exchanges = Some(exchanges);
         Ok(self)
     }
@@ -158,6 +160,7 @@ impl Lines {
     }
 }
 
-fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+// Boxed: each other type would be another 2 KB of the binary.
+fn spawn(run: Box<dyn FnOnce() + Send>) -> io::Result<()> {
     thread::Builder::new().name("log".into()).spawn(run).map(drop)
 }
