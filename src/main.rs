@@ -42,8 +42,9 @@ fn main() -> ExitCode {
             let log = Log::start(format);
             match if config.access_log { log.and_then(Log::with_exchanges) } else { log } {
                 Ok(log) => {
-                    let log = Arc::new(log);
-                    let code = run(*config, &log);
+                    // It lives as long as the process does.
+                    let log = Box::leak(Box::new(log));
+                    let code = run(*config, log);
                     log.flush();
                     code
                 }
@@ -66,7 +67,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config: Config, log: &Arc<Log>) -> ExitCode {
+fn run(config: Config, log: &'static Log) -> ExitCode {
     let survived = match Survived::begin() {
         Ok(survived) => survived,
         Err(error) => return complain(FAILED, format_args!("cannot handle signals: {error}")),
@@ -75,38 +76,35 @@ fn run(config: Config, log: &Arc<Log>) -> ExitCode {
         log.observe(Event::Warning(format_args!("{doubt}")));
     }
     let (drain, told) = (config.drain, Told::new(&config));
-    let observer: Arc<dyn Observer> = Arc::<Log>::clone(log);
-    let mut proxy = match Proxy::bind(config, Arc::clone(&observer)) {
+    let mut proxy = match Proxy::bind(config, Arc::new(|event: Event<'_>| log.observe(event))) {
         Ok(proxy) => proxy,
         Err(error) => return complain(FAILED, error),
     };
-    let supervisor = Rc::new(Supervisor::from_environment(Arc::clone(&observer)));
+    let supervisor = Rc::new(Supervisor::from_environment(log));
     let pulse = supervisor.patience().map(|patience| proxy.pulse(patience / 2));
     let addresses: Vec<String> = proxy.addresses().iter().map(ToString::to_string).collect();
     let (admin, memory, ready) = (proxy.admin_address().cloned(), proxy.memory(), Rc::clone(&supervisor));
-    let teller = Arc::clone(&observer);
     let tell_of_start = move || {
         let addresses = addresses.join(" and ");
-        teller.observe(Event::Notice(format_args!("listening on {addresses}, {told}; memory: {memory}")));
+        log.observe(Event::Notice(format_args!("listening on {addresses}, {told}; memory: {memory}")));
         if told.denied.is_empty() {
-            teller.observe(Event::Warning(format_args!("nothing is removed: --keep exempts every denied name")));
+            log.observe(Event::Warning(format_args!("nothing is removed: --keep exempts every denied name")));
         }
         if let Some(admin) = admin {
-            teller.observe(Event::Notice(format_args!("admin on {admin}")));
+            log.observe(Event::Notice(format_args!("admin on {admin}")));
         }
         ready.tell(State::Ready);
     };
     let failed = Rc::new(Cell::new(false));
-    let (watching, has_failed) = (keep_watch(Rc::clone(&supervisor), pulse, Arc::clone(&observer)), Rc::clone(&failed));
-    let listening =
-        listen_to_signals(survived, proxy.handle(), drain, supervisor, Arc::clone(&observer), tell_of_start);
+    let (watching, has_failed) = (keep_watch(Rc::clone(&supervisor), pulse, log), Rc::clone(&failed));
+    let listening = listen_to_signals(survived, proxy.handle(), drain, supervisor, log, tell_of_start);
     let handle = proxy.handle();
     let drained = proxy.run(async move {
         let error = tokio::select! {
             Err(error) = listening => error,
             never = watching => match never {},
         };
-        observer.observe(Event::Notice(format_args!("cannot handle signals: {error}")));
+        log.observe(Event::Notice(format_args!("cannot handle signals: {error}")));
         has_failed.set(true);
         handle.cut();
     });
@@ -165,13 +163,13 @@ impl fmt::Display for Told {
 }
 
 /// Notifies the watchdog for as long as all workers respond.
-async fn keep_watch(supervisor: Rc<Supervisor>, pulse: Option<Pulse>, observer: Arc<dyn Observer>) -> Infallible {
+async fn keep_watch(supervisor: Rc<Supervisor>, pulse: Option<Pulse>, log: &'static Log) -> Infallible {
     let Some(mut pulse) = pulse else { return std::future::pending().await };
     loop {
         if pulse.next().await {
             supervisor.tell(State::Alive);
         } else {
-            observer.observe(Event::Warning(format_args!("a worker is stuck: the watchdog is not notified")));
+            log.observe(Event::Warning(format_args!("a worker is stuck: the watchdog is not notified")));
         }
     }
 }
@@ -182,7 +180,7 @@ async fn listen_to_signals(
     handle: Handle,
     Drain { delay, timeout, .. }: Drain,
     supervisor: Rc<Supervisor>,
-    observer: Arc<dyn Observer>,
+    log: &'static Log,
     tell_of_start: impl FnOnce(),
 ) -> io::Result<Infallible> {
     let mut signals = survived.listen()?;
@@ -190,11 +188,11 @@ async fn listen_to_signals(
     tell_of_start();
     loop {
         match signals.next().await {
-            Asked::Nothing => observer.observe(Event::Notice(format_args!("SIGHUP: ignored; nothing is reloaded"))),
+            Asked::Nothing => log.observe(Event::Notice(format_args!("SIGHUP: ignored; nothing is reloaded"))),
             Asked::End(Ending::Interrupt) => {
                 supervisor.tell(State::Stopping);
                 handle.dismiss();
-                observer.observe(Event::Notice(format_args!(
+                log.observe(Event::Notice(format_args!(
                     "SIGINT: draining; idle clients are closed, the others have {timeout:?} to finish"
                 )));
             }
@@ -207,12 +205,11 @@ async fn listen_to_signals(
                 supervisor.tell(State::Stopping);
                 // Done when it is told.
                 handle.drain();
-                observer
-                    .observe(Event::Notice(format_args!("SIGTERM: draining; {taken}all have {timeout:?} to finish")));
+                log.observe(Event::Notice(format_args!("SIGTERM: draining; {taken}all have {timeout:?} to finish")));
             }
             Asked::Now(signal) => {
                 handle.cut();
-                observer.observe(Event::Notice(format_args!("a second signal, {signal}: ending now")));
+                log.observe(Event::Notice(format_args!("a second signal, {signal}: ending now")));
             }
         }
     }

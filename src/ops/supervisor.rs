@@ -7,7 +7,6 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::observer::{Event, Observer};
@@ -31,13 +30,13 @@ pub enum State {
 pub struct Supervisor {
     address: Option<SocketAddr>,
     patience: Option<Duration>,
-    observer: Arc<dyn Observer>,
+    observer: &'static dyn Observer,
 }
 
 impl Supervisor {
     /// As the environment says. What goes wrong is for the observer.
     #[must_use]
-    pub fn from_environment(observer: Arc<dyn Observer>) -> Self {
+    pub fn from_environment(observer: &'static dyn Observer) -> Self {
         let name = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty());
         let address = name.and_then(|name| match address(&name) {
             Ok(address) => Some(address),
