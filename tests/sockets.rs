@@ -310,6 +310,22 @@ fn a_head_or_an_upload_not_finished_in_time_is_a_408() {
     client.expect_end(reply("408 Request Timeout"), Ended::Fin);
 }
 
+/// "Nothing for too long: 504": a client that waits for leave to send its body owes nothing; with leave, or once it has begun, it does.
+#[test]
+fn an_origin_that_is_silent_to_an_expectation_is_a_504() {
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
+    let leave = "HTTP/1.1 100 Continue\r\n\r\n";
+    for (said, body, status) in
+        [("", "", "504 Gateway Timeout"), (leave, "", "408 Request Timeout"), ("", "half", "408 Request Timeout")]
+    {
+        let (_proxy, _listener, mut client, mut origin) = warm(hasty());
+        client.send(request.to_owned() + body);
+        origin.expect(request.to_owned() + body);
+        origin.send(said);
+        client.expect_end(said.to_owned() + &reply(status), Ended::Fin);
+    }
+}
+
 /// "nothing for too long: 504 if nothing went out, else cut".
 #[test]
 fn a_silent_origin_is_a_504_or_a_cut() {

@@ -308,6 +308,15 @@ impl<'p> Exchange<'p> {
         is_idempotent && !self.is_deserted() && self.responses.is_untouched()
     }
 
+    /// Returns whether the client has asked for leave to send its body, and neither got it nor sent a byte: it is the origin's turn
+    /// (RFC 9110 §10.1.1).
+    #[must_use]
+    pub fn awaits_continue(&self) -> bool {
+        self.asked.is_some_and(|asked| asked.wants_continue)
+            && self.requests.sent() == Sent::Head
+            && self.responses.is_untouched()
+    }
+
     /// Closes the connection after the next final response: its head says `Connection: close`.
     pub fn drain(&mut self) {
         self.is_draining = true;

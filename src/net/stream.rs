@@ -40,6 +40,9 @@ pub(crate) trait Transport {
     /// Waits until the other side has ended, though bytes before that be unread, or more of them have come.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Ended>;
 
+    /// Waits for a reset behind the other side's end, once that was read. It may be that nobody wakes the task: it should look now and then.
+    fn poll_reset(&self, context: &mut Context<'_>) -> Poll<()>;
+
     /// Returns whether a read would be pending, and the task is woken once it is not. "No" costs a read and nothing else.
     fn is_quiet(&self) -> bool;
 
@@ -297,6 +300,15 @@ impl Transport for Stream {
             Ok(told) if !told.intersects(PollFlags::ERR | PollFlags::HUP) => Ended::Finished,
             Ok(_) | Err(_) => Ended::Reset,
         })
+    }
+
+    /// The reactor tells of a reset as of an end to writing; not, where it tells of room to write and there is some.
+    fn poll_reset(&self, context: &mut Context<'_>) -> Poll<()> {
+        drop(self.socket.poll_write_ready(context));
+        let mut ends = [PollFd::new(self, PollFlags::empty())];
+        // Nothing is waited for. A hangup is no reset: a Unix-domain socket has one behind each close.
+        let is_told = rustix::event::poll(&mut ends, Some(&Timespec::default())).is_ok_and(|count| count > 0);
+        if is_told && ends[0].revents().contains(PollFlags::ERR) { Poll::Ready(()) } else { Poll::Pending }
     }
 
     fn is_quiet(&self) -> bool {

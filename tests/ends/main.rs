@@ -10,6 +10,7 @@ mod early;
 mod limits;
 mod logged;
 mod origins;
+mod resets;
 
 use std::process::ExitCode;
 
@@ -26,7 +27,7 @@ type Tests = Vec<(String, Box<dyn FnOnce() + Send>)>;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(64);
-    let tests = [early::tests(), limits::tests(), cuts::tests(), origins::tests(), logged::tests()];
+    let tests = [early::tests(), limits::tests(), cuts::tests(), origins::tests(), resets::tests(), logged::tests()];
     let trial = |(name, test): (String, Box<dyn FnOnce() + Send>)| {
         Trial::test(name, move || {
             test();

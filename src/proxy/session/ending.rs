@@ -97,8 +97,12 @@ impl<D: Dial> Session<D> {
                 return Stage::Gone;
             }
             (_, Some(Phase::Request | Phase::Response)) if !self.inbound.is_flushed() => (Of::Origin, stalled, limit),
-            (_, Some(Phase::Request)) => (Of::Client, (Status::RequestTimeout, Reason::HttpRequestError), limit),
-            (_, Some(Phase::Response)) => (Of::Origin, (Status::GatewayTimeout, Reason::HttpResponseTimeout), limit),
+            (_, Some(Phase::Request)) if !self.followed.exchange.awaits_continue() => {
+                (Of::Client, (Status::RequestTimeout, Reason::HttpRequestError), limit)
+            }
+            (_, Some(Phase::Request | Phase::Response)) => {
+                (Of::Origin, (Status::GatewayTimeout, Reason::HttpResponseTimeout), limit)
+            }
         };
         self.end(self.followed.exchange.give_up(status), of, reason, &detail)
     }
@@ -231,7 +235,8 @@ impl<D: Dial> Session<D> {
             Poll::Ready(Ok(())) => self.client.unsent() == Some(0),
             Poll::Ready(Err(_)) => true,
         };
-        if is_over || is_taken || self.discard(context).is_err() {
+        let is_gone = self.client_reading == Side::Ended && self.client.poll_reset(context).is_ready();
+        if is_over || is_taken || is_gone || self.discard(context).is_err() {
             self.client.reset_on_close();
             return Some(Stage::Gone);
         }

@@ -3,7 +3,7 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use super::{Direction, MOST_MOVES, MOST_VERDICTS, Of, Origin, OriginEnd, Session, Side, Stage, Turn, Writing};
+use super::{Direction, Key, MOST_MOVES, MOST_VERDICTS, Of, Origin, OriginEnd, Session, Side, Stage, Turn, Writing};
 use crate::http1::Ending;
 use crate::http1::exchange::Phase;
 use crate::net::dial::Dial;
@@ -22,7 +22,11 @@ impl<D: Dial> Session<D> {
         }
         let sink = match &mut self.origin {
             Origin::Absent => None,
-            Origin::Dialling(_) => return None,
+            Origin::Dialling(_) => {
+                let is_gone =
+                    self.client_reading == Side::Open && self.client.poll_end(context) == Poll::Ready(Ended::Reset);
+                return is_gone.then(|| self.client_lost());
+            }
             // How the origin's side ends, or what it says, tells whether the request can be sent again.
             Origin::Open { writing: Writing::Refused(_), .. } if self.inbound.is_keeping() => return None,
             Origin::Open { writing: Writing::Refused(_), .. } => {
@@ -60,10 +64,7 @@ impl<D: Dial> Session<D> {
                 }
             }
             Rest::Waiting | Rest::NoSource => self.end_request(),
-            Rest::SourceEnded => {
-                self.client_reading = Side::Ended;
-                self.end_request();
-            }
+            Rest::SourceEnded => self.client_ended(),
             Rest::SourceFailed => return Some(self.client_lost()),
             Rest::SinkFailed(_) if self.has_origin_ended() => return self.tunnel_broken(),
             Rest::SinkFailed(kind) => {
@@ -101,6 +102,26 @@ impl<D: Dial> Session<D> {
         self.followed.exchange.request_refused();
     }
 
+    /// Looks whether a side that has ended was reset since, which reading does not tell: a client whose request is under way, or either side
+    /// of a tunnel.
+    pub(super) fn watch_for_resets(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
+        let has_client_ended = self.client_reading == Side::Ended;
+        if !has_client_ended && !self.has_origin_ended() {
+            return None;
+        }
+        // Where the reactor cannot tell.
+        self.worker.deadlines.watch(deadline, true);
+        if has_client_ended && self.client.poll_reset(context).is_ready() {
+            return Some(self.client_lost());
+        }
+        match &self.origin {
+            Origin::Open { stream, reading: Side::Ended, .. } if stream.poll_reset(context).is_ready() => {
+                self.tunnel_broken()
+            }
+            Origin::Absent | Origin::Dialling(_) | Origin::Open { .. } => None,
+        }
+    }
+
     /// Looks whether the client has ended after a request that waits for its turn, or after a part of one.
     fn watch_client(&mut self, context: &mut Context<'_>) -> Option<Stage> {
         match self.client.poll_end(context) {
@@ -112,13 +133,19 @@ impl<D: Dial> Session<D> {
         let most = self.inbound.headroom() + self.worker.config.policy.max_head + 1;
         match self.inbound.read_on(context, &self.worker.memory, most, &mut self.client) {
             Ok(true) => {
-                self.client_reading = Side::Ended;
-                self.end_request();
+                self.client_ended();
                 None
             }
             Ok(false) => None,
             Err(_) => Some(self.client_lost()),
         }
+    }
+
+    fn client_ended(&mut self) {
+        self.client_reading = Side::Ended;
+        // Another deadline, and another place among those who give way.
+        self.waited = None;
+        self.end_request();
     }
 
     /// Records the client's end, all before it being judged or waiting.
@@ -131,8 +158,9 @@ impl<D: Dial> Session<D> {
         if matches!(phase, Phase::Head | Phase::Request) {
             self.log(Of::Client, Reason::HttpRequestError, &"request_incomplete", Ending::Close);
         }
-        // Another deadline, and another place among those who give way.
-        self.waited = None;
+        if self.followed.exchange.has_client_ended() {
+            self.waited = None;
+        }
         self.settle_replay();
     }
 

@@ -337,6 +337,15 @@ impl Transport for Near {
         }
     }
 
+    fn poll_reset(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut far = self.far.borrow_mut();
+        if far.sending == Side::Reset {
+            return Poll::Ready(());
+        }
+        far.reader = Some(context.waker().clone());
+        Poll::Pending
+    }
+
     fn is_quiet(&self) -> bool {
         let far = self.far.borrow();
         self.is_watched && far.reader.is_some() && far.is_idle()

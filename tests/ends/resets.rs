@@ -1,0 +1,92 @@
+//! "A client that leaves is gone for the origin too": also one that has ended before, or while its request waits for a connection. "A tunnel that is
+//! cut never looks ended", to whichever side.
+
+use std::io::Write;
+use std::net::Shutdown;
+use std::time::Duration;
+
+use super::support::headsnip::until;
+use super::support::watched::{Watched, narrow};
+use super::support::{Ended, Origin, Peer, body, full_backlog};
+use super::{GET, MEGABYTES, Tests, test};
+
+const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+/// Far less than what else ends these connections.
+const SOON: Duration = Duration::from_secs(4);
+
+pub(super) fn tests() -> Tests {
+    vec![
+        test("who_is_reset_behind_its_end_is_gone_while_the_origin_computes", computing),
+        test("who_is_reset_behind_its_end_is_gone_while_a_cut_waits", cut),
+        test("a_tunnel_whose_client_is_reset_behind_its_end_is_cut", || tunnel(true)),
+        test("a_tunnel_whose_origin_is_reset_behind_its_end_is_cut", || tunnel(false)),
+        test("who_is_reset_while_the_origin_is_dialled_is_gone", dialling),
+    ]
+}
+
+fn is_empty(proxy: &Watched) {
+    until(SOON, "nobody is there", || (proxy.metric("headsnip_open_connections") == 0).then_some(()));
+}
+
+fn computing() {
+    let listener = Origin::new();
+    let proxy = Watched::start(&listener.address(), &[]);
+    let mut client = proxy.dial();
+    client.send(GET);
+    client.finish();
+    let mut origin = listener.accept();
+    origin.expect_end(GET, Ended::Fin);
+    assert_eq!(proxy.metric("headsnip_open_connections"), 1, "the origin may answer");
+    client.reset();
+    is_empty(&proxy);
+    proxy.await_line("client connection_terminated: client_gone");
+    // A process that writes to nobody is told so.
+    until(SOON, "the origin's connection is gone", || origin.try_send("late").err());
+}
+
+fn cut() {
+    let listener = Origin::new();
+    let proxy = Watched::start(&listener.address(), &[]);
+    let client = narrow(proxy.port());
+    (&client).write_all(GET.as_bytes()).expect("it reads");
+    client.shutdown(Shutdown::Write).expect("it is open");
+    let mut origin = listener.accept();
+    origin.expect_end(GET, Ended::Fin);
+    let answer = [b"HTTP/1.1 200 OK\r\n\r\n", &body(MEGABYTES)[..]].concat();
+    origin.send_until_blocked_by(&answer);
+    origin.reset();
+    proxy.await_line("(reset)");
+    assert_eq!(proxy.metric("headsnip_open_connections"), 1, "the client may take what was relayed");
+    Peer::new(client).reset();
+    is_empty(&proxy);
+}
+
+fn tunnel(is_clients: bool) {
+    let listener = Origin::new();
+    let proxy = Watched::start(&listener.address(), &[]);
+    let mut client = proxy.dial();
+    client.send(UPGRADE);
+    let mut origin = listener.accept();
+    origin.expect(UPGRADE);
+    origin.send(SWITCHED);
+    client.expect(SWITCHED);
+    let (mut near, mut far) = if is_clients { (client, origin) } else { (origin, client) };
+    near.finish();
+    far.expect_end("", Ended::Fin);
+    near.reset();
+    is_empty(&proxy);
+    until(SOON, "the other side is told", || far.try_send("late").err());
+}
+
+fn dialling() {
+    let silent = full_backlog();
+    let proxy = Watched::start(&silent.address(), &["--connect-timeout", "30s"]);
+    let mut client = proxy.dial();
+    client.send(GET);
+    proxy.await_metric("headsnip_requests_total", |count| count == 1);
+    client.reset();
+    is_empty(&proxy);
+    proxy.await_line("client connection_terminated: client_gone");
+}
