@@ -7,6 +7,8 @@ use rust_fuzzy_search::fuzzy_search_sorted;
 
 use super::{PREFIX, flags, variable};
 use crate::config::Config;
+use crate::net::address::{Address, Listen};
+use crate::net::networks::Networks;
 
 /// Fields that clients need if a server sends them.
 const NEEDED: [&str; 6] =
@@ -30,6 +32,9 @@ pub fn doubts(config: &Config, environment: impl Iterator<Item = (OsString, OsSt
     if !config.access_log && config.log_fields.names().next().is_some() {
         doubts.push("--log-fields has no effect without --access-log".to_owned());
     }
+    if let Some(networks) = config.accept_proxy.as_ref().filter(|networks| is_closed_to_all(networks, &config.listen)) {
+        doubts.push(format!("--accept-proxy {networks} is for none of the clients of --listen {}", config.listen));
+    }
     if config.drain.delay > LONGEST_DELAY {
         doubts.push(format!(
             "--drain-delay is {:?}: whoever sends SIGTERM kills the process long before",
@@ -37,6 +42,15 @@ pub fn doubts(config: &Config, environment: impl Iterator<Item = (OsString, OsSt
         ));
     }
     doubts
+}
+
+/// Clients of a socket file have no address, and all others have one. Of sockets that are passed nobody knows yet.
+fn is_closed_to_all(networks: &Networks, listen: &Listen) -> bool {
+    match listen {
+        Listen::At(Address::Unix(_)) => !networks.contain(None),
+        Listen::At(Address::Tcp { .. }) => networks.are_unix_alone(),
+        Listen::Passed => false,
+    }
 }
 
 /// A misspelt variable would leave a name in place that was meant to be removed.
@@ -129,6 +143,16 @@ mod tests {
         let line = "--log-fields has no effect without --access-log";
         assert_eq!(doubted(&["--log-fields", "host"], &[]), [line]);
         assert!(doubted(&["--log-fields", "host", "--access-log"], &[]).is_empty());
+        let of = |networks: &str, listen: &str| doubted(&["--accept-proxy", networks, "--listen", listen], &[]);
+        let line = "--accept-proxy unix is for none of the clients of --listen 127.0.0.1:80";
+        assert_eq!(of("unix", "127.0.0.1:80"), [line]);
+        let line = "--accept-proxy 10.0.0.0/8,::1/128 is for none of the clients of --listen unix:/a";
+        assert_eq!(of("10.0.0.0/8,::1", "unix:/a"), [line]);
+        for (networks, listen) in
+            [("any", "unix:/a"), ("unix,::1", "[::]:80"), ("unix", "systemd"), ("::1,unix", "unix:/a")]
+        {
+            assert!(of(networks, listen).is_empty(), "{networks} {listen}");
+        }
         assert!(doubted(&["--deny", "@owasp", "--drain-delay", "120s"], &[]).is_empty());
         let line = "--drain-delay is 3600s: whoever sends SIGTERM kills the process long before";
         assert_eq!(doubted(&["--drain-delay", "1h"], &[]), [line]);
