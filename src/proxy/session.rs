@@ -173,7 +173,9 @@ impl<D: Dial> Session<D> {
             self.worker.deadlines.watch(deadline, true);
         }
         self.set_deadline(deadline, moved);
-        if let Some(stage) = self.watch_for_resets(context, deadline) {
+        if (self.client_reading == Side::Ended || self.has_origin_ended())
+            && let Some(stage) = self.watch_for_resets(context, deadline)
+        {
             return Some(stage);
         }
         if self.worker.memory.is_short() {

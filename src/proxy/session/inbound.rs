@@ -105,13 +105,9 @@ impl<D: Dial> Session<D> {
     /// Looks whether a side that has ended was reset since, which reading does not tell: a client whose request is under way, or either side
     /// of a tunnel.
     pub(super) fn watch_for_resets(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
-        let has_client_ended = self.client_reading == Side::Ended;
-        if !has_client_ended && !self.has_origin_ended() {
-            return None;
-        }
         // Where the reactor cannot tell.
         self.worker.deadlines.watch(deadline, true);
-        if has_client_ended && self.client.poll_reset(context).is_ready() {
+        if self.client_reading == Side::Ended && self.client.poll_reset(context).is_ready() {
             return Some(self.client_lost());
         }
         match &self.origin {
