@@ -8,7 +8,7 @@ use rust_fuzzy_search::fuzzy_search_sorted;
 use super::{PREFIX, flags, variable};
 use crate::config::Config;
 use crate::net::address::{Address, Listen};
-use crate::net::networks::Networks;
+use crate::net::networks::{Network, Networks};
 
 /// Fields that clients need if a server sends them.
 const NEEDED: [&str; 6] =
@@ -48,7 +48,7 @@ pub fn doubts(config: &Config, environment: impl Iterator<Item = (OsString, OsSt
 fn is_closed_to_all(networks: &Networks, listen: &Listen) -> bool {
     match listen {
         Listen::At(Address::Unix(_)) => !networks.contain(None),
-        Listen::At(Address::Tcp { .. }) => networks.are_unix_alone(),
+        Listen::At(Address::Tcp { .. }) => Networks::new(vec![Network::Unix]).as_ref() == Some(networks),
         Listen::Passed => false,
     }
 }

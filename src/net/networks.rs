@@ -43,11 +43,6 @@ impl Networks {
         (!networks.is_empty()).then_some(Self(networks))
     }
 
-    /// Returns whether no client that has an address is of one of them.
-    pub(crate) fn are_unix_alone(&self) -> bool {
-        self.0.iter().all(|network| *network == Network::Unix)
-    }
-
     /// Returns whether a client is of one of them; without an address, one of a socket file.
     pub(crate) fn contain(&self, client: Option<IpAddr>) -> bool {
         self.0.iter().any(|network| match (network, client.map(|address| address.to_canonical())) {
