@@ -28,6 +28,7 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
         ("other-ca", "basicConstraints=critical,CA:TRUE", &[]),
         ("server", "subjectAltName=DNS:localhost,IP:127.0.0.1", &ours),
         ("elsewhere", "subjectAltName=DNS:elsewhere.example", &ours),
+        ("self-signed", "subjectAltName=IP:127.0.0.1", &[]),
     ] {
         let (key, certificate, subject) = (format!("{name}.key"), format!("{name}.pem"), format!("/CN={name}"));
         let status = Command::new("openssl")
@@ -60,12 +61,13 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
             .expect("openssl is there");
         assert!(status.status.success(), "{}", said(&status));
     }
-    // One day less than none.
-    let signed =
-        ["x509", "-in", "server.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "-1", "-out", "expired.pem"];
-    let status = Command::new("openssl").current_dir(&folder).args(signed).output().expect("openssl is there");
+    // Signed by the authority, one day before it was made.
+    let days = ["-CAcreateserial", "-days", "-1"];
+    let signed = ["x509", "-in", "self-signed.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-out", "expired.pem"];
+    let status = Command::new("openssl").current_dir(&folder).args(signed).args(days).output();
+    let status = status.expect("openssl is there");
     assert!(status.status.success(), "{}", said(&status));
-    fs::copy(folder.join("server.key"), folder.join("expired.key")).expect("it was made");
+    fs::copy(folder.join("self-signed.key"), folder.join("expired.key")).expect("it was made");
     folder
 });
 
