@@ -173,7 +173,7 @@ fn what_is_wrong_with_tls_is_told_in_a_line() {
         (serving(&USUAL), "other-ca.pem", "SSL_CERT_FILE names a file"),
         (serving(&USUAL), "none.pem", "no certificate of an authority was found"),
         (serving(&Server { certificate: "elsewhere", ..USUAL }), "ca.pem", "not valid for name \"127.0.0.1\""),
-        (serving(&Server { certificate: "expired", ..USUAL }), "ca.pem", "expired"),
+        (serving(&Server { certificate: "expired", ..USUAL }), "ca.pem", "its certificate has expired"),
         (serving(&Server { protocols: &["h2"], ..USUAL }), "ca.pem", "no HTTP/1.1 over TLS, but HTTP/2"),
         (plain, "ca.pem", "it speaks no TLS; is it http:// instead?"),
         (closing, "ca.pem", "cannot reach"),

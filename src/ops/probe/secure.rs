@@ -71,6 +71,11 @@ fn told(error: io::Error) -> io::Error {
     ];
     io::Error::other(if *fault == Error::InvalidCertificate(CertificateError::UnknownIssuer) {
         "its certificate is of an authority that is not trusted here; SSL_CERT_FILE names a file with the certificates of those that are".to_owned()
+    } else if matches!(
+        fault,
+        Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })
+    ) {
+        "its certificate has expired, or the clock of this machine is wrong".to_owned()
     } else if matches!(fault, Error::InvalidMessage(_)) {
         "it speaks no TLS; is it http:// instead?".to_owned()
     } else if has_no_http1.contains(fault) {
