@@ -277,6 +277,26 @@ mod tests {
         }
     }
 
+    /// All that one byte can change: another one in its place, one more before it, or none.
+    #[test]
+    fn each_form_with_any_one_byte_changed_is_read_as_the_model_reads_it() {
+        let mut refused = [0, 0];
+        for (form, _) in forms().into_iter().filter(|(form, _)| form.len() < 300) {
+            for at in 0..=form.len() {
+                let (before, behind) = form.split_at(at);
+                let without = behind.get(1..).unwrap_or_default();
+                let changed =
+                    (0..=u8::MAX).flat_map(|byte| [without, behind].map(|rest| [before, &[byte], rest].concat()));
+                for bytes in changed.chain([[before, without].concat()]) {
+                    let told = model(&bytes);
+                    assert_eq!(read(&bytes), told, "{}", bytes.escape_ascii());
+                    refused[usize::from(told == Read::Refused)] += 1;
+                }
+            }
+        }
+        assert!(refused[0] > 100_000 && refused[1] > 100_000, "{refused:?} of either kind");
+    }
+
     /// A session in front of which a preamble of the first version stands, after these bytes of its client.
     fn after(bytes: &[u8]) -> Bench {
         let mut bench = Bench::with(&INTRODUCED, MEMORY);
