@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use headsnip::config::Config;
 use headsnip::ops::{Event, Format, Log, Observer};
 use headsnip::proxy::{Counts, Drained, Handle, Proxy};
-use support::{Origin, Peer};
+use support::{Origin, Peer, exchange_once};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
 const LEAKY: &str = "HTTP/1.1 200 OK\r\nServer: uvicorn\r\nContent-Length: 2\r\n\r\nok";
@@ -57,14 +57,8 @@ impl Embedded {
     }
 
     fn exchange(&self, origin: &Origin, request: &str, response: &str) -> String {
-        let mut client = Peer::new(std::net::TcpStream::connect(&self.address).expect("it listens"));
-        client.send(request);
-        let mut server = origin.accept_speaking();
-        server.expect(request);
-        server.send(response);
-        server.finish();
-        client.finish();
-        String::from_utf8(client.read_to_end().0).expect("text")
+        let client = Peer::new(std::net::TcpStream::connect(&self.address).expect("it listens"));
+        String::from_utf8(exchange_once(client, origin, request, response)).expect("text")
     }
 
     /// Ends it, and tells what it counted by then of a metric.

@@ -185,7 +185,7 @@ fn is_read_again(config: &Config, arguments: &[&str], variables: &[(&str, &str)]
     let written = written(config);
     let again = parse(&written.iter().map(String::as_str).collect::<Vec<_>>(), &[])?.ok_or("it prints something")?;
     equal("what was written out", &settings(&again), &settings(config))?;
-    // Flags as one argument or as two; a switch has no other behind it for a value.
+    // Flags as one argument or as two, where each has a value.
     let joined: Option<Vec<String>> = arguments
         .chunks(2)
         .map(|pair| match pair {

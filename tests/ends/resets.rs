@@ -20,8 +20,14 @@ pub(super) fn tests() -> Tests {
     vec![
         test("who_is_reset_behind_its_end_is_gone_while_the_origin_computes", computing),
         test("who_is_reset_behind_its_end_is_gone_while_a_cut_waits", cut),
-        test("a_tunnel_whose_client_is_reset_behind_its_end_is_cut", || tunnel(true)),
-        test("a_tunnel_whose_origin_is_reset_behind_its_end_is_cut", || tunnel(false)),
+        test("a_tunnel_whose_client_is_reset_behind_its_end_is_cut", || {
+            let (proxy, _listener, client, origin) = tunnel();
+            is_cut(&proxy, client, origin);
+        }),
+        test("a_tunnel_whose_origin_is_reset_behind_its_end_is_cut", || {
+            let (proxy, _listener, client, origin) = tunnel();
+            is_cut(&proxy, origin, client);
+        }),
         test("who_is_reset_while_the_origin_is_dialled_is_gone", dialling),
     ]
 }
@@ -63,7 +69,7 @@ fn cut() {
     is_empty(&proxy);
 }
 
-fn tunnel(is_clients: bool) {
+fn tunnel() -> (Watched, Origin, Peer, Peer) {
     let listener = Origin::new();
     let proxy = Watched::start(&listener.address(), &[]);
     let mut client = proxy.dial();
@@ -72,11 +78,15 @@ fn tunnel(is_clients: bool) {
     origin.expect(UPGRADE);
     origin.send(SWITCHED);
     client.expect(SWITCHED);
-    let (mut near, mut far) = if is_clients { (client, origin) } else { (origin, client) };
+    (proxy, listener, client, origin)
+}
+
+/// One side ends and then resets; the other is told.
+fn is_cut(proxy: &Watched, mut near: Peer, mut far: Peer) {
     near.finish();
     far.expect_end("", Ended::Fin);
     near.reset();
-    is_empty(&proxy);
+    is_empty(proxy);
     until(SOON, "the other side is told", || far.try_send("late").err());
 }
 

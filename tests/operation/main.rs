@@ -17,7 +17,7 @@ use std::process::{Command, Output};
 
 use ::headsnip::net::address::Address;
 use support::headsnip::Headsnip;
-use support::{Origin, Peer};
+use support::{Origin, Peer, exchange_once};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
 const LEAKY: &str = "HTTP/1.1 200 OK\r\nServer: uvicorn\r\nContent-Length: 2\r\n\r\nok";
@@ -53,14 +53,7 @@ fn ask(admin: &str, method: &str, path: &str) -> (String, String) {
 
 /// One exchange on a connection of its own; gives what the client was sent.
 fn exchange(proxy: &Headsnip, origin: &Origin, request: &str, response: &str) -> String {
-    let mut client = proxy.dial();
-    client.send(request);
-    let mut server = origin.accept_speaking();
-    server.expect(request);
-    server.send(response);
-    server.finish();
-    client.finish();
-    plain(client.read_to_end().0)
+    plain(exchange_once(proxy.dial(), origin, request, response))
 }
 
 fn run(arguments: &[&str]) -> Output {

@@ -332,6 +332,17 @@ impl FullBacklog {
     }
 }
 
+/// One exchange, the only one of this client; gives what it was sent.
+pub fn exchange_once(mut client: Peer, origin: &Origin, request: &str, response: &str) -> Vec<u8> {
+    client.send(request);
+    let mut server = origin.accept_speaking();
+    server.expect(request);
+    server.send(response);
+    server.finish();
+    client.finish();
+    client.read_to_end().0
+}
+
 /// One exchange over Unix-domain sockets.
 pub fn exchange_on_unix(client: &mut UnixStream, origin: &UnixListener, request: &str, response: &str) {
     client.set_read_timeout(Some(LIMIT)).expect("a time limit");
