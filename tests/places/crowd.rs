@@ -113,5 +113,7 @@ pub(super) fn just_asked(workers: &str) {
         client.expect(OK);
     }
     ninth.expect(OK);
-    assert_eq!(proxy.gave_way("idle"), 1, "one of them, once it was idle again");
+    // Workers share no lock: each may have one give way for the same place.
+    let most = workers.parse().expect("a number");
+    assert!((1..=most).contains(&proxy.gave_way("idle")), "one of them, once it was idle again");
 }
