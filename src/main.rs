@@ -200,7 +200,7 @@ async fn listen_to_signals(
                 let taken = if delay.is_zero() {
                     String::new()
                 } else {
-                    format!("new clients are accepted for {delay:?} more, then ")
+                    format!("new clients are accepted for {delay:?} more while the upstream is there, then ")
                 };
                 supervisor.tell(State::Stopping);
                 // Done when it is told.
