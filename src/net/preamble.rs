@@ -1,7 +1,7 @@
 //! The preamble of the PROXY protocol, in which a TCP load balancer names its client: versions 1 and 2.
 //!
 //! Where it ends is found here, and it is given to the crate `proxy-header` only when it is complete: cut anywhere, the answer is the same.
-//! What that crate would take and the specification does not is refused before: another byte than a space after `PROXY`, a sign before
+//! What that crate would take and the specification does not is refused before: another byte than a space after `PROXY`, a sign or a zero before
 //! a port, a word that only begins with `UNKNOWN`. Of `LOCAL` everything after the length is skipped unseen, as section 2.2 wants it.
 //! TLVs are skipped, a checksum among them.
 
@@ -77,7 +77,8 @@ fn read_first(bytes: &[u8]) -> Result<Option<(Option<Ends>, usize)>, Malformed> 
     };
     let line = &within[..=end];
     let is_unknown = line.strip_prefix(b"PROXY UNKNOWN").is_some_and(|rest| matches!(rest[0], b' ' | b'\r'));
-    if !is_unknown && line.contains(&b'+') {
+    let is_padded = |port: &[u8]| matches!(port, [b'+', ..] | [b'0', b'0'..=b'9', ..]);
+    if !is_unknown && line.rsplit(|byte| *byte == b' ').take(2).any(is_padded) {
         return Err(Malformed::Form);
     }
     let ends = decode(line)?;

@@ -15,10 +15,14 @@ use crate::net::preamble::{self, Ends, Version};
 
 /// What a receiver makes of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Read {
+pub enum Read {
+    /// They are not all of a preamble.
     Partial,
+    /// They are against its form.
     Refused,
-    /// So many bytes, which tell of these ends.
+    /// It would be longer than is taken.
+    TooLong,
+    /// So many bytes are one, which tells of these ends.
     Whole(usize, Option<(SocketAddr, SocketAddr)>),
 }
 
@@ -46,7 +50,7 @@ fn model(bytes: &[u8]) -> Read {
         [command, family, high, low, ref behind @ ..] => {
             let length = usize::from(high) * 256 + usize::from(low);
             if length > 4096 - 16 {
-                return Read::Refused;
+                return Read::TooLong;
             }
             let Some(block) = behind.get(..length) else { return Read::Partial };
             match addresses(family, block) {
@@ -75,7 +79,7 @@ fn ends(text: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
     let words: Vec<&str> = std::str::from_utf8(text).ok()?.split(' ').collect();
     let ["PROXY", family, source, destination, source_port, destination_port] = words[..] else { return None };
     let port = |digits: &str| {
-        let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
         is_number.then(|| digits.parse::<u16>().ok()).flatten()
     };
     let address = |text: &str, port: u16| match family {
@@ -105,11 +109,13 @@ fn addresses(family: u8, block: &[u8]) -> Result<Option<(SocketAddr, SocketAddr)
 }
 
 /// What the reader makes of bytes.
-fn read(bytes: &[u8]) -> Read {
+#[must_use]
+pub fn read(bytes: &[u8]) -> Read {
     match preamble::read(bytes) {
         Ok(None) => Read::Partial,
         Ok(Some((ends, length))) => Read::Whole(length, ends.map(|ends| (ends.source, ends.destination))),
-        Err(_) => Read::Refused,
+        Err(preamble::Malformed::Form) => Read::Refused,
+        Err(preamble::Malformed::Length) => Read::TooLong,
     }
 }
 
@@ -157,7 +163,7 @@ fn within_session(input: &[u8], told: Read, most: usize) {
     let (to_origin, to_client, seen) = run(&INTRODUCED, input);
     match told {
         Read::Partial => assert_eq!((&*to_origin, &*to_client, seen), (&b""[..], &b""[..], Side::Open)),
-        Read::Refused => {
+        Read::Refused | Read::TooLong => {
             assert_eq!((&*to_origin, &*to_client), (&b""[..], &b""[..]));
             assert_ne!(seen, Side::Open, "it is closed");
         }
@@ -218,6 +224,8 @@ mod tests {
             (text("PROXY TCP4 203.0.113.7 10.0.0.1 5000 80\rX\r\n"), "refused"),
             (text("PROXY TCP4 203.0.113.7 10.0.0.1 5000 65536\r\n"), "refused"),
             (text("PROXY TCP4 203.0.113.7 10.0.0.1 +50 80\r\n"), "refused"),
+            (text("PROXY TCP4 203.0.113.7 10.0.0.1 05000 80\r\n"), "refused"),
+            (text("PROXY TCP6 ::1 ::1 0 00\r\n"), "refused"),
             (text("PROXY TCP4 203.0.113.7 10.0.0.1  5000 80\r\n"), "refused"),
             (text("PROXY TCP4 203.0.113.7 10.0.0.1 5000\r\n"), "refused"),
             (text("PROXY TCP4 203.0.113.7 10.0.0.1 5000 80 1\r\n"), "refused"),
@@ -253,8 +261,8 @@ mod tests {
             (second(0x22, 0x11, &four), "refused"),
             (second(0x11, 0x11, &four), "refused"),
             (second(0x21, 0x00, &[0; 4080]), "own"),
-            (second(0x21, 0x00, &[0; 4081]), "refused"),
-            (second(0x20, 0x00, &[0; 65_535]), "refused"),
+            (second(0x21, 0x00, &[0; 4081]), "too long"),
+            (second(0x20, 0x00, &[0; 65_535]), "too long"),
             (b"\r\n\r\n\0\r\nQUIT\n\x21\x11".to_vec(), "partial"),
             (b"\r\n\r\nGET / HTTP/1.1\r\n\r\n".to_vec(), "refused"),
         ]
@@ -266,6 +274,7 @@ mod tests {
             let said = match read(&bytes) {
                 Read::Partial => "partial".to_owned(),
                 Read::Refused => "refused".to_owned(),
+                Read::TooLong => "too long".to_owned(),
                 Read::Whole(length, _) if length != bytes.len() => format!("{length} of {}", bytes.len()),
                 Read::Whole(_, None) => "own".to_owned(),
                 Read::Whole(_, Some((source, destination))) => format!("{source} {destination}"),
@@ -290,7 +299,7 @@ mod tests {
                 for bytes in changed.chain([[before, without].concat()]) {
                     let told = model(&bytes);
                     assert_eq!(read(&bytes), told, "{}", bytes.escape_ascii());
-                    refused[usize::from(told == Read::Refused)] += 1;
+                    refused[usize::from(matches!(told, Read::Refused | Read::TooLong))] += 1;
                 }
             }
         }
