@@ -11,6 +11,8 @@
 //! - *Time*: the core has no clock. That a limit passes can happen in each state, so in each it is asked how the exchange would end.
 //! - *Which origin connection it is*: none is used again once it was let go, so a connection is told by what was said on it.
 //! - *The mark* by which an exchange is not plain: that there is one counts, and which one is told to the operator alone.
+//! - *The preamble* with which an origin connection begins if an operator wants it: the core knows nothing of it. A session writes it as it dials, first or for
+//!   a request that goes once more; that each connection begins with one, its own client's, holds for all that `headsnip::testing::session` runs.
 //! - *What was sent before*: nobody looks back at it, but for the request that may be sent once more, which is part of the state.
 
 mod message;
