@@ -8,13 +8,13 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use super::dialler::{Answer, Dialler};
+use super::dialler::{Answer, Dialler, address};
 use super::event::Event;
 use super::reply;
-use super::wire::{Far, Hold, Near, OWN, Side};
+use super::wire::{Far, Hold, Near, Side};
 use crate::config::{Config, Timeouts};
 use crate::net::address::Address;
-use crate::net::preamble::{self, Ends, Version};
+use crate::net::preamble::Version;
 use crate::net::stream::Peer;
 use crate::ops::counters::Counters;
 use crate::ops::reason::GaveWay;
@@ -24,7 +24,7 @@ use crate::proxy::session::Session;
 use crate::proxy::worker::{Share, Worker};
 use crate::testing::drive::{self, Driven};
 use crate::testing::property::equal;
-use crate::testing::{CLIENT, End, Rules, Step};
+use crate::testing::{End, Rules, Step};
 
 /// Each time limit.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -144,12 +144,13 @@ struct Seat {
 }
 
 impl Seat {
-    fn new(worker: &Rc<Worker<Dialler>>, pattern: &Far) -> Self {
+    /// The client with this number.
+    fn new(worker: &Rc<Worker<Dialler>>, index: usize, pattern: &Far) -> Self {
         let (near, client) = Near::pair();
         client.borrow_mut().like(pattern);
         let woken = Arc::<Woken>::default();
         woken.0.store(true, Ordering::Relaxed);
-        let peer = Peer(Some((CLIENT, 1).into()));
+        let peer = Peer(Some(address(index)));
         let session = Some(Session::new(Rc::clone(worker), near, peer));
         Self { session, client, woken, from_client: Vec::new() }
     }
@@ -184,12 +185,9 @@ impl Bench {
         let counters = COUNTERS.with(|counters| *counters);
         let dialler = Dialler::default();
         // Where clients say themselves who they are, a test knows.
-        if let Some(version) = config.send_proxy.filter(|_| config.accept_proxy.is_none()) {
-            let ends = Ends { source: (CLIENT, 1).into(), destination: OWN.into() };
-            dialler.introduction.replace(preamble::written(version, Some(ends)).expect("both are of one family"));
-        }
+        dialler.introduces.set(config.send_proxy.filter(|_| config.accept_proxy.is_none()));
         let worker = Rc::new(Worker::new(config, counters, Arc::new(()), places, share, dialler));
-        let seat = Seat::new(&worker, &Far::default());
+        let seat = Seat::new(&worker, 0, &Far::default());
         let client = Rc::clone(&seat.client);
         let seats = vec![seat];
         let mut bench = Self {
@@ -291,7 +289,7 @@ impl Bench {
             }
             Event::Client(index) => {
                 while self.seats.len() <= *index {
-                    self.seats.push(Seat::new(&self.worker, &dialler.pattern.borrow()));
+                    self.seats.push(Seat::new(&self.worker, self.seats.len(), &dialler.pattern.borrow()));
                 }
                 self.at = *index;
                 self.client = Rc::clone(&self.seats[self.at].client);

@@ -3,16 +3,24 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::wire::{Far, Hold, Introduction, Near};
+use super::wire::{Far, Hold, Introduction, Near, OWN};
 use crate::net::dial::Dial;
+use crate::net::preamble::{self, Ends, Version};
 use crate::net::stream::Transport;
+use crate::testing::CLIENT;
 
 /// How long one that departs is kept, in ticks of a quarter of a second.
 pub(super) const DEPARTURE: usize = 120;
+
+/// Where the client with this number is: each has a port of its own.
+pub(super) fn address(index: usize) -> SocketAddr {
+    (CLIENT, u16::try_from(index + 1).expect("there are few")).into()
+}
 
 /// What becomes of a dial.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,8 +38,8 @@ pub(crate) struct Dialler {
     pub(crate) origins: RefCell<Vec<Rc<RefCell<Far>>>>,
     /// What a new one is like.
     pub(crate) pattern: RefCell<Far>,
-    /// With what the proxy must begin on each.
-    pub(super) introduction: RefCell<Vec<u8>>,
+    /// The version of the preamble with which the proxy must begin on each.
+    pub(super) introduces: Cell<Option<Version>>,
     /// For whose session is dialled.
     pub(super) owner: Cell<usize>,
     answer: Cell<Answer>,
@@ -60,6 +68,13 @@ impl Dialler {
     pub(crate) fn answer(&self, answer: Answer) {
         self.answer.set(answer);
         self.waiting.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// The preamble of whoever it is dialled for.
+    fn introduction(&self) -> Introduction {
+        let ends = Ends { source: address(self.owner.get()), destination: OWN.into() };
+        let written = |version| preamble::written(version, Some(ends)).expect("both are of one family");
+        Introduction::of(self.introduces.get().map(written).unwrap_or_default())
     }
 
     /// Reads and throws away what those say that depart, until they end.
@@ -95,7 +110,7 @@ impl Dial for Dialler {
                 let (near, far) = Near::pair();
                 far.borrow_mut().like(&self.pattern.borrow());
                 far.borrow_mut().owner = self.owner.get();
-                far.borrow_mut().introduction = Introduction::of(&self.introduction.borrow());
+                far.borrow_mut().introduction = self.introduction();
                 self.origins.borrow_mut().push(far);
                 Poll::Ready(Ok(near))
             }

@@ -102,8 +102,8 @@ pub(super) struct Introduction {
 }
 
 impl Introduction {
-    pub(super) fn of(bytes: &[u8]) -> Self {
-        Self { bytes: bytes.to_vec(), written: 0, arrived: 0 }
+    pub(super) fn of(bytes: Vec<u8>) -> Self {
+        Self { bytes, written: 0, arrived: 0 }
     }
 
     /// How many of the bytes that are written are of it.
