@@ -166,10 +166,10 @@ impl Responses {
             return Ok((verdict, Event::None));
         }
         let is_unwanted = asked.wants_continue && sent == Sent::Head;
-        // A client of HTTP/1.0 knows no chunks: for it, the end of the connection is that of the body.
-        let is_lost_on_client = asked.version == Version::Http10 && framing == Framing::Chunked;
+        // A client of HTTP/1.0 knows no chunks, and no connection that persists unless the response says so: it waits for the end.
+        let is_awaiting_end = asked.version == Version::Http10 && (framing == Framing::Chunked || !fields.keep_alive);
         let is_until_close = framing == Framing::UntilClose;
-        asked.closes |= !fields.persists(version) || is_until_close || is_lost_on_client || is_unwanted || is_draining;
+        asked.closes |= !fields.persists(version) || is_until_close || is_awaiting_end || is_unwanted || is_draining;
         let is_said = is_until_close || (version == Version::Http10 && !fields.keep_alive);
         if asked.closes && !fields.close && (is_draining || !is_said) {
             mend::close(bytes, edits);

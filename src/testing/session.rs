@@ -183,7 +183,7 @@ fn requests(rules: &Rules, from_client: &[u8], has_tunnel: bool) -> Vec<Vec<u8>>
         let answer = if offers && has_tunnel {
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
         } else {
-            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+            "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n"
         };
         steps.push(Step::Origin(answer.into()));
         let with_answer = model::outcome(&rules, &steps).to_origin;

@@ -115,8 +115,10 @@ impl Exchange {
         if is_given_up {
             self.upload = None;
         }
-        // A client of HTTP/1.0 takes the end of the connection for that of a chunked body.
-        let is_unknown = self.request.version == Version::Http10 && response.framing == Framing::Chunked;
+        // A client of HTTP/1.0 takes the end of the connection for that of a chunked body, and of any response without keep-alive.
+        let is_granted = response.options.iter().any(|option| option == b"keep-alive");
+        let is_unknown =
+            self.request.version == Version::Http10 && (response.framing == Framing::Chunked || !is_granted);
         let ends = response.framing == Framing::UntilClose;
         self.closes |= is_given_up || !response.persists || ends || is_unknown;
         // What ends with the connection says so, and so does HTTP/1.0 without keep-alive.

@@ -20,6 +20,8 @@ pub(super) struct Response {
     pub(super) framing: Framing,
     /// Whether its connection stays, as far as the origin is concerned.
     pub(super) persists: bool,
+    /// What its `Connection` lines name, in lower case.
+    pub(super) options: Vec<Vec<u8>>,
     pub(super) is_mended: bool,
     /// What a 101 switches to, in lower case.
     pub(super) switches_to: Vec<Vec<u8>>,
@@ -47,6 +49,7 @@ pub(super) fn read(bytes: &[u8], method: &[u8], rules: &Rules) -> Result<Option<
         version: head.version,
         framing,
         persists: head.section.persists(head.version),
+        options: head.section.list(b"connection"),
         is_mended: !mends.is_empty(),
         switches_to,
         has_framing_field: head.section.has(b"content-length") || head.section.has(b"transfer-encoding"),
