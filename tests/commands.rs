@@ -25,7 +25,7 @@ enum Run {
     Here(fn(&[&str])),
 }
 
-const COMMANDS: [(&str, Run); 32] = [
+const COMMANDS: [(&str, Run); 31] = [
     ("cargo run --example demo", Run::Gate("cargo run --locked --example demo")),
     ("cargo run --example embedded", Run::Gate("cargo run --locked --example embedded")),
     ("cargo run --release --example heads", Run::Gate("cargo run --locked --release --example heads")),
@@ -45,7 +45,6 @@ const COMMANDS: [(&str, Run); 32] = [
         "cargo test --features https --test operation probe",
         Run::Gate("cargo test --locked -p headsnip --features https --test operation probe"),
     ),
-    ("cargo install cargo-fuzz", Run::Gate("cargo install --quiet --locked cargo-fuzz")),
     ("cargo bench --bench versus", Run::Gate("cargo bench --locked --bench versus")),
     ("VERSUS_CURVE=1 cargo bench --bench versus", Run::Gate("VERSUS_CURVE=1 cargo bench --locked --bench versus")),
     (
