@@ -25,7 +25,7 @@ enum Run {
     Here(fn(&[&str])),
 }
 
-const COMMANDS: [(&str, Run); 31] = [
+const COMMANDS: [(&str, Run); 32] = [
     ("cargo run --example demo", Run::Gate("cargo run --locked --example demo")),
     ("cargo run --example embedded", Run::Gate("cargo run --locked --example embedded")),
     ("cargo run --release --example heads", Run::Gate("cargo run --locked --release --example heads")),
@@ -67,7 +67,8 @@ const COMMANDS: [(&str, Run); 31] = [
     ("headsnip probe http://127.0.0.1:8080/", Run::In("operation/probe.rs", "\"probe\"")),
     ("headsnip man", Run::Here(prints)),
     ("headsnip completions SHELL", Run::In("packaging/deb.rs", "\"completions\"")),
-    ("deploy/build-binary", Run::Gate("INSTRUCTIONS_BINARIES=$(deploy/build-binary | tail -n 1)")),
+    ("deploy/build-binary", Run::In("../deploy/build-release", "deploy/build-binary")),
+    ("deploy/build-release target/release-files", Run::Gate("deploy/build-release target/release-files")),
     ("deploy/build-deb", Run::In("packaging/deb.rs", "deploy/build-deb")),
 ];
 
@@ -113,8 +114,8 @@ fn commands(page: &str) -> Vec<String> {
 fn is_command(span: &str) -> bool {
     let mut words = span.split(' ').skip_while(|word| word.contains('=') && !word.starts_with('-'));
     match (words.next(), words.next()) {
-        (Some("cargo" | "docker"), Some(_))
-        | (Some("deploy/build-binary" | "deploy/build-deb" | ".clusterfuzzlite/build.sh"), _) => true,
+        (Some("cargo" | "docker"), Some(_)) => true,
+        (Some(script), _) if script.starts_with("deploy/build-") || script == ".clusterfuzzlite/build.sh" => true,
         (Some("headsnip"), Some(argument)) => ["probe", "man", "completions", "--listen"].contains(&argument),
         _ => false,
     }

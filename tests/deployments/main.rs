@@ -12,6 +12,7 @@ mod kustomize;
 #[expect(dead_code, reason = "only what installs packages is needed of it")]
 mod process;
 mod reports;
+mod sbom;
 #[path = "../support/setup.rs"]
 #[expect(dead_code, reason = "only the schemas are needed of it")]
 mod setup;
@@ -130,6 +131,8 @@ fn main() -> ExitCode {
     let known = Arc::clone(&setup);
     let no_node = setup.missing(Needs::Node).map(str::to_owned).or_else(reports::no_validator);
     trials.push(trial("the probe's SARIF", must_run, no_node, move || reports::are_taken_by_code_scanning(&known)));
+    let known = Arc::clone(&setup);
+    trials.push(trial("build-sbom", must_run, missing.clone(), move || sbom::lists_what_is_linked(&known)));
     trials.push(trial("the probe's JUnit", must_run, missing, move || reports::are_read_as_test_results(&setup)));
     trials.push(trial("headsnip.default", must_run, None, unit::settings_are_known));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()

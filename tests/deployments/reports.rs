@@ -25,7 +25,8 @@ fn report(format: &str, fail_on: &str) -> Result<(String, String), String> {
     Ok((text, url))
 }
 
-fn read(setup: &Setup, needs: Needs, kind: &str, text: &str) -> Result<Value, String> {
+/// What the validator reads, as JSON, where that is sound.
+pub(super) fn read(setup: &Setup, needs: Needs, kind: &str, text: &str) -> Result<Value, String> {
     let output = validate(setup, needs, kind, text)?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());

@@ -1,6 +1,7 @@
-"""Holds YAML from standard input to the schemas of Kubernetes, or of AWS for an ECS task definition; has a reader of JUnit's XML read that.
+"""Holds YAML from standard input to the schemas of Kubernetes, of AWS for an ECS task definition, or of CycloneDX; has a reader of JUnit's XML
+read that.
 
-argument: "kubernetes", "ecs" or "junit". Prints the documents as a JSON list; complaints go to standard error, and the exit code is 1.
+argument: "kubernetes", "ecs", "sbom" or "junit". Prints the documents as a JSON list; complaints go to standard error, and the exit code is 1.
 """
 
 import json
@@ -26,6 +27,13 @@ def ecs(document):
     service = botocore.session.get_session().get_service_model("ecs")
     shape = service.operation_model("RegisterTaskDefinition").input_shape
     return botocore.validate.ParamValidator().validate(document, shape).generate_report()
+
+
+def sbom(document):
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    return str(JsonStrictValidator(SchemaVersion.V1_5).validate_str(json.dumps(document)) or "")
 
 
 def junit(document):
@@ -55,7 +63,7 @@ def read_junit(text):
 
 kind, text = sys.argv[1], sys.stdin.read()
 documents = [read_junit(text.encode())] if kind == "junit" else list(yaml.safe_load_all(text))
-holds = {"kubernetes": kubernetes, "ecs": ecs, "junit": junit}[kind]
+holds = {"kubernetes": kubernetes, "ecs": ecs, "sbom": sbom, "junit": junit}[kind]
 complaints = [complaint for complaint in map(holds, documents) if complaint]
 print("\n".join(complaints), file=sys.stderr)
 print(json.dumps(documents))
