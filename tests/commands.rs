@@ -28,7 +28,7 @@ enum Run {
 const COMMANDS: [(&str, Run); 32] = [
     ("cargo run --example demo", Run::Gate("cargo run --locked --example demo")),
     ("cargo run --example embedded", Run::Gate("cargo run --locked --example embedded")),
-    ("cargo run --release --example heads", Run::Gate("cargo run --locked --release --example heads")),
+    ("cargo run --example heads", Run::Gate("cargo run --locked --example heads")),
     ("cargo test", Run::Gate("cargo test --locked")),
     ("cargo test --test deployments", Run::Gate("cargo test --locked")),
     ("cargo test --test packaging", Run::Gate("cargo test --locked")),
@@ -39,11 +39,11 @@ const COMMANDS: [(&str, Run); 32] = [
     ("cargo install --locked --path .", Run::Gate("cargo install --locked --path . --root target/installed")),
     (
         "cargo install --locked --path . --features https",
-        Run::Gate("cargo test --locked -p headsnip --features https --test operation probe"),
+        Run::Gate("cargo test --locked --profile dev -p headsnip --features https --test operation probe"),
     ),
     (
-        "cargo test --features https --test operation probe",
-        Run::Gate("cargo test --locked -p headsnip --features https --test operation probe"),
+        "cargo test --profile dev --features https --test operation probe",
+        Run::Gate("cargo test --locked --profile dev -p headsnip --features https --test operation probe"),
     ),
     ("cargo bench --bench versus", Run::Gate("cargo bench --locked --bench versus")),
     ("VERSUS_CURVE=1 cargo bench --bench versus", Run::Gate("VERSUS_CURVE=1 cargo bench --locked --bench versus")),

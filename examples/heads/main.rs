@@ -3,7 +3,7 @@
 //! tables of the pages say otherwise of the same versions.
 //!
 //! ```sh
-//! cargo run --release --example heads
+//! cargo run --example heads
 //! ```
 //!
 //! Envoy is looked for in the path, or where `ENVOY` says.
