@@ -45,13 +45,16 @@ const COMMANDS: [(&str, Run); 32] = [
         "cargo test --profile dev --features https --test operation probe",
         Run::Gate("cargo test --locked --profile dev -p headsnip --features https --test operation probe"),
     ),
-    ("cargo bench --bench versus", Run::Gate("cargo bench --locked --bench versus")),
-    ("VERSUS_CURVE=1 cargo bench --bench versus", Run::Gate("VERSUS_CURVE=1 cargo bench --locked --bench versus")),
+    ("cargo bench --bench versus", Run::Gate("cargo bench --locked -p headsnip-benches --bench versus")),
+    (
+        "VERSUS_CURVE=1 cargo bench --bench versus",
+        Run::Gate("VERSUS_CURVE=1 cargo bench --locked -p headsnip-benches --bench versus"),
+    ),
     (
         "INSTRUCTIONS_RECORD=check cargo bench --bench instructions",
-        Run::Gate("INSTRUCTIONS_RECORD=check cargo bench --locked --bench instructions"),
+        Run::Gate("INSTRUCTIONS_RECORD=check cargo bench --locked -p headsnip-benches --bench instructions"),
     ),
-    ("cargo bench --bench core", Run::Gate("cargo bench --locked --bench core -- --test")),
+    ("cargo bench --bench core", Run::Gate("cargo bench --locked -p headsnip-benches --bench core -- --test")),
     ("SOAK_SECONDS=300 cargo test --release --test soak -- --nocapture", Run::In("soak/main.rs", "SOAK_SECONDS")),
     ("OTHERWISE_SEEDS=5000-9000 cargo test --release --test otherwise", Run::In("otherwise.rs", "OTHERWISE_SEEDS")),
     (
