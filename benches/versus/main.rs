@@ -20,6 +20,7 @@ mod report;
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ use headsnip_benches::{self as support, OTHER_CORE, is_wanted, list, setting};
 use jobs::Job;
 use proxies::Peer;
 use report::Report;
+use socket2::{SockAddr, Socket, Type};
 
 /// What was measured, by job and proxy.
 type Measured = BTreeMap<(usize, usize), Vec<Figures>>;
@@ -43,6 +45,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         [] => versus(),
         other => Err(format!("these arguments mean nothing here: {other:?}").into()),
     }
+}
+
+/// A socket that listens, with room for all connections of a job at once. Where it is full, a client tries again after a second.
+fn listen(address: &SockAddr) -> io::Result<Socket> {
+    let socket = Socket::new(address.domain(), Type::STREAM, None)?;
+    socket.bind(address)?;
+    socket.listen(4096)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 fn versus() -> Result<(), Box<dyn Error>> {

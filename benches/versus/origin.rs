@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Events, Interest, Poll, Token};
+use socket2::SockAddr;
 
 use super::jobs::{EVENT, EVENT_PAUSE, PATHS, SMALL, content, shape};
 use super::load::now;
@@ -18,8 +20,8 @@ const UNIX: Token = Token(1);
 pub(crate) fn run(addresses: &str) -> Result<(), Box<dyn Error>> {
     let (tcp, unix) = addresses.split_once(',').ok_or("two addresses are wanted")?;
     let mut poll = Poll::new()?;
-    let mut listener = TcpListener::bind(tcp.parse()?)?;
-    let mut unix_listener = UnixListener::bind(unix)?;
+    let mut listener = TcpListener::from_std(super::listen(&tcp.parse::<SocketAddr>()?.into())?.into());
+    let mut unix_listener = UnixListener::from_std(super::listen(&SockAddr::unix(unix)?)?.into());
     poll.registry().register(&mut listener, TCP, Interest::READABLE)?;
     poll.registry().register(&mut unix_listener, UNIX, Interest::READABLE)?;
     let answers = answers();

@@ -15,7 +15,7 @@ const ROOM: usize = 64 << 10;
 pub(crate) fn run(listen: &str, upstream: &str) -> Result<(), Box<dyn Error>> {
     let upstream: SocketAddr = upstream.parse()?;
     let mut poll = Poll::new()?;
-    let mut listener = TcpListener::bind(listen.parse()?)?;
+    let mut listener = TcpListener::from_std(super::listen(&listen.parse::<SocketAddr>()?.into())?.into());
     let accepting = Token(usize::MAX - 1);
     poll.registry().register(&mut listener, accepting, Interest::READABLE)?;
     let mut pairs: Slab<Pair> = Slab::new();
