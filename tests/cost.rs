@@ -143,7 +143,8 @@ fn a_connection_for_one_request_waits_three_times() {
     // The request may come after its connection, and the origin's end after its response.
     assert!(waits <= 5 * REQUESTS + 8, "{waits} waits:\n{calls}");
     let others = calls.lines().count() - waits;
-    assert!(others <= 23 * REQUESTS + 8, "{others} calls:\n{calls}");
+    // Where the origin's end comes later, four of these ask the kernel what of the request is unsent.
+    assert!(others <= 25 * REQUESTS + 8, "{others} calls:\n{calls}");
     assert!(count(&calls, &["shutdown"]) <= REQUESTS + 8, "only the client's end is waited for:\n{calls}");
     assert_eq!(count(&calls, &["getsockopt"]), 0, "what became of a dial is known at once:\n{calls}");
 }
