@@ -290,7 +290,8 @@ fn a_full_pipe_is_closed_with_its_client() {
     prlimit.args(["--nofile=192:192", env!("CARGO_BIN_EXE_headsnip")]);
     let proxy = Headsnip::start_by(&mut prlimit, &listener.address(), &[]);
     let idle = proxy.descriptors();
-    for _ in 0..3 {
+    let mut taken_along = 0;
+    for _ in 0..20 {
         let mut client = proxy.dial();
         client.send(GET);
         let mut origin = listener.accept();
@@ -299,8 +300,17 @@ fn a_full_pipe_is_closed_with_its_client() {
         origin.send_until_blocked_by(&body(32 * MEGABYTES));
         await_descriptors(&proxy, idle + 4, "the client, the origin and a pipe");
         client.reset();
-        await_descriptors(&proxy, idle, "all are closed");
+        // On a busy machine the pipe may not have been filled again; an empty one is kept.
+        let left = until(LIMIT, "all are closed, but for a pipe", || {
+            let left = proxy.descriptors();
+            [idle, idle + 2].contains(&left).then_some(left)
+        });
+        taken_along += usize::from(left == idle);
+        if taken_along == 3 {
+            return;
+        }
     }
+    panic!("only {taken_along} of 20 took a pipe along");
 }
 
 /// Splice goes past no urgent mark: there it tells the end, or that nothing is there. The bytes behind it go all the same.
