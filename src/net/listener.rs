@@ -125,7 +125,7 @@ impl Accepting {
                 Ok((accepted, address)) => {
                     // Those of one socket do not keep those of another waiting.
                     self.next.set((self.next.get() + place + 1) % self.sockets.len());
-                    let peer = Peer(address.and_then(|address| address.try_into().ok()));
+                    let peer = Peer(address.and_then(|address| address.try_into().ok()).map(canonical));
                     let stream = Stream::new(accepted.into(), peer)?;
                     // A client that was not accepted at once has sent its request.
                     stream.expect_bytes();
@@ -138,6 +138,12 @@ impl Accepting {
         }
         Ok(None)
     }
+}
+
+/// A client's address as it is written elsewhere: to `[::]`, one of IPv4 comes in the clothes of IPv6.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    let ip = address.ip().to_canonical();
+    if ip.is_ipv4() { SocketAddr::new(ip, address.port()) } else { address }
 }
 
 /// Where a socket listens. A name that is no path, which Linux calls abstract, is written with an `@` before it.
@@ -199,6 +205,10 @@ fn bound_tcp(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     // Connections of a former process that are still closing must not keep us from starting.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(sharing == Sharing::Yes)?;
+    if address.is_ipv6() {
+        // `[::]` is all addresses, whatever the default of this machine (net.ipv6.bindv6only).
+        socket.set_only_v6(false)?;
+    }
     // Accepted connections have it from here: what is relayed was already held back by its sender, if at all.
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
@@ -278,6 +288,23 @@ mod tests {
             // The reactor has not told of this one yet.
             let _client = std::net::TcpStream::connect(&address).expect("it listens");
             assert!(accepting.try_accept().expect("no error").is_some());
+        });
+    }
+
+    /// Where `[::]` takes it, too.
+    #[test]
+    fn a_client_of_ipv4_has_an_address_of_ipv4() {
+        let runtime = Builder::new_current_thread().enable_io().build().expect("a runtime");
+        runtime.block_on(async {
+            let address = "[::]:0".parse().expect("an address");
+            let listener = Listener::bind(&address, None, NonZeroUsize::MIN).expect("a free port").pop().expect("one");
+            let bound = listener.sockets[0].local_addr().expect("an address").as_socket().expect("one of IP");
+            let accepting = listener.accepting().expect("it is new");
+            for host in ["127.0.0.1", "::1"] {
+                let client = std::net::TcpStream::connect((host, bound.port())).expect("it listens");
+                let (_, Peer(peer)) = accepting.accept().await.expect("a client came");
+                assert_eq!(peer, client.local_addr().ok());
+            }
         });
     }
 
