@@ -4,6 +4,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::net::UnixStream;
 
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors of the process that are no worker's: three standard streams, the signals', the resolver's files, some to
@@ -37,6 +38,11 @@ pub(crate) fn raise_open_file_limit() -> Option<u64> {
         // As in a sandbox that forbids it.
         Err(_) => limit.current,
     }
+}
+
+/// Returns whether a call has failed for want of a descriptor.
+pub(crate) fn are_exhausted(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// The most pipes of the process. With 64 pages each they are half of the 16,384 that an unprivileged user's pipes may have;

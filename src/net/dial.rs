@@ -20,6 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use super::address::Address;
 use super::departure;
+use super::descriptors::are_exhausted;
 use super::resolve::{Name, Unresolved};
 use super::socket_file::identity;
 use super::stream::{Peer, Stream, Transport};
@@ -251,7 +252,7 @@ fn is_final(error: &io::Error) -> bool {
 
 /// Returns whether another try, a moment later, may do: TCP waits by itself for a place in a backlog, a socket file does not.
 fn is_passing(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::AGAIN))
+    are_exhausted(error) || Errno::from_io_error(error) == Some(Errno::AGAIN)
 }
 
 impl fmt::Display for Itself {

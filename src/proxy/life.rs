@@ -16,6 +16,7 @@ use super::handle::Closing;
 use super::session::Session;
 use super::sessions::Sessions;
 use super::worker::Worker;
+use crate::net::descriptors::are_exhausted;
 use crate::net::dial::{Dial, Upstream, is_absent};
 use crate::net::listener::{Accepting, MOST_WAITING};
 use crate::net::stream::{Peer, Stream};
@@ -59,6 +60,10 @@ impl Life {
                         self.waiting.replace(Some(client));
                     }
                     Err(error) => {
+                        // Where others have taken descriptors that were counted on, there are fewer places than it seems.
+                        if are_exhausted(&error) {
+                            self.worker.deadlines.ask_for_a_place();
+                        }
                         trouble.pause(&error, &*self.worker.observer).await;
                         continue;
                     }

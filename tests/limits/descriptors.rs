@@ -109,6 +109,20 @@ fn a_process_out_of_descriptors_recovers_and_loses_nobody() {
     assert_eq!(proxy.log().len(), 2, "told once, and no bad end: {:#?}", proxy.log());
 }
 
+/// As where whoever started the proxy has left it descriptors of his own: there are fewer than was reckoned with.
+#[test]
+fn an_idle_client_gives_way_where_descriptors_run_out() {
+    let origin = Answering::start();
+    let proxy = Headsnip::start(&origin.address, &[]);
+    let mut idle = proxy.dial();
+    exchange(&mut idle);
+    limit(&proxy, next_descriptor(&proxy));
+    let mut late = proxy.dial();
+    late.send(GET);
+    late.expect(OK);
+    idle.expect_end("", Ended::Fin);
+}
+
 /// The same while draining: who has a connection is told to go, and makes room for who waits.
 #[test]
 fn a_drain_out_of_descriptors_serves_who_waits() {
