@@ -1,13 +1,13 @@
 //! What signals ask for. The first SIGTERM or SIGINT ends the proxy in its way, and the next one at once, whichever it is: but one that comes
 //! within a second counts as the first, since supervisors send to the group and to the process. SIGHUP, SIGUSR1 and SIGUSR2 ask for nothing,
-//! and would kill a process that does not listen to them.
+//! and would kill a process that does not listen to them; so would SIGXFSZ, which says that the file of a log is full.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
@@ -49,6 +49,7 @@ impl Survived {
         signal_hook::flag::register(SIGHUP, Arc::clone(&hung_up))?;
         signal_hook::flag::register(SIGUSR1, Arc::default())?;
         signal_hook::flag::register(SIGUSR2, Arc::default())?;
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         Ok(Self { hung_up })
     }
 

@@ -121,7 +121,7 @@ fn sigint_closes_idle_clients_at_once() {
     assert!(drained.finished >= 3 && drained.cut == 0, "{drained:?}");
 }
 
-/// "SIGHUP is ignored and logged"; SIGUSR1 and SIGUSR2 are ignored.
+/// "SIGHUP is ignored and logged"; SIGUSR1 and SIGUSR2 are ignored, and that the file of a log is full.
 #[test]
 fn a_hang_up_changes_nothing() {
     let listener = Origin::new();
@@ -130,7 +130,7 @@ fn a_hang_up_changes_nothing() {
     let (mut busy, mut busy_origin) = connect(&proxy, &listener);
     busy.send(GET);
     busy_origin.expect(GET);
-    for name in ["USR1", "USR2", "HUP"] {
+    for name in ["USR1", "USR2", "XFSZ", "HUP"] {
         proxy.signal(name);
     }
     proxy.await_line("headsnip: SIGHUP: ignored; nothing is reloaded");
