@@ -46,7 +46,8 @@ fn ask(line: &OwnedFd, local: SocketAddr, peer: SocketAddr) -> io::Result<usize>
         destination_port: peer.port(),
         source_address: local.ip(),
         destination_address: peer.ip(),
-        interface_id: 0,
+        // A link-local address is one of an interface.
+        interface_id: if let SocketAddr::V6(local) = local { local.scope_id() } else { 0 },
         cookie: ANY,
     };
     let request = InetRequest {

@@ -1,6 +1,7 @@
 //! "An exchange is logged as complete once its last byte was acknowledged; else `unacknowledged`."
 
 use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::resets::{SWITCHED, UPGRADE};
 use super::support::watched::{Watched, narrow, read_slowly};
 use super::support::{Ended, LIMIT, Origin, Peer, body};
 use super::{BAD_REQUEST, GET, MEGABYTES, OK, Tests, test};
@@ -20,6 +22,8 @@ pub(super) fn tests() -> Tests {
         test("who_resets_before_it_has_all_is_told_of", unacknowledged),
         test("who_reads_slowly_is_logged_once_it_has_all", slow),
         test("who_is_told_that_it_closes_is_logged_as_complete", closing),
+        test("a_tunnel_that_the_origin_ends_first_is_logged_as_complete", tunnel),
+        test("who_resets_behind_his_end_before_he_has_all_is_told_of", unacknowledged_behind_an_end),
         test("what_arrived_is_logged_as_complete", short),
         test("what_a_client_on_a_socket_file_has_is_logged_as_complete", unix),
     ]
@@ -33,12 +37,25 @@ fn are_complete(exchanges: &[Value], statuses: &[u16]) {
 }
 
 fn unacknowledged() {
+    is_told_of(false);
+}
+
+fn unacknowledged_behind_an_end() {
+    is_told_of(true);
+}
+
+/// A client that may have ended before resets before it has all.
+fn is_told_of(has_ended: bool) {
     let listener = Origin::new();
     let proxy = Watched::start(&listener.address(), &FLAGS);
     let client = narrow(proxy.port());
     (&client).write_all(GET.as_bytes()).expect("it reads");
     let mut origin = listener.accept();
     origin.expect(GET);
+    if has_ended {
+        client.shutdown(Shutdown::Write).expect("it is open");
+        origin.expect_end("", Ended::Fin);
+    }
     let answer = [b"HTTP/1.1 200 OK\r\nContent-Length: 12000\r\n\r\n", &body(12_000)[..]].concat();
     origin.send(&answer);
     proxy.await_metric("headsnip_bytes_total{direction=\"outbound\"", |count| count >= 12_000);
@@ -49,6 +66,27 @@ fn unacknowledged() {
     assert_eq!(exchange["detail"], "unacknowledged", "{exchange}");
     assert_eq!(exchange["side"], "client", "{exchange}");
     assert_eq!(exchange["status"], 200, "{exchange}");
+}
+
+/// As servers end a `WebSocket` (RFC 6455 §7.1.1). How long the client takes to close is for the kernel to tell, or for nobody.
+fn tunnel() {
+    let listener = Origin::new();
+    let proxy = Watched::start(&listener.address(), &FLAGS);
+    for count in 1..=4 {
+        let mut client = proxy.dial();
+        client.send(UPGRADE);
+        let mut origin = listener.accept();
+        origin.expect(UPGRADE);
+        origin.send([SWITCHED, "hello"].concat());
+        origin.finish();
+        client.expect_end([SWITCHED, "hello"].concat(), Ended::Fin);
+        if count % 2 == 0 {
+            sleep(Duration::from_millis(50));
+        }
+        drop(client);
+        origin.expect_end("", Ended::Fin);
+        are_complete(&proxy.await_exchanges(count), &vec![101; count]);
+    }
 }
 
 fn slow() {

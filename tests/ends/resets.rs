@@ -10,8 +10,9 @@ use super::support::watched::{Watched, narrow};
 use super::support::{Ended, Origin, Peer, body, full_backlog};
 use super::{GET, MEGABYTES, Tests, test};
 
-const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+pub(super) const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+pub(super) const SWITCHED: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
 /// Far less than what else ends these connections.
 const SOON: Duration = Duration::from_secs(4);

@@ -181,9 +181,11 @@ impl<D: Dial> Session<D> {
             Poll::Ready(Ok(())) => {
                 let is_told_of = !self.followed.finish(&self.worker);
                 let is_over = is_over || (is_told_of && self.client_reading == Side::Ended);
-                if is_over || self.client.shut_down_write().is_err() {
+                if is_over {
                     return Some(Stage::Gone);
                 }
+                // One that has had its end already, as behind a tunnel, needs no other; reading tells how it has ended.
+                let _ = self.client.shut_down_write();
                 Some(Stage::Lingering(Linger::begin(self.worker.deadlines.now())))
             }
         }
@@ -197,8 +199,11 @@ impl<D: Dial> Session<D> {
         let gives_way = due == Some(Due::GiveWay(GaveWay::Lingering));
         let (now, begun) = (deadlines.now(), linger.begun);
         let discarded = self.discard(context);
+        let has_ended = self.client_reading == Side::Ended;
+        // Reading does not tell of it any more.
+        let is_reset = has_ended && self.followed.is_waiting() && self.client.poll_reset(context).is_ready();
         // Of a connection that both have ended in order, the kernel tells nothing more.
-        let of_ended = if self.client_reading == Side::Ended { 0 } else { linger.unsent };
+        let of_ended = if has_ended && !is_reset { 0 } else { linger.unsent };
         // To ask costs system calls: once a tick, or for the access log.
         let is_asked = due.is_some() || self.followed.is_waiting();
         let unsent = if is_asked { self.client.unsent().unwrap_or(of_ended) } else { linger.unsent };
@@ -214,14 +219,15 @@ impl<D: Dial> Session<D> {
         }
         let deadlines = &self.worker.deadlines;
         let is_over = gives_way
+            || is_reset
             || self.worker.closing() == Closing::Cut
             || deadlines.is_past(linger.moved, LINGER_STILL)
             || deadlines.is_past(begun, LINGER);
         if (is_over || discarded.is_err()) && (1..usize::MAX).contains(&unsent) {
             self.log(Of::Client, Reason::ConnectionTerminated, &UNACKNOWLEDGED, Ending::Close);
         }
-        let has_ended = self.client_reading == Side::Ended && !self.followed.is_waiting();
-        (is_over || discarded.is_err() || has_ended).then_some(Stage::Gone)
+        let is_done = has_ended && !self.followed.is_waiting();
+        (is_over || discarded.is_err() || is_done).then_some(Stage::Gone)
     }
 
     /// Resets the client's connection once the client has what was relayed: a reset destroys what is under way.
