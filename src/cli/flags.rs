@@ -36,7 +36,7 @@ pub(super) struct Flags {
     /// exceptions from the denied field names
     #[argh(option, arg_name = "NAMES")]
     pub(super) keep: Vec<String>,
-    /// field names to remove from requests; an underscore counts as a dash
+    /// field names to remove from requests; an underscore or another mark counts as a dash
     #[argh(option, arg_name = "NAMES")]
     pub(super) deny_request: Vec<String>,
     /// exceptions from --deny-request

@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::denylist::{Denylist, protected_by};
-use super::names::{is_name, is_token, mark};
+use super::names::{is_meant, is_name, mark};
 
 /// Bytes of all lines that are added, with their ends: a content security policy or two. So much room is kept before each response head.
 pub const MAX_ADDED_BYTES: usize = 8 * 1024;
@@ -93,7 +93,7 @@ impl AddedLines {
 fn checked(line: &str) -> Result<(&str, &str), AddedError> {
     let (name, value) = line.split_once(':').ok_or_else(|| AddedError::NotALine(line.to_owned()))?;
     let value = value.trim_matches([' ', '\t']);
-    if !is_token(name.as_bytes()) {
+    if !is_meant(name) {
         return Err(AddedError::NotALine(line.to_owned()));
     }
     if value.is_empty() || value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::lines::FieldLines;
-use super::names::{is_name, is_token, trimmed};
+use super::names::{is_meant, is_name, trimmed};
 
 /// The most fields that are logged: each is held until its exchange is over.
 pub const MOST_LOG_FIELDS: usize = 16;
@@ -20,7 +20,7 @@ impl LogFields {
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, LogFieldsError> {
         let mut fields = Self::default();
         for name in names {
-            if !is_token(name.as_bytes()) || name.contains('*') {
+            if !is_meant(name) {
                 return Err(LogFieldsError::NotAName(name.to_owned()));
             }
             let name = name.to_ascii_lowercase().into_boxed_str();
@@ -60,7 +60,7 @@ impl fmt::Display for LogFieldsError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAName(name) => {
-                write!(formatter, "\"{name}\" is not a field name; for example x-forwarded-for, x-request-id")
+                write!(formatter, "{name:?} is not a field name; for example x-forwarded-for, x-request-id")
             }
             Self::TooMany => write!(formatter, "more than {MOST_LOG_FIELDS} names"),
         }

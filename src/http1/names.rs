@@ -126,10 +126,14 @@ pub(super) fn find_end<const LAST: u8>(bytes: &[u8]) -> Option<usize> {
     rest.iter().position(is_end).map(|at| bytes.len() - rest.len() + at)
 }
 
-/// Returns whether a name is the known one, in any case and with `_` for `-`.
+/// Returns whether a server may take a name for the known one: in any case, and with any other mark for `-`.
 pub(super) fn is_spelt(name: &[u8], known: &[u8]) -> bool {
-    let read = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    name.len() == known.len() && name.iter().map(read).eq(known.iter().copied())
+    name.len() == known.len() && name.iter().map(|byte| dashed(byte.to_ascii_lowercase())).eq(known.iter().copied())
+}
+
+/// A byte of a name as servers may read it that make a variable of the name: in CGI each mark is an underscore (lighttpd), or a dot is (PHP).
+pub(super) fn dashed(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte } else { b'-' }
 }
 
 /// Returns whether a name could be both of these, each a name in lower case, or with a star all that begin so.
@@ -153,6 +157,13 @@ pub(super) fn trimmed(value: &[u8]) -> &[u8] {
     let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
     let end = value.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);
     &value[start..end]
+}
+
+/// Returns whether an operator can mean this as a field name. One in quotes is a token, too, and what an environment file makes of a name; and one
+/// that begins as a pattern does.
+pub(super) fn is_meant(name: &str) -> bool {
+    let ends = name.bytes().next().into_iter().chain(name.bytes().last());
+    is_token(name.as_bytes()) && !name.contains('*') && ends.into_iter().all(|end| !b"'`^".contains(&end))
 }
 
 /// A token (RFC 9110 §5.6.2).

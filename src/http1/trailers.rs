@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::names::{is_token, overlap};
+use super::names::{is_meant, overlap};
 
 /// Names that cannot be allowed; with a star, all that begin so. An underscore counts as a dash.
 const PROTECTED: &str = "authorization cache-control connection content-* cookie expect forwarded host http2-settings if-* keep-alive \
@@ -31,7 +31,7 @@ impl RequestTrailers {
 }
 
 fn checked(name: &str) -> Result<Box<str>, TrailersError> {
-    if !is_token(name.as_bytes()) || name.contains('*') {
+    if !is_meant(name) {
         return Err(TrailersError::NotAName(name.to_owned()));
     }
     let read = name.to_ascii_lowercase().replace('_', "-");
@@ -64,7 +64,7 @@ impl fmt::Display for TrailersError {
                 "\"{name}\" covers \"{protected}\", which frames, routes or authenticates a request and cannot be a trailer field"
             ),
             Self::NotAName(name) => {
-                write!(formatter, "\"{name}\" is not a field name; for example x-checksum, grpc-status")
+                write!(formatter, "{name:?} is not a field name; for example x-checksum, grpc-status")
             }
         }
     }

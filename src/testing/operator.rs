@@ -32,7 +32,9 @@ pub fn denylist(input: &[u8]) {
     let (deny, keep): (Vec<&str>, Vec<&str>) = (list(), list());
     let is_sound = |entry: &&&str| {
         let name = entry.strip_suffix('*').unwrap_or(entry);
+        let is_quoted = name.starts_with(['\'', '`', '^']) || name.ends_with(['\'', '`', '^']);
         let is_token = !name.is_empty()
+            && !is_quoted
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'+-.^_`|~".contains(&byte));
         is_token || **entry == "*" || **entry == "@owasp"
     };

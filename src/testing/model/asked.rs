@@ -48,17 +48,17 @@ fn edit(bytes: Vec<u8>, rules: &Rules, edited: impl FnOnce(&[u8], &Section) -> V
 pub(super) fn is_denied_in_requests(field: &Field, rules: &Rules) -> bool {
     let name = dashed(&field.name);
     let names = |patterns: &[String]| {
-        patterns.iter().map(|pattern| dashed(pattern.as_bytes())).any(|pattern| match pattern.strip_suffix(b"*") {
-            Some(prefix) => name.starts_with(prefix),
-            None => name == pattern,
+        patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(prefix) => name.starts_with(&dashed(prefix.as_bytes())),
+            None => name == dashed(pattern.as_bytes()),
         })
     };
     !rules.dry_run && names(&rules.deny_request) && !names(&rules.keep_request)
 }
 
-/// Servers take `_` for `-` in the names of a request.
+/// Servers take `_`, and some of them any other mark, for `-` in the names of a request.
 fn dashed(name: &[u8]) -> Vec<u8> {
-    name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect()
+    name.iter().map(|&byte| if byte.is_ascii_alphanumeric() { byte } else { b'-' }).collect()
 }
 
 /// What is added to a final response head that says this: what it has no field of the name of. Last what would be denied if the application said it.

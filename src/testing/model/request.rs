@@ -101,7 +101,7 @@ fn is_framing(name: &[u8]) -> bool {
 }
 
 fn with_dashes(name: &[u8]) -> Vec<u8> {
-    name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect()
+    name.iter().map(|&byte| if byte.is_ascii_alphanumeric() { byte } else { b'-' }).collect()
 }
 
 /// RFC 9112 §3.2: a request with several Host lines or an invalid one, or an HTTP/1.1 request with none, is answered 400.

@@ -82,7 +82,7 @@ pub(super) fn nothing_is_added(fields: &[Field], said: usize) -> Broken {
 }
 
 fn dashed(name: &str) -> String {
-    name.replace('_', "-")
+    name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-")
 }
 
 /// How many lines of a section, as it came, are named `X-New`.
