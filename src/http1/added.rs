@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::denylist::{Denylist, protected_by};
-use super::names::{is_meant, is_name, mark};
+use super::names::{is_meant, is_name, mark, with_dashes};
 
 /// Bytes of all lines that are added, with their ends: a content security policy or two. So much room is kept before each response head.
 pub const MAX_ADDED_BYTES: usize = 8 * 1024;
@@ -100,7 +100,7 @@ fn checked(line: &str) -> Result<(&str, &str), AddedError> {
         return Err(AddedError::BadValue(line.to_owned()));
     }
     // Who reads the response may take one for the other.
-    let read = name.to_ascii_lowercase().replace('_', "-");
+    let read = with_dashes(name);
     if OF_BODY.contains(&&*read) || protected_by(&read).is_some() {
         return Err(AddedError::Protected { line: line.to_owned(), name: name.to_owned() });
     }
@@ -172,7 +172,7 @@ mod tests {
             assert!(matches!(refused(line), AddedError::BadValue(_)), "{line:?}");
         }
         for name in
-            "Connection Content-Length transfer-encoding Trailer TE Sec-WebSocket-Accept Content-Type Content_Type \
+            "Connection Content-Length transfer-encoding Trailer TE Sec-WebSocket-Accept Content-Type Content_Type Content.Length \
                      content-encoding Content-Range Content-Location Content-Language"
                 .split_ascii_whitespace()
         {

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::names::{dashed, is_meant, is_name, mark, overlap};
+use super::names::{dashed, is_meant, is_name, mark, overlap, with_dashes};
 
 /// Names that carry framing or the connection itself; with a star, all that begin so.
 const PROTECTED: [&str; 6] = ["connection", "content-length", "transfer-encoding", "trailer", "te", "sec-websocket-*"];
@@ -126,7 +126,7 @@ impl RequestDenylist {
         let Self(mut list) = Self::default();
         for entry in deny {
             for name in expand(entry)? {
-                let name = with_dashes(&name.to_ascii_lowercase());
+                let name = with_dashes(name);
                 let mut protected = PROTECTED_OF_REQUESTS.into_iter().chain(PROTECTED);
                 if let Some(protected) = protected.find(|protected| overlap(&name, protected)) {
                     return Err(DenylistError::ProtectedInRequests { entry: entry.to_owned(), name: protected });
@@ -139,8 +139,8 @@ impl RequestDenylist {
             }
         }
         // What is not a name must be told as it was written.
-        let keep =
-            keep.into_iter().map(|entry| expand(entry).map(|_| with_dashes(entry))).collect::<Result<Vec<_>, _>>()?;
+        let keep = keep.into_iter().map(expand).collect::<Result<Vec<_>, _>>()?;
+        let keep: Vec<_> = keep.into_iter().flatten().map(with_dashes).collect();
         list.keep(keep.iter().map(String::as_str)).map(Self)
     }
 
@@ -207,16 +207,6 @@ impl Names {
 
 fn starts_with(name: &[u8], prefix: &[u8]) -> bool {
     name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-}
-
-/// An entry of requests, with a dash for each mark but what makes it a preset or a prefix.
-fn with_dashes(entry: &str) -> String {
-    let name = entry.strip_suffix('*').unwrap_or(entry);
-    if name.starts_with('@') {
-        return entry.to_owned();
-    }
-    let dashes: String = name.bytes().map(dashed).map(char::from).collect();
-    dashes + &entry[name.len()..]
 }
 
 /// The names and prefixes that an entry stands for.
@@ -378,6 +368,8 @@ mod tests {
         }
         assert_eq!(list.entries().collect::<Vec<_>>(), ["forwarded", "x-real-ip", "-odd", "x-forwarded-*"]);
         assert_eq!(list.exceptions().collect::<Vec<_>>(), ["x-forwarded-for"]);
+        let list = RequestDenylist::new(["x-*"], ["@owasp"]).expect("a sound list");
+        assert_eq!((list.entry(b"X.Powered-By"), list.entry(b"x-other")), (None, Some(0)));
         assert_eq!((RequestDenylist::default().marks(), RequestDenylist::default().entry(b"server")), (0, None));
     }
 

@@ -136,6 +136,13 @@ pub(super) fn dashed(byte: u8) -> u8 {
     if byte.is_ascii_alphanumeric() { byte } else { b'-' }
 }
 
+/// A name or `prefix*` in lower case, with each mark as [`dashed`].
+pub(super) fn with_dashes(entry: &str) -> String {
+    let name = entry.strip_suffix('*').unwrap_or(entry);
+    let dashes: String = name.to_ascii_lowercase().bytes().map(dashed).map(char::from).collect();
+    dashes + &entry[name.len()..]
+}
+
 /// Returns whether a name could be both of these, each a name in lower case, or with a star all that begin so.
 pub(super) fn overlap(one: &str, other: &str) -> bool {
     match (one.strip_suffix('*'), other.strip_suffix('*')) {
@@ -162,8 +169,8 @@ pub(super) fn trimmed(value: &[u8]) -> &[u8] {
 /// Returns whether an operator can mean this as a field name. One in quotes is a token, too, and what an environment file makes of a name; and one
 /// that begins as a pattern does.
 pub(super) fn is_meant(name: &str) -> bool {
-    let ends = name.bytes().next().into_iter().chain(name.bytes().last());
-    is_token(name.as_bytes()) && !name.contains('*') && ends.into_iter().all(|end| !b"'`^".contains(&end))
+    let odd_ends = ['\'', '`', '^'];
+    is_token(name.as_bytes()) && !name.contains('*') && !name.starts_with(odd_ends) && !name.ends_with(odd_ends)
 }
 
 /// A token (RFC 9110 §5.6.2).

@@ -5,9 +5,9 @@
 
 use std::fmt;
 
-use super::names::{is_meant, overlap};
+use super::names::{is_meant, overlap, with_dashes};
 
-/// Names that cannot be allowed; with a star, all that begin so. An underscore counts as a dash.
+/// Names that cannot be allowed; with a star, all that begin so. Any other mark counts as a dash.
 const PROTECTED: &str = "authorization cache-control connection content-* cookie expect forwarded host http2-settings if-* keep-alive \
     max-forwards origin pragma proxy* range referer sec-* te trailer transfer-encoding upgrade via www-authenticate x-forwarded-* \
     x-http-method x-http-method-override x-method-override x-original-* x-real-ip x-rewrite-*";
@@ -34,7 +34,7 @@ fn checked(name: &str) -> Result<Box<str>, TrailersError> {
     if !is_meant(name) {
         return Err(TrailersError::NotAName(name.to_owned()));
     }
-    let read = name.to_ascii_lowercase().replace('_', "-");
+    let read = with_dashes(name);
     match PROTECTED.split_ascii_whitespace().find(|protected| overlap(&read, protected)) {
         Some(protected) => Err(TrailersError::Protected { name: name.to_owned(), protected }),
         None => Ok(name.into()),
@@ -78,9 +78,16 @@ mod tests {
 
     #[test]
     fn what_frames_routes_or_authenticates_is_refused() {
-        for name in
-            ["Content-Length", "transfer_encoding", "HOST", "Authorization", "X-Forwarded-For", "proxy", "if-match"]
-        {
+        for name in [
+            "Content-Length",
+            "transfer_encoding",
+            "x.forwarded.for",
+            "HOST",
+            "Authorization",
+            "X-Forwarded-For",
+            "proxy",
+            "if-match",
+        ] {
             assert!(matches!(RequestTrailers::new([name]), Err(TrailersError::Protected { .. })), "{name}");
         }
         for name in ["", "a b", "x-*"] {

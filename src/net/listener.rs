@@ -140,7 +140,7 @@ impl Accepting {
     }
 }
 
-/// A client's address as it is written elsewhere: to `[::]`, one of IPv4 comes in the clothes of IPv6.
+/// A client's address as it is written elsewhere: to `[::]`, one of IPv4 comes as an address of IPv6.
 fn canonical(address: SocketAddr) -> SocketAddr {
     let ip = address.ip().to_canonical();
     if ip.is_ipv4() { SocketAddr::new(ip, address.port()) } else { address }
