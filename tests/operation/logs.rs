@@ -1,12 +1,14 @@
 //! The access log and JSON lines.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::os::fd::AsRawFd;
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
@@ -217,12 +219,72 @@ fn an_access_log_that_nobody_reads_is_lost_and_counted() {
     }
     proxy.signal("TERM");
     let mut text = String::new();
-    std::io::Read::read_to_string(&mut reader, &mut text).expect("text");
+    reader.read_to_string(&mut text).expect("text");
     let (status, log) = proxy.wait(LIMIT);
     assert!(status.success(), "{log:#?}");
     let told = text.lines().filter(|line| line.contains(" status=204 ")).count();
     let lost: usize = log.iter().filter_map(|line| lost_by(line)).sum();
     assert!(lost > 500 && told + lost >= 2_500, "{told} told, {lost} lost");
+}
+
+/// As of `2>&1`, of a container, of the journal: what does not fit is taken in pieces, from whoever is woken first.
+#[test]
+fn no_line_is_torn_where_both_logs_go_to_one_socket() {
+    // Who is woken first differs: of four tries without a remedy, three tore a line.
+    for _ in 0..4 {
+        fill_one_socket_with_both_logs();
+    }
+}
+
+fn fill_one_socket_with_both_logs() {
+    // More than are gathered for one write of the access log; as many names as are told.
+    const REQUESTS: usize = 400;
+    const NAMES: usize = 256;
+    let origin = Origin::new();
+    let (reader, writer) = UnixStream::pair().expect("a socket pair");
+    socket2::SockRef::from(&writer).set_send_buffer_size(1).expect("it can be small");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_headsnip"));
+    command.stdout(OwnedFd::from(writer.try_clone().expect("a descriptor"))).stderr(OwnedFd::from(writer));
+    let flags = ["--access-log", "--log-format", "json", "--dry-run", "--deny-request", "x-*", "--drain-delay", "0s"];
+    let gate = Arc::new(Mutex::new(()));
+    let reader = Gated { reader, gate: Arc::clone(&gate) };
+    let proxy = Headsnip::start_read("127.0.0.1:0", &mut command, &origin.address(), &flags, |_| reader);
+    // The command keeps its ends of the socket.
+    drop(command);
+    let closed = gate.lock().expect("no reader panics");
+    let mut client = proxy.dial();
+    let mut server = None;
+    let answer = "HTTP/1.1 204 No Content\r\n\r\n";
+    for turn in 0..REQUESTS {
+        let (target, value) = ("a".repeat(500), "b".repeat(400));
+        let request = format!("GET /{target} HTTP/1.1\r\nHost: a\r\nX-{turn}: {value}\r\n\r\n");
+        client.send(&request);
+        let server = server.get_or_insert_with(|| origin.accept());
+        server.expect(request);
+        server.send(answer);
+        client.expect(answer);
+    }
+    drop((closed, client));
+    proxy.signal("TERM");
+    let (_, lines) = proxy.wait(LIMIT);
+    let told = |words: &str| lines.iter().filter(|line| line.contains(words)).count();
+    assert_eq!((told("\"status\":204"), told("dry run: would remove")), (REQUESTS, NAMES));
+    for line in &lines {
+        assert!(serde_json::from_str::<Value>(line).is_ok(), "{line}");
+    }
+}
+
+/// Reads while nobody holds the gate.
+struct Gated {
+    reader: UnixStream,
+    gate: Arc<Mutex<()>>,
+}
+
+impl Read for Gated {
+    fn read(&mut self, room: &mut [u8]) -> std::io::Result<usize> {
+        drop(self.gate.lock().expect("no test panics with the gate"));
+        self.reader.read(room)
+    }
 }
 
 /// How many lines an event says were lost.

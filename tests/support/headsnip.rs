@@ -1,6 +1,6 @@
 //! The binary as a process of its own: what it listens on, what it logs, what it costs, how it ends.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -32,13 +32,21 @@ impl Headsnip {
 
     /// The same, listening at another address; with a path, `port` is 0.
     pub fn start_at(listen: &str, command: &mut Command, upstream: &Address, flags: &[&str]) -> Self {
-        let mut child = command
-            .args(["--listen", listen, "--upstream", &upstream.to_string()])
-            .args(flags)
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary is built");
-        let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let log = |child: &mut Child| child.stderr.take().expect("a pipe");
+        Self::start_read(listen, command.stderr(Stdio::piped()), upstream, flags, log)
+    }
+
+    /// The same, with its log read from elsewhere.
+    pub fn start_read<R: Read + Send + 'static>(
+        listen: &str,
+        command: &mut Command,
+        upstream: &Address,
+        flags: &[&str],
+        log: impl FnOnce(&mut Child) -> R,
+    ) -> Self {
+        let command = command.args(["--listen", listen, "--upstream", &upstream.to_string()]).args(flags);
+        let mut child = command.spawn().expect("the binary is built");
+        let lines = BufReader::new(log(&mut child)).lines();
         let mut lines = lines.map_while(Result::ok).map(undated);
         let mut before = Vec::new();
         let port = loop {

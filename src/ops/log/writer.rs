@@ -24,6 +24,25 @@ pub(super) enum Output {
     Error,
 }
 
+impl Output {
+    fn write(self, text: &str) -> io::Result<()> {
+        match self {
+            Self::Standard => {
+                // The kernel takes many lines in pieces, and in between those of whoever else writes.
+                let _alone = are_one().then(|| io::stderr().lock());
+                io::stdout().write_all(text.as_bytes())
+            }
+            Self::Error => io::stderr().write_all(text.as_bytes()),
+        }
+    }
+}
+
+/// Whether standard output and standard error are one pipe, socket or file.
+fn are_one() -> bool {
+    let places = (rustix::fs::fstat(io::stdout()), rustix::fs::fstat(io::stderr()));
+    matches!(places, (Ok(output), Ok(error)) if (output.st_dev, output.st_ino) == (error.st_dev, error.st_ino))
+}
+
 /// What its thread is asked for besides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
@@ -108,11 +127,7 @@ impl Writer {
             drop(queue);
             due(&mut text, is_last);
             // A log that cannot be written must not stop serving.
-            let written = match self.output {
-                Output::Standard => io::stdout().write_all(text.as_bytes()),
-                Output::Error => io::stderr().write_all(text.as_bytes()),
-            };
-            if let Err(error) = written {
+            if let Err(error) = self.output.write(&text) {
                 losses.add(u64::try_from(text.lines().count()).unwrap_or(u64::MAX), &error);
             }
             text.clear();
