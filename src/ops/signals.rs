@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use nix::sys::signal::SigSet;
 use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
@@ -50,6 +51,8 @@ impl Survived {
         signal_hook::flag::register(SIGUSR1, Arc::default())?;
         signal_hook::flag::register(SIGUSR2, Arc::default())?;
         signal_hook::flag::register(SIGXFSZ, Arc::default())?;
+        // Whoever starts the process may have blocked them, and its threads inherit that.
+        SigSet::all().thread_unblock()?;
         Ok(Self { hung_up })
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::{SigSet, SigmaskHow};
+
 use super::support::headsnip::Headsnip;
 use super::support::{Ended, LIMIT, Origin, Peer};
 use super::{ANSWER, GET, LAST, OK, asked, await_refusal, connect, dial, drained, exchange, signal};
@@ -141,6 +143,19 @@ fn a_hang_up_changes_nothing() {
     signal(&proxy, "TERM");
     proxy.signal("HUP");
     exchange(&mut new, &mut new_origin, OK);
+}
+
+/// A supervisor's own mask is inherited, and is none of what its user asked for.
+#[test]
+fn a_signal_that_was_blocked_by_whoever_started_it_ends_it() {
+    let origin = Origin::new();
+    let blocked = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK).expect("a set of signals");
+    let proxy = Headsnip::start(&origin.address(), &["--drain-delay", "0s"]);
+    blocked.thread_set_mask().expect("a set of signals");
+    proxy.signal("HUP");
+    proxy.await_line("headsnip: SIGHUP: ignored; nothing is reloaded");
+    signal(&proxy, "TERM");
+    drained(proxy);
 }
 
 /// "A repeat within that second counts as the first": a supervisor that sends to the group and to the process sends one.
