@@ -126,6 +126,8 @@ impl<D: Dial> Session<D> {
     fn relay(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
         match self.worker.deadlines.due(deadline, &mut self.seen) {
             None => {}
+            // Its next request has come in time.
+            Some(Due::Late) if self.waited == Some(Phase::Idle) && self.client.has_unread() => self.waited = None,
             Some(Due::Late) => return Some(self.time_out()),
             Some(Due::GiveWay(why)) => {
                 if let Some(stage) = self.give_way(why) {

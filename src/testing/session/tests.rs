@@ -109,6 +109,23 @@ fn idle_clients_are_dismissed_and_others_are_not() {
 }
 
 #[test]
+fn a_request_that_comes_as_the_idle_time_ends_is_relayed() {
+    let idle_for = |ticks| {
+        let mut bench = after(&[client(GET), origin(OK)]);
+        bench.pass(ticks);
+        bench
+    };
+    let ticks = (1..1_000).find(|ticks| idle_for(*ticks).client.borrow().seen != Side::Open).expect("a limit");
+    let mut bench = idle_for(ticks - 1);
+    bench.client.borrow_mut().send(NEXT.as_bytes());
+    bench.pass(1);
+    assert_eq!(bench.to_origin(), [GET, NEXT].concat().as_bytes());
+    assert_eq!(bench.client.borrow().seen, Side::Open);
+    bench.run(&origin(OK));
+    bench.finish();
+}
+
+#[test]
 fn a_session_that_is_dropped_lies_to_nobody() {
     for (events, seen) in [
         (&[client(GET)][..], Side::Finished),
