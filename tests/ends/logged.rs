@@ -25,6 +25,7 @@ pub(super) fn tests() -> Tests {
         test("a_tunnel_that_the_origin_ends_first_is_logged_as_complete", tunnel),
         test("who_resets_behind_his_end_before_he_has_all_is_told_of", unacknowledged_behind_an_end),
         test("what_arrived_is_logged_as_complete", short),
+        test("what_arrives_late_is_logged_though_nothing_more_comes", late),
         test("what_a_client_on_a_socket_file_has_is_logged_as_complete", unix),
     ]
 }
@@ -159,6 +160,33 @@ fn short() {
     client.expect_end(BAD_REQUEST, Ended::Fin);
     drop(client);
     are_complete(&proxy.await_exchanges(6), &[200, 200, 200, 204, 200, 400]);
+}
+
+fn late() {
+    let listener = Origin::new();
+    let proxy = Watched::start(&listener.address(), &[&FLAGS[..], &["--workers", "1"]].concat());
+    let mut client = narrow(proxy.port());
+    client.write_all(GET.as_bytes()).expect("it reads");
+    let mut origin = listener.accept();
+    origin.expect(GET);
+    let answer = [b"HTTP/1.1 200 OK\r\nContent-Length: 12000\r\n\r\n", &body(12_000)[..]].concat();
+    origin.send(&answer);
+    proxy.await_metric("headsnip_bytes_total{direction=\"outbound\"", |count| count >= 12_000);
+    // Lines of others that stay say that the worker has looked at all.
+    let others = [1, 2].map(|count| {
+        let mut other = proxy.dial();
+        other.send(GET);
+        let mut origin = listener.accept();
+        origin.expect(GET);
+        origin.send("HTTP/1.1 204 No Content\r\n\r\n");
+        are_complete(&proxy.await_exchanges(count), &vec![204; count]);
+        (other, origin)
+    });
+    let mut found = vec![0; answer.len()];
+    client.read_exact(&mut found).expect("all of it");
+    assert!(found == answer);
+    are_complete(&proxy.await_exchanges(3), &[204, 204, 200]);
+    drop((client, others));
 }
 
 fn unix() {
