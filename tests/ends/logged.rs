@@ -1,7 +1,7 @@
 //! "An exchange is logged as complete once its last byte was acknowledged; else `unacknowledged`."
 
 use std::io::{Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
@@ -45,10 +45,8 @@ fn unacknowledged_behind_an_end() {
     is_told_of(true);
 }
 
-/// A client that may have ended before resets before it has all.
-fn is_told_of(has_ended: bool) {
-    let listener = Origin::new();
-    let proxy = Watched::start(&listener.address(), &FLAGS);
+/// A client that may have ended, and for which the proxy has written all, of which it has read nothing; what that is; and its origin.
+fn written_to(proxy: &Watched, listener: &Origin, has_ended: bool) -> (TcpStream, Vec<u8>, Peer) {
     let client = narrow(proxy.port());
     (&client).write_all(GET.as_bytes()).expect("it reads");
     let mut origin = listener.accept();
@@ -60,7 +58,14 @@ fn is_told_of(has_ended: bool) {
     let answer = [b"HTTP/1.1 200 OK\r\nContent-Length: 12000\r\n\r\n", &body(12_000)[..]].concat();
     origin.send(&answer);
     proxy.await_metric("headsnip_bytes_total{direction=\"outbound\"", |count| count >= 12_000);
-    // The proxy has written it all, as it could at once, and looks again and again whether it has arrived.
+    (client, answer, origin)
+}
+
+fn is_told_of(has_ended: bool) {
+    let listener = Origin::new();
+    let proxy = Watched::start(&listener.address(), &FLAGS);
+    let (client, _, _origin) = written_to(&proxy, &listener, has_ended);
+    // The proxy looks again and again whether it has arrived.
     sleep(Duration::from_millis(1500));
     Peer::new(client).reset();
     let exchange = &proxy.await_exchanges(1)[0];
@@ -81,6 +86,7 @@ fn tunnel() {
         origin.send([SWITCHED, "hello"].concat());
         origin.finish();
         client.expect_end([SWITCHED, "hello"].concat(), Ended::Fin);
+        // At once or later: both are complete.
         if count % 2 == 0 {
             sleep(Duration::from_millis(50));
         }
@@ -165,13 +171,7 @@ fn short() {
 fn late() {
     let listener = Origin::new();
     let proxy = Watched::start(&listener.address(), &[&FLAGS[..], &["--workers", "1"]].concat());
-    let mut client = narrow(proxy.port());
-    client.write_all(GET.as_bytes()).expect("it reads");
-    let mut origin = listener.accept();
-    origin.expect(GET);
-    let answer = [b"HTTP/1.1 200 OK\r\nContent-Length: 12000\r\n\r\n", &body(12_000)[..]].concat();
-    origin.send(&answer);
-    proxy.await_metric("headsnip_bytes_total{direction=\"outbound\"", |count| count >= 12_000);
+    let (mut client, answer, _origin) = written_to(&proxy, &listener, false);
     // Lines of others that stay say that the worker has looked at all.
     let others = [1, 2].map(|count| {
         let mut other = proxy.dial();

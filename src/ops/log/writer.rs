@@ -25,11 +25,12 @@ pub(super) enum Output {
 }
 
 impl Output {
-    fn write(self, text: &str) -> io::Result<()> {
+    /// `are_one`: whether both outputs are.
+    fn write(self, text: &str, are_one: bool) -> io::Result<()> {
         match self {
             Self::Standard => {
                 // The kernel takes many lines in pieces, and in between those of whoever else writes.
-                let _alone = are_one().then(|| io::stderr().lock());
+                let _alone = are_one.then(|| io::stderr().lock());
                 io::stdout().write_all(text.as_bytes())
             }
             Self::Error => io::stderr().write_all(text.as_bytes()),
@@ -113,6 +114,7 @@ impl Writer {
     pub(super) fn run(&self, due: &dyn Fn(&mut String, bool), lose: &dyn Fn(Arguments<'_>)) {
         let mut text = String::new();
         let mut losses = Losses::default();
+        let are_one = are_one();
         let mut queue = self.queue();
         loop {
             let is_idle = |queue: &mut Queue| queue.text.is_empty() && queue.asked == Asked::Nothing;
@@ -127,7 +129,7 @@ impl Writer {
             drop(queue);
             due(&mut text, is_last);
             // A log that cannot be written must not stop serving.
-            if let Err(error) = self.output.write(&text) {
+            if let Err(error) = self.output.write(&text, are_one) {
                 losses.add(u64::try_from(text.lines().count()).unwrap_or(u64::MAX), &error);
             }
             text.clear();

@@ -57,7 +57,7 @@ pub(super) fn is_denied_in_requests(field: &Field, rules: &Rules) -> bool {
 }
 
 /// Servers take `_`, and some of them any other mark, for `-` in the names of a request.
-fn dashed(name: &[u8]) -> Vec<u8> {
+pub(super) fn dashed(name: &[u8]) -> Vec<u8> {
     name.iter().map(|&byte| if byte.is_ascii_alphanumeric() { byte } else { b'-' }).collect()
 }
 

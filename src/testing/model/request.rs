@@ -92,16 +92,12 @@ fn method(method: &[u8]) -> Result<(), Fault> {
 
 /// A server that hands fields on as variables (CGI) takes `_` and `-` for one.
 fn names(section: &Section) -> Result<(), Fault> {
-    let is_odd = |name: &[u8]| name.contains(&b'_') && is_framing(&with_dashes(name));
+    let is_odd = |name: &[u8]| name.contains(&b'_') && is_framing(&asked::dashed(name));
     if section.fields.iter().any(|field| is_odd(&field.name)) { Err("underscore_in_name") } else { Ok(()) }
 }
 
 fn is_framing(name: &[u8]) -> bool {
     name == b"content-length" || name == b"transfer-encoding"
-}
-
-fn with_dashes(name: &[u8]) -> Vec<u8> {
-    name.iter().map(|&byte| if byte.is_ascii_alphanumeric() { byte } else { b'-' }).collect()
 }
 
 /// RFC 9112 §3.2: a request with several Host lines or an invalid one, or an HTTP/1.1 request with none, is answered 400.
@@ -236,7 +232,7 @@ fn is_plain(head: &RequestHead, framing: Framing, rules: &Rules) -> bool {
         && is_reuse_allowed
         && !marks.iter().any(|name| section.has(name))
         && section.named(b"te").all(|field| field.value.eq_ignore_ascii_case(b"trailers"))
-        && !section.fields.iter().any(|field| overrides.contains(&&with_dashes(&field.name)[..]))
+        && !section.fields.iter().any(|field| overrides.contains(&&asked::dashed(&field.name)[..]))
         && connection.iter().all(|option| option.is_empty() || option == b"keep-alive")
         && section.line_count <= MAX_PLAIN_LINES
 }
