@@ -3,7 +3,7 @@
 use std::thread;
 
 use super::support::headsnip::Headsnip;
-use super::support::{Ended, Origin, Peer};
+use super::support::{Ended, Origin, Peer, body};
 use super::{GET, await_descriptors};
 
 const STALLED: usize = 20;
@@ -78,13 +78,16 @@ fn who_stops_reading_is_cut_off_and_named() {
     // A pipe that happens to be empty is kept.
     let idle = proxy.descriptors() + 2;
 
-    let (mut client, mut origin) = (proxy.dial(), None);
+    // Each side sends for as long as anything is taken: one that stopped would be blamed itself.
+    let mut client = proxy.dial();
     client.send(GET);
-    origin.insert(listener.accept()).expect(GET);
-    let download = origin.as_mut().expect("it was accepted");
-    download.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY}\r\n\r\n"));
-    download.send_until_blocked(BODY);
+    let mut origin = listener.accept();
+    origin.expect(GET);
+    origin.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY}\r\n\r\n"));
+    let mut download = origin.twin();
+    let downloading = thread::spawn(move || download.try_send(body(BODY)));
     proxy.await_line("client connection_write_timeout: exchange_timeout (reset)");
+    downloading.join().expect("no panic").expect_err("nobody read it");
     await_descriptors(&proxy, idle);
     drop((client, origin));
 
@@ -92,9 +95,12 @@ fn who_stops_reading_is_cut_off_and_named() {
     client.send(&request);
     let mut origin = listener.accept();
     origin.expect(&request);
-    client.send_until_blocked(BODY);
+    let mut upload = client.twin();
+    let uploading = thread::spawn(move || upload.try_send(body(BODY)));
     client.expect_end("HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", Ended::Fin);
     proxy.await_line("origin connection_write_timeout: exchange_timeout (replied 504)");
+    // The rest is read and thrown away.
+    uploading.join().expect("no panic").expect("somebody read it");
     // An origin that does not end either is waited for.
     drop((client, origin));
     await_descriptors(&proxy, idle);

@@ -199,7 +199,7 @@ impl Peer {
 
     /// Sends of these bytes until nothing was taken for a while; tells how many were.
     pub fn send_until_blocked_by(&mut self, bytes: &[u8]) -> usize {
-        self.stream.set_write_timeout(Some(Duration::from_secs(1))).expect("a time limit");
+        self.stream.set_write_timeout(Some(Duration::from_millis(200))).expect("a time limit");
         let mut taken = 0;
         while let Ok(count @ 1..) = self.stream.write(&bytes[taken..]) {
             taken += count;
