@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::support::answering::{Answering, OK};
 use super::support::watched::Watched;
-use super::{MEBIBYTES, alone, as_many, exchange, half_heads, told};
+use super::{MEBIBYTES, alone, as_many, await_told, exchange, half_heads};
 
 const CLIENTS: usize = 4096;
 
@@ -69,10 +69,9 @@ fn large_half_heads_give_way_and_an_honest_client_is_served() {
     assert!(peaks.held <= budget, "{peaks:?}");
     let most = usize::try_from(budget * 3 / 2).expect("it fits") + count * EACH;
     assert!(grown < most, "{grown} bytes more than {base}, {most} may be: {peaks:?}");
-    let gave_way = proxy.gave_way("memory");
+    let gave_way = await_told(&proxy, &mut clients);
     assert!(gave_way > 0);
-    assert_eq!(told(&mut clients), gave_way, "each was told");
-    assert_eq!(proxy.metric("headsnip_responses_total{class=\"5xx\"}"), gave_way);
+    proxy.await_metric("headsnip_responses_total{class=\"5xx\"}", |count| count == proxy.gave_way("memory"));
     proxy.await_line("memory_limit_reached: unfinished_head (replied 503)");
     drop(clients);
     // Some buffers are kept for later.

@@ -12,9 +12,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::scope;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
-use support::Peer;
 use support::answering::{GET, OK};
+use support::headsnip::until;
 use support::watched::Watched;
+use support::{LIMIT, Peer};
 
 const MEBIBYTES: u64 = 1024 * 1024;
 
@@ -61,9 +62,17 @@ fn half_heads(proxy: &Watched, count: usize, bytes: usize) -> Vec<Peer> {
     })
 }
 
-/// How many were told that they gave way.
-fn told(clients: &mut [Peer]) -> u64 {
-    clients.iter_mut().map(|client| u64::from(client.is_readable() && is_503(client))).sum()
+/// Waits until as many were told that they gave way as did, though more still may; lets go of them, and tells how many.
+fn await_told(proxy: &Watched, clients: &mut Vec<Peer>) -> u64 {
+    let mut told = 0;
+    until(LIMIT, "each to be told that gave way", || {
+        clients.retain_mut(|client| {
+            let is_told = client.is_readable() && is_503(client);
+            told += u64::from(is_told);
+            !is_told
+        });
+        (told == proxy.gave_way("memory")).then_some(told)
+    })
 }
 
 fn is_503(client: &mut Peer) -> bool {
