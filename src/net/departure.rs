@@ -44,8 +44,16 @@ impl Drop for Departing {
     }
 }
 
+/// Until when a connection that departs is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    End,
+    /// Until the other side says more although all has arrived: it learns that nobody listens.
+    Arrival,
+}
+
 /// Ends a connection. Must be called within a `LocalSet` or `LocalRuntime`.
-pub(super) fn depart(mut stream: Stream) {
+pub(super) fn depart(mut stream: Stream, until: Until) {
     let Some(departing) = Departing::begin() else { return };
     if stream.shut_down_write().is_err() {
         return;
@@ -54,17 +62,18 @@ pub(super) fn depart(mut stream: Stream) {
     drop(spawn_local(async move {
         let _departing = departing;
         // It ends anyway.
-        let _ = timeout(LIMIT, poll_fn(|context| poll_end(&mut stream, context))).await;
+        let _ = timeout(LIMIT, poll_fn(|context| poll_end(&mut stream, until, context))).await;
     }));
 }
 
 /// Throws away what comes, until the end.
-fn poll_end(stream: &mut Stream, context: &mut Context<'_>) -> Poll<()> {
+fn poll_end(stream: &mut Stream, until: Until, context: &mut Context<'_>) -> Poll<()> {
     let mut room = [0; ROOM];
     // Others have their turn.
     for _ in 0..16 {
         match stream.poll_read(context, &mut room) {
             Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(1..)) if until == Until::Arrival && stream.unsent() == Some(0) => return Poll::Ready(()),
             Poll::Ready(Ok(1..)) => {}
             Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
         }
@@ -77,9 +86,12 @@ fn poll_end(stream: &mut Stream, context: &mut Context<'_>) -> Poll<()> {
 mod tests {
     use std::future::poll_fn;
     use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::task::Waker;
 
     use tokio::task::LocalSet;
 
+    use super::super::stream::Peer;
     use super::*;
 
     /// The task that read before is no longer: the other side's bytes and its end must wake the one that throws them away.
@@ -89,7 +101,7 @@ mod tests {
         LocalSet::new().block_on(&runtime, async {
             let (mut stream, mut far) = Stream::pair();
             poll_fn(|context| Poll::Ready(stream.poll_read(context, &mut [0; 9]).is_pending())).await;
-            depart(stream);
+            depart(stream, Until::End);
             assert_eq!(DEPARTING.get(), 1);
             assert_eq!(far.read(&mut [0; 9]).expect("an end"), 0, "FIN was sent");
             far.write_all(b"late").expect("it is read on");
@@ -101,6 +113,49 @@ mod tests {
                 }
             };
             timeout(Duration::from_secs(10), gone).await.expect("it ends with the other side");
+        });
+    }
+
+    /// A client was reset while its request was under way: who streams to it must learn that nobody listens, once it has all.
+    #[test]
+    fn who_says_more_though_nobody_listens_is_told_once_all_has_arrived() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        LocalSet::new().block_on(&runtime, async {
+            for until in [Until::Arrival, Until::End] {
+                let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+                let address = listener.local_addr().expect("an address");
+                let near = TcpStream::connect(address).expect("it listens");
+                near.set_nonblocking(true).expect("a socket option");
+                let mut stream = Stream::new(near.into(), Peer(Some(address))).expect("a reactor");
+                let (mut far, _) = listener.accept().expect("a connection");
+                let mut written = 0;
+                let mut context = Context::from_waker(Waker::noop());
+                while let Poll::Ready(count) = stream.poll_write(&mut context, &[b'a'; 8192]) {
+                    written += count.expect("it is open");
+                }
+                depart(stream, until);
+                let turns = async || {
+                    for _ in 0..64 {
+                        tokio::task::yield_now().await;
+                    }
+                    DEPARTING.get()
+                };
+                far.write_all(b"early").expect("it is read on");
+                assert_eq!(turns().await, 1, "not all has arrived");
+                let mut arrived = Vec::new();
+                let mut buffer = [0; 8192];
+                while arrived.len() < written {
+                    let count = far.read(&mut buffer).expect("bytes");
+                    arrived.extend_from_slice(&buffer[..count]);
+                    tokio::task::yield_now().await;
+                }
+                assert_eq!(far.read(&mut buffer).expect("an end"), 0);
+                far.write_all(b"late").expect("it is read on");
+                let kept = turns().await;
+                assert_eq!(kept, usize::from(until == Until::End), "{until:?}");
+                drop(far);
+                timeout(Duration::from_secs(10), async { while turns().await > 0 {} }).await.expect("it ends");
+            }
         });
     }
 }

@@ -19,7 +19,7 @@ use socket2::{SockAddr, Socket, Type};
 use tokio::time::{sleep, timeout};
 
 use super::address::Address;
-use super::departure;
+use super::departure::{self, Until};
 use super::descriptors::are_exhausted;
 use super::resolve::{Name, Unresolved};
 use super::socket_file::identity;
@@ -40,7 +40,7 @@ pub(crate) trait Dial: 'static {
     async fn dial(&self, limit: Duration) -> io::Result<Self::Stream>;
 
     /// Ends a connection so that all that was written to it arrives.
-    fn depart(&self, stream: Self::Stream);
+    fn depart(&self, stream: Self::Stream, until: Until);
 }
 
 /// Where the origin is, and where we are.
@@ -185,8 +185,8 @@ impl Dial for Upstream {
         }
     }
 
-    fn depart(&self, stream: Stream) {
-        departure::depart(stream);
+    fn depart(&self, stream: Stream, until: Until) {
+        departure::depart(stream, until);
     }
 }
 

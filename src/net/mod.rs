@@ -2,7 +2,7 @@
 
 pub mod address;
 pub(crate) mod cgroup;
-mod departure;
+pub(crate) mod departure;
 pub(crate) mod descriptors;
 pub(crate) mod dial;
 pub(crate) mod listener;

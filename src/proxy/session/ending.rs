@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{Due, GaveWay, Of, Origin, Session, Side, Stage};
 use crate::http1::exchange::Phase;
 use crate::http1::{Ending, Fault, Status};
+use crate::net::departure::Until;
 use crate::net::dial::{Dial, is_absent, is_dns_error};
 use crate::net::stream::Transport;
 use crate::ops::counters::DialResult;
@@ -282,13 +283,15 @@ impl<D: Dial> Session<D> {
             // Nothing comes that could make the close a reset, and the port waits at its side.
         } else if exchange.is_under_way() || is_early {
             // What it says is for nobody; what it was sent must arrive.
-            if is_early || stream.unsent() != Some(0) {
-                self.worker.upstream.depart(stream);
+            if is_early {
+                self.worker.upstream.depart(stream, Until::End);
+            } else if stream.unsent() != Some(0) {
+                self.worker.upstream.depart(stream, Until::Arrival);
             }
         } else if stream.is_remote() && stream.unsent() == Some(0) {
             stream.reset_on_close();
         } else if !stream.is_quiet() || stream.unsent() != Some(0) {
-            self.worker.upstream.depart(stream);
+            self.worker.upstream.depart(stream, Until::End);
         }
     }
 

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::wire::{Far, Hold, Introduction, Near, OWN};
+use crate::net::departure::Until;
 use crate::net::dial::Dial;
 use crate::net::preamble::{self, Ends, Version};
 use crate::net::stream::Transport;
@@ -44,8 +45,8 @@ pub(crate) struct Dialler {
     pub(super) owner: Cell<usize>,
     answer: Cell<Answer>,
     waiting: RefCell<Vec<Waker>>,
-    /// Those that depart, and for how many ticks.
-    departing: RefCell<Vec<(Near, usize)>>,
+    /// Those that depart, until when they are read, and for how many ticks.
+    departing: RefCell<Vec<(Near, Until, usize)>>,
 }
 
 impl Dialler {
@@ -80,10 +81,11 @@ impl Dialler {
     /// Reads and throws away what those say that depart, until they end.
     pub(super) fn discard(&self) {
         let mut context = Context::from_waker(Waker::noop());
-        self.departing.borrow_mut().retain_mut(|(near, _)| {
+        self.departing.borrow_mut().retain_mut(|(near, until, _)| {
             loop {
                 match near.poll_read(&mut context, &mut [0; 64]) {
                     Poll::Pending => return true,
+                    Poll::Ready(Ok(1..)) if *until == Until::Arrival && near.unsent() == Some(0) => return false,
                     Poll::Ready(Ok(1..)) => {}
                     Poll::Ready(Ok(0) | Err(_)) => return false,
                 }
@@ -93,7 +95,7 @@ impl Dialler {
 
     /// A tick is over.
     pub(super) fn tick(&self) {
-        self.departing.borrow_mut().retain_mut(|(near, ticks)| {
+        self.departing.borrow_mut().retain_mut(|(near, _, ticks)| {
             *ticks += 1;
             near.far().borrow_mut().tick(usize::MAX, DEPARTURE - 2);
             *ticks < DEPARTURE
@@ -123,10 +125,10 @@ impl Dial for Dialler {
         .await
     }
 
-    fn depart(&self, near: Near) {
+    fn depart(&self, near: Near, until: Until) {
         if near.shut_down_write().is_ok() {
             near.far().borrow_mut().hold = Hold::Departing;
-            self.departing.borrow_mut().push((near, 0));
+            self.departing.borrow_mut().push((near, until, 0));
         }
     }
 }
