@@ -94,7 +94,7 @@ impl Relay {
             } else if low < bytes.len() {
                 let free = low.saturating_sub(headroom);
                 self.held = memory.hold(&bytes[free..]);
-                self.window.follow(free);
+                self.window.follow(free, 0);
             } else {
                 self.window = Window::default();
             }
@@ -139,7 +139,7 @@ impl Relay {
         if free > 0 && self.held.len() + bytes.len() > self.held.capacity() {
             self.held.copy_within(free.., 0);
             self.held.truncate(self.held.len() - free);
-            self.window.follow(free);
+            self.window.follow(free, 0);
         }
         memory.extend(&mut self.held, bytes);
     }
@@ -151,7 +151,7 @@ impl Relay {
         let (low, headroom) = (self.window.low(), self.headroom());
         let held = memory.hold_behind(headroom, &self.held[low..]);
         memory.release(std::mem::replace(&mut self.held, held));
-        self.window.move_up(headroom - low);
+        self.window.follow(low, headroom);
     }
 
     /// By how many bytes a head may grow.
@@ -302,7 +302,9 @@ fn dispose<D: Dial>(
             Ok(Verdict::Head(count)) => {
                 let end = judged + count.get().min(left);
                 if edits.changes() {
-                    window.start = narrow(edits.apply(&mut bytes[..end], window.start(), judged));
+                    // What stands before it may have to be written again.
+                    let low = window.low();
+                    window.follow(low, edits.apply(&mut bytes[..end], low, judged));
                 }
                 window.judged = narrow(end);
                 // With a connection at hand, that has served before.
@@ -312,10 +314,9 @@ fn dispose<D: Dial>(
             }
             Ok(Verdict::Keep(count)) => window.judged += narrow(count.get().min(left)),
             Ok(Verdict::Withhold(count)) => {
-                let count = count.get().min(left);
-                bytes.copy_within(window.start()..judged, window.start() + count);
-                window.start += narrow(count);
-                window.judged += narrow(count);
+                let (low, count) = (window.low(), count.get().min(left));
+                bytes.copy_within(low..judged, low + count);
+                window.follow(low, low + count);
             }
             Ok(Verdict::Pass(run)) => {
                 let count = match run {

@@ -31,20 +31,12 @@ impl Window {
         widen(self.judged)
     }
 
-    /// Goes with the bytes, of which so many are gone from the front.
-    pub(super) fn follow(&mut self, gone: usize) {
-        let gone = narrow(gone);
-        self.start -= gone;
-        self.judged -= gone;
-        self.kept = self.kept.map(|kept| kept - gone);
-    }
-
-    /// Goes with the bytes, before which there are so many more.
-    pub(super) fn move_up(&mut self, more: usize) {
-        let more = narrow(more);
-        self.start += more;
-        self.judged += more;
-        self.kept = self.kept.map(|kept| kept + more);
+    /// Goes with the bytes, of which those that began at `from` begin at `to` now.
+    pub(super) fn follow(&mut self, from: usize, to: usize) {
+        let shifted = |position: u32| position - narrow(from) + narrow(to);
+        self.start = shifted(self.start);
+        self.judged = shifted(self.judged);
+        self.kept = self.kept.map(shifted);
     }
 
     /// Keeps no longer what has become too long.
