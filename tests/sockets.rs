@@ -422,6 +422,31 @@ fn a_slow_reader_is_not_idle() {
     std::fs::remove_dir_all(folder).expect("the folder is there");
 }
 
+/// "FIN within a body: goes on": closing a Unix-domain socket is an end like another, and what was written before it arrives.
+#[test]
+fn who_closes_a_socket_file_has_sent_what_was_written() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("closed-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder for sockets");
+    let (front, listener) = (folder.join("front"), Origin::new());
+    let proxy = Running::on(&format!("unix:{}", front.display()), &Rules::default(), listener.address(), patient());
+    let mut client = UnixStream::connect(&front).expect("it listens");
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", 1024 * MEGABYTES);
+    client.write_all(head.as_bytes()).expect("it reads");
+    let mut origin = listener.accept();
+    // As much as all between the two hold, for the origin reads nothing yet.
+    client.set_write_timeout(Some(SHORT)).expect("a time limit");
+    let mut written = head.len();
+    while let Ok(count) = client.write(&[b'a'; 8192]) {
+        written += count;
+    }
+    drop(client);
+    std::thread::sleep(SHORT);
+    let (received, ended) = origin.read_to_end();
+    assert_eq!((received.len(), ended), (written, Ended::Fin));
+    proxy.stop();
+    std::fs::remove_dir_all(folder).expect("the folder is there");
+}
+
 /// "A name is resolved as connections are dialled."
 #[test]
 fn an_upstream_name_is_resolved_and_one_without_an_address_is_a_502() {

@@ -297,7 +297,8 @@ impl Transport for Stream {
         });
         self.is_behind.set(true);
         watched.map(|told| match told {
-            Ok(told) if !told.intersects(PollFlags::ERR | PollFlags::HUP) => Ended::Finished,
+            // A hangup is no reset: a Unix-domain socket has one behind each close.
+            Ok(told) if !told.contains(PollFlags::ERR) => Ended::Finished,
             Ok(_) | Err(_) => Ended::Reset,
         })
     }
@@ -306,7 +307,7 @@ impl Transport for Stream {
     fn poll_reset(&self, context: &mut Context<'_>) -> Poll<()> {
         drop(self.socket.poll_write_ready(context));
         let mut ends = [PollFd::new(self, PollFlags::empty())];
-        // Nothing is waited for. A hangup is no reset: a Unix-domain socket has one behind each close.
+        // Nothing is waited for.
         let is_told = rustix::event::poll(&mut ends, Some(&Timespec::default())).is_ok_and(|count| count > 0);
         if is_told && ends[0].revents().contains(PollFlags::ERR) { Poll::Ready(()) } else { Poll::Pending }
     }
