@@ -120,7 +120,9 @@ impl Exchange {
         let is_unknown =
             self.request.version == Version::Http10 && (response.framing == Framing::Chunked || !is_granted);
         let ends = response.framing == Framing::UntilClose;
-        self.closes |= is_given_up || !response.persists || ends || is_unknown;
+        // RFC 9110 §15.3.6: content must not be there, so clients may not read it.
+        let may_be_unread = response.status == 205 && response.framing != Framing::Empty;
+        self.closes |= is_given_up || !response.persists || ends || is_unknown || may_be_unread;
         // What ends with the connection says so, and so does HTTP/1.0 without keep-alive.
         let is_said = ends || (response.version == Version::Http10 && !response.persists);
         if is_draining || (self.closes && !is_said) {
