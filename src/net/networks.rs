@@ -85,8 +85,14 @@ impl FromStr for Network {
             Some(length) if !length.bytes().all(|byte| byte.is_ascii_digit()) => return Err(NetworkError::BadLength),
             Some(length) => length.parse().ok().filter(|bits| *bits <= most).ok_or(NetworkError::BadLength)?,
         };
-        let is_sound = all.checked_shl(bits).unwrap_or_default() == 0;
-        if is_sound { Ok(Self::Ip { address, bits }) } else { Err(NetworkError::Beyond) }
+        if all.checked_shl(bits).unwrap_or_default() != 0 {
+            return Err(NetworkError::Beyond);
+        }
+        // As clients are looked at: what is an address of IPv4 in one of IPv6 is one of IPv4.
+        match (address.to_canonical(), bits.checked_sub(96)) {
+            (IpAddr::V4(four), Some(bits)) if address.is_ipv6() => Ok(Self::Ip { address: four.into(), bits }),
+            _ => Ok(Self::Ip { address, bits }),
+        }
     }
 }
 
@@ -135,6 +141,9 @@ mod tests {
             ("10.0.0.0/8", "10.255.255.255", "11.0.0.0"),
             ("10.0.0.0/8", "::ffff:10.1.2.3", "::10.1.2.3"),
             ("0.0.0.0/0", "255.255.255.255", "::1"),
+            ("::ffff:10.0.0.0/104", "10.1.2.3", "11.0.0.0"),
+            ("::ffff:192.0.2.7", "192.0.2.7", "192.0.2.6"),
+            ("::ffff:0.0.0.0/96", "::ffff:192.0.2.7", "::1"),
             ("192.0.2.7", "192.0.2.7", "192.0.2.6"),
             ("192.0.2.6/31", "192.0.2.7", "192.0.2.8"),
             ("fd00::/8", "fd12::1", "fc00::1"),
