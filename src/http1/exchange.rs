@@ -317,6 +317,12 @@ impl<'p> Exchange<'p> {
             && self.responses.is_untouched()
     }
 
+    /// Returns whether what comes of the client has nowhere to go.
+    #[must_use]
+    pub fn has_given_up_requests(&self) -> bool {
+        self.requests.is_given_up()
+    }
+
     /// Closes the connection after the next final response: its head says `Connection: close`.
     pub fn drain(&mut self) {
         self.is_draining = true;
@@ -325,9 +331,10 @@ impl<'p> Exchange<'p> {
     /// Records that the origin takes no more of the client's bytes. What it has said may still be judged.
     pub fn request_refused(&mut self) {
         self.requests.abandon();
-        if self.asked.is_none() {
+        match &mut self.asked {
+            Some(asked) => asked.closes = true,
             // It was answered in full before it was written, and what was held after it went with it.
-            self.responses.finish();
+            None => self.responses.finish(),
         }
         self.settle();
     }

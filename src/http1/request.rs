@@ -240,6 +240,11 @@ impl Requests {
         }
     }
 
+    /// Returns whether nothing more of the client is forwarded.
+    pub(super) fn is_given_up(&self) -> bool {
+        matches!(self.state, State::Last)
+    }
+
     /// Records the client's FIN; shown what has come of it and is not judged.
     pub(super) fn end(&mut self, policy: &Policy, asked: Option<&Asked>, shown: &[u8]) {
         match self.state {

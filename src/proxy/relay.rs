@@ -170,8 +170,10 @@ impl Relay {
         let Lent { scratch, .. } = &mut *memory.lend();
         while self.held.len() < most {
             let room = memory.room(self.footprint());
+            if room == 0 {
+                return Ok(false);
+            }
             match source.poll_read(context, &mut scratch[..room]) {
-                _ if room == 0 => return Ok(false),
                 Poll::Pending => return Ok(false),
                 Poll::Ready(Ok(0)) => return Ok(true),
                 Poll::Ready(Ok(count)) => self.extend(memory, &scratch[..count]),

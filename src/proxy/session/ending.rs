@@ -105,7 +105,13 @@ impl<D: Dial> Session<D> {
                 (Of::Origin, (Status::GatewayTimeout, Reason::HttpResponseTimeout), limit)
             }
         };
-        self.end(self.followed.exchange.give_up(status), of, reason, &detail)
+        self.end(self.given_up(status), of, reason, &detail)
+    }
+
+    /// How the client's connection ends: with a reply only if something is owed to it. What is not over may be the writing alone.
+    fn given_up(&self, status: Status) -> Ending {
+        let exchange = &self.followed.exchange;
+        if exchange.phase() == Phase::Idle { Ending::Close } else { exchange.give_up(status) }
     }
 
     /// Ends what is under way because the proxy ends.
@@ -114,7 +120,7 @@ impl<D: Dial> Session<D> {
             return Stage::Gone;
         }
         self.worker.count_cut();
-        let ending = self.followed.exchange.give_up(Status::GatewayTimeout);
+        let ending = self.given_up(Status::GatewayTimeout);
         self.end(ending, Of::Proxy, Reason::ConnectionTerminated, &"drain_over")
     }
 

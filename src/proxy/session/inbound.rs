@@ -30,7 +30,7 @@ impl<D: Dial> Session<D> {
             // How the origin's side ends, or what it says, tells whether the request can be sent again.
             Origin::Open { writing: Writing::Refused(_), .. } if self.inbound.is_keeping() => return None,
             Origin::Open { writing: Writing::Refused(_), .. } => {
-                return self.discard(context).is_err().then(|| self.client_lost());
+                return self.discard_request(context, moved);
             }
             Origin::Open { stream, .. } => Some(stream),
         };
@@ -58,6 +58,10 @@ impl<D: Dial> Session<D> {
             }
             Rest::Blocked | Rest::NoSink | Rest::Paused => {}
             Rest::NoRoom => return self.await_room(context),
+            Rest::Waiting if self.client_reading == Side::Open && self.followed.exchange.has_given_up_requests() => {
+                self.inbound.clear(&self.worker.memory);
+                return self.discard_request(context, moved);
+            }
             Rest::Waiting if self.client_reading == Side::Open => {
                 if let Some(stage) = self.watch_client(context) {
                     return Some(stage);
@@ -75,8 +79,7 @@ impl<D: Dial> Session<D> {
                 }
                 if !self.inbound.is_keeping() {
                     self.give_up_request();
-                    // Who reads nothing before all is sent must not wait for ever.
-                    return self.discard(context).is_err().then(|| self.client_lost());
+                    return self.discard_request(context, moved);
                 }
             }
             Rest::Broken(fault) => return self.break_off(fault, Of::Client),
@@ -100,6 +103,17 @@ impl<D: Dial> Session<D> {
     fn give_up_request(&mut self) {
         self.inbound.clear(&self.worker.memory);
         self.followed.exchange.request_refused();
+    }
+
+    /// Reads what comes of a request that has nowhere to go: who reads nothing before all is sent must not wait for ever.
+    fn discard_request(&mut self, context: &mut Context<'_>, moved: &mut bool) -> Option<Stage> {
+        match self.discard(context) {
+            Ok(count) => {
+                *moved |= count > 0;
+                None
+            }
+            Err(_) => Some(self.client_lost()),
+        }
     }
 
     /// Looks whether a side that has ended was reset since, which reading does not tell: a client whose request is under way, or either side
@@ -132,6 +146,7 @@ impl<D: Dial> Session<D> {
                 self.client_ended();
                 None
             }
+            Ok(false) if self.worker.memory.room(self.inbound.footprint()) == 0 => self.await_room(context),
             Ok(false) => None,
             Err(_) => Some(self.client_lost()),
         }

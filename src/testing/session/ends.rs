@@ -140,6 +140,41 @@ mod tests {
         assert_eq!((client.received.len(), client.seen, client.hold), (959, Side::Finished, Hold::Closed));
     }
 
+    /// A client that waits for leave, and then sends all the same, before it reads.
+    #[test]
+    fn who_sends_a_body_that_is_not_wanted_has_its_refusal() {
+        let head = "c=POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2000\r\n\r\n";
+        let refusal = "o=HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 900\r\n\r\n|x=900";
+        let mut bench = after(&format!("{head}|q=100|w|{refusal}"));
+        for _ in 0..10 {
+            then(&mut bench, "k=200|s=5");
+        }
+        assert!(bench.client.borrow().sent.is_empty(), "what comes is read");
+        then(&mut bench, "W|C|s=5");
+        let client = bench.client.borrow();
+        assert_eq!((client.received.len(), client.seen), (959, Side::Finished));
+    }
+
+    /// The application has closed, which writing told before its answer was read.
+    #[test]
+    fn an_answer_to_a_request_that_was_refused_says_close() {
+        let mut bench = after(&format!("{UPLOAD}|F|k=100|o=HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n|O"));
+        let said = String::from_utf8_lossy(&bench.client.borrow().received).into_owned();
+        assert_eq!(said, "HTTP/1.1 413 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        then(&mut bench, "C|s=5");
+        bench.finish();
+    }
+
+    #[test]
+    fn who_has_its_response_gets_no_other_for_a_request_that_is_not_taken() {
+        let early = "o=HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        for end in ["s=20", "K"] {
+            let bench = after(&format!("q=100|v|{UPLOAD}|k=2000|{early}|{end}"));
+            let said = String::from_utf8_lossy(&bench.client.borrow().received).into_owned();
+            assert_eq!(said, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "{end}");
+        }
+    }
+
     #[test]
     fn an_upload_arrives_though_its_client_is_gone_or_its_answer_was_early() {
         let early = "o=HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";

@@ -41,7 +41,7 @@ pub(crate) enum Hold {
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that happens or does not")]
 pub(crate) struct Far {
-    sent: VecDeque<u8>,
+    pub(crate) sent: VecDeque<u8>,
     pub(crate) sending: Side,
     /// FIN was sent, and perhaps a reset after it.
     has_finished: bool,
