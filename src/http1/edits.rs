@@ -268,13 +268,13 @@ fn end_of_lines(bytes: &[u8]) -> usize {
     bytes.len() - if bytes.ends_with(EMPTY_LINE) { EMPTY_LINE.len() } else { 1 }
 }
 
-/// Positions are at most [`MAX_HEAD_CEILING`](super::MAX_HEAD_CEILING), which fits both types.
-fn narrow(length: usize) -> u32 {
+/// Positions are within a head and what is read at once, which fits both types.
+pub(crate) fn narrow(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 /// The same, back.
-pub(super) fn widen(position: u32) -> usize {
+pub(crate) fn widen(position: u32) -> usize {
     usize::try_from(position).unwrap_or(usize::MAX)
 }
 

@@ -96,14 +96,16 @@ impl<'p> Exchange<'p> {
             return;
         }
         let Some(asked) = self.asked.take() else { return };
-        if asked.closes || !self.requests.is_whole() {
-            self.requests.finish();
-            self.responses.finish();
-        } else {
-            self.requests.next();
-            self.responses.next();
+        let is_whole = self.requests.is_whole();
+        if is_whole && !asked.closes {
+            (self.requests, self.responses) = (Requests::new(), Responses::new());
             self.spent = asked.mark;
+            return;
         }
+        if is_whole {
+            self.requests.abandon();
+        }
+        self.responses.finish();
     }
 
     fn request(&mut self, shown: &[u8], edits: &mut Edits) -> Result<Verdict, Fault> {
@@ -112,6 +114,7 @@ impl<'p> Exchange<'p> {
         }
         self.requests.judge((self.policy, self.client.as_deref()), &mut self.asked, shown, edits).map_err(
             |(violation, place)| {
+                self.requests.refuse(violation, place);
                 let status = if place == Place::Within { Status::BadRequest } else { violation.request_status() };
                 Fault { violation, ending: self.give_up(status) }
             },

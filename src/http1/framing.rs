@@ -162,7 +162,7 @@ impl ContentLength {
         self.said == Length::Absent
     }
 
-    pub(super) fn see(&mut self, value: &[u8]) {
+    fn see(&mut self, value: &[u8]) {
         let value = trimmed(value);
         match decimal(value) {
             // As nearly all are.

@@ -220,12 +220,17 @@ impl<'r> Reader<'r> {
         if matches!(self.edits.section(), Section::Response(101 | 426)) && Name::of(name) == Name::Upgrade {
             return false;
         }
+        self.withhold_denied(place, entry)
+    }
+
+    /// Withholds a denied line, or notes it in a dry run. Returns whether it is withheld.
+    fn withhold_denied(&mut self, place: Range<usize>, entry: u16) -> bool {
         if self.policy.dry_run {
             self.edits.spare(place, entry);
-            return false;
+        } else {
+            self.edits.withhold(place, Why::Denied(entry));
         }
-        self.edits.withhold(place, Why::Denied(entry));
-        true
+        !self.policy.dry_run
     }
 
     /// Withholds the lines of a valid request head that are denied, and tells how many; the fields say what the others do.
@@ -242,15 +247,7 @@ impl<'r> Reader<'r> {
 
     /// Withholds a line of that name of a request that is denied. Returns whether it is withheld.
     fn deny_of_request(&mut self, name: &[u8], place: Range<usize>) -> bool {
-        let Some(entry) = self.policy.request_denylist.entry(name) else {
-            return false;
-        };
-        if self.policy.dry_run {
-            self.edits.spare(place, entry);
-        } else {
-            self.edits.withhold(place, Why::Denied(entry));
-        }
-        !self.policy.dry_run
+        self.policy.request_denylist.entry(name).is_some_and(|entry| self.withhold_denied(place, entry))
     }
 
     /// Withholds a line that is denied, and of another what is mended within it.

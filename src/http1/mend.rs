@@ -2,7 +2,7 @@
 //! go, and keep-alive where the connection closes.
 
 use super::edits::{CLOSE_LINE, Edits, Mended, Why};
-use super::framing::{ContentLength, Fields, Surplus, TransferEncoding, is_of_offer};
+use super::framing::{Fields, Surplus, TransferEncoding, is_of_offer};
 use super::lines::{FieldLine, FieldLines};
 use super::message::Version;
 use super::names::{Name, members, trimmed};
@@ -79,7 +79,7 @@ fn withhold_members(
 
 /// Withholds of a response head the framing lines that must go.
 pub(super) fn withhold_surplus(head: &[u8], surplus: Surplus, edits: &mut Edits) {
-    let mut lengths = ContentLength::default();
+    let mut has_length = false;
     let mut codings = TransferEncoding::default();
     for line in FieldLines::of_head(head) {
         let mut withhold = |why| edits.withhold(line.place(), Why::Mended(why));
@@ -95,11 +95,7 @@ pub(super) fn withhold_surplus(head: &[u8], surplus: Surplus, edits: &mut Edits)
             Surplus::Lengths => {}
             Surplus::Repeats => {
                 // All say the same: the first stays.
-                let is_repeat = |member: &[u8]| {
-                    let is_first = lengths.is_absent();
-                    lengths.see(member);
-                    !is_first
-                };
+                let is_repeat = |_: &[u8]| std::mem::replace(&mut has_length, true);
                 withhold_members(&line, Why::Mended(Mended::LengthRepeated), edits, is_repeat);
             }
         }

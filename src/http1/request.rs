@@ -88,22 +88,8 @@ impl Requests {
     }
 
     /// Judges bytes of the client, which its requests name if there is an address. `asked` is there while an exchange is under way, and set where
-    /// one begins. An error is told again.
+    /// one begins. After an error, they are [refused](Self::refuse).
     pub(super) fn judge(
-        &mut self,
-        (policy, client): (&Policy, Option<&IpAddr>),
-        asked: &mut Option<Asked>,
-        shown: &[u8],
-        edits: &mut Edits,
-    ) -> Result<Verdict, (Violation, Place)> {
-        let verdict = self.try_judge((policy, client), asked, shown, edits);
-        if let Err((violation, place)) = verdict {
-            self.state = State::Broken(violation, place);
-        }
-        verdict
-    }
-
-    fn try_judge(
         &mut self,
         (policy, client): (&Policy, Option<&IpAddr>),
         asked: &mut Option<Asked>,
@@ -174,6 +160,11 @@ impl Requests {
         }
     }
 
+    /// A rule was broken there, which is told again.
+    pub(super) fn refuse(&mut self, violation: Violation, place: Place) {
+        self.state = State::Broken(violation, place);
+    }
+
     fn begin(&mut self, framing: Framing) {
         let body = match framing {
             Framing::Length(length) => Body::Length(length),
@@ -216,20 +207,6 @@ impl Requests {
             State::Whole(_) => self.state = State::Tunnel,
             State::Ended(place) => *place = Place::Tunnel,
             State::Head(_) | State::Tunnel | State::Last | State::Broken(..) => {}
-        }
-    }
-
-    /// The exchange under way is over, and another request may follow.
-    pub(super) fn next(&mut self) {
-        if self.is_whole() {
-            *self = Self::new();
-        }
-    }
-
-    /// The exchange under way is over, and none follows.
-    pub(super) fn finish(&mut self) {
-        if self.is_whole() {
-            self.state = State::Last;
         }
     }
 

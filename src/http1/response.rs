@@ -239,11 +239,6 @@ impl Responses {
         self.state = State::Complete;
     }
 
-    /// The exchange is over, and another follows.
-    pub(super) fn next(&mut self) {
-        *self = Self::new();
-    }
-
     /// No response follows.
     pub(super) fn finish(&mut self) {
         self.state = State::Over;

@@ -170,7 +170,7 @@ impl Upstream {
 impl Dial for Upstream {
     type Stream = Stream;
 
-    /// Must be called within a `LocalSet`.
+    /// Must be called within a `LocalSet` or `LocalRuntime`.
     async fn dial(&self, limit: Duration) -> io::Result<Stream> {
         loop {
             let dialled = match &self.place {

@@ -81,11 +81,6 @@ pub(super) enum Due {
     GiveWay(GaveWay),
 }
 
-/// In 64 bits, enough for 500 years: each request divides by it.
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
 impl Deadlines {
     /// A table for time limits of which the shortest is given.
     pub(super) fn new(shortest: Duration) -> Self {
@@ -138,7 +133,7 @@ impl Deadlines {
 
     /// A wait in whole ticks.
     pub(super) fn ticks(&self, wait: Duration) -> Ticks {
-        Ticks(nanoseconds(wait).div_ceil(nanoseconds(self.tick)))
+        Ticks(u64::try_from(wait.as_nanos().div_ceil(self.tick.as_nanos())).unwrap_or(u64::MAX))
     }
 
     /// The tick under way.

@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use std::fmt::Display;
 use std::time::Instant;
 
-use super::reply;
 use super::worker::Worker;
 use crate::http1::edits::Section;
 use crate::http1::{Direction, Edits, Ending, Exchange, Fault, Mended, Verdict};
@@ -135,7 +134,7 @@ impl Followed {
         }
     }
 
-    fn count<D: Dial>(&mut self, worker: &Worker<D>, direction: Direction, count: usize, path: Path) {
+    pub(super) fn count<D: Dial>(&mut self, worker: &Worker<D>, direction: Direction, count: usize, path: Path) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         worker.counters.bytes(direction, path).add(count);
         let Some(record) = &mut self.told.record else { return };
@@ -225,18 +224,12 @@ impl Followed {
             if let Some(record) = &mut self.told.record {
                 record.status = Some(status.code());
             }
-            self.count(
-                worker,
-                Direction::Outbound,
-                reply::bytes(status, &worker.config.policy.added).len(),
-                Path::Copy,
-            );
         }
         if (self.exchange.is_under_way() || matches!(ending, Ending::Reply(_)))
             && let Some(record) = &mut self.told.record
         {
             // The first reason is the cause of the others.
-            record.failure = record.failure.take().or_else(|| Some(Failure::new(side, reason, detail, ending)));
+            record.failure.get_or_insert_with(|| Failure::new(side, reason, detail, ending));
         }
     }
 

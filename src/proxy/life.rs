@@ -162,7 +162,7 @@ impl Life {
         let (ended, cut) = self.worker.ended();
         let cut = cut - before.1;
         let finished = ended - before.0 - cut;
-        // Who waited for a slot to the last had one request at least to make.
+        // Who waited for a place to the last had one request at least to make.
         Drained { finished, cut: cut + usize::from(self.waiting.take().is_some()) }
     }
 }

@@ -157,24 +157,16 @@ impl Memory {
 
     /// A buffer with these bytes in it.
     pub(super) fn hold(&self, bytes: &[u8]) -> BytesMut {
-        let mut buffer = self.lend_buffer();
-        self.extend(&mut buffer, bytes);
-        buffer
+        self.hold_behind(0, bytes)
     }
 
     /// A buffer with these bytes in it, and room before them.
     pub(super) fn hold_behind(&self, room: usize, bytes: &[u8]) -> BytesMut {
-        let mut buffer = self.lend_buffer();
+        let mut buffer = self.buffers.borrow_mut().pop().unwrap_or_default();
+        self.pooled.set(self.pooled.get() - buffer.capacity());
         self.grow(&mut buffer, room + bytes.len());
         buffer.resize(room, 0);
         buffer.extend_from_slice(bytes);
-        buffer
-    }
-
-    /// An empty buffer, of the pool if it has one.
-    fn lend_buffer(&self) -> BytesMut {
-        let buffer = self.buffers.borrow_mut().pop().unwrap_or_default();
-        self.pooled.set(self.pooled.get() - buffer.capacity());
         buffer
     }
 

@@ -186,8 +186,16 @@ impl Proxy {
         // It answers until all clients are gone.
         let _admin = admin
             .map(|(listener, _)| {
-                let observer = Arc::clone(&observer);
-                Admin::start(listener, sources(config, counts, observer, &handle, Arc::clone(&listening)))
+                let orders = handle.orders();
+                let sources = Sources {
+                    counts,
+                    observer: Arc::clone(&observer),
+                    upstream: &config.upstream,
+                    listening: Arc::clone(&listening),
+                    connect_timeout: config.timeouts.connect,
+                    is_draining: Box::new(move || *orders.borrow() > Closing::No),
+                };
+                Admin::start(listener, sources)
             })
             .transpose()?;
         let mut workers = listeners.into_iter().zip(&counts.workers).map(|(listener, counters)| {
@@ -233,25 +241,6 @@ impl AddAssign for Drained {
     fn add_assign(&mut self, other: Self) {
         self.finished += other.finished;
         self.cut += other.cut;
-    }
-}
-
-/// What the admin listener serves.
-fn sources(
-    config: &'static Config,
-    counts: &'static Counts,
-    observer: Arc<dyn Observer>,
-    handle: &Handle,
-    listening: Arc<[Address]>,
-) -> Sources {
-    let orders = handle.orders();
-    Sources {
-        counts,
-        observer,
-        upstream: &config.upstream,
-        listening,
-        connect_timeout: config.timeouts.connect,
-        is_draining: Box::new(move || *orders.borrow() > Closing::No),
     }
 }
 

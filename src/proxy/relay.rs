@@ -16,6 +16,7 @@ mod splice;
 mod turn;
 mod window;
 
+use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
 
@@ -144,7 +145,7 @@ impl Relay {
         memory.extend(&mut self.held, bytes);
     }
 
-    /// Makes room before the bytes where lines were added to a head that is not written yet: no more than one head is judged of a direction
+    /// Makes room before the bytes where lines were added to a head that is not written yet: to no more than one head of a direction are lines added
     /// before the other has moved.
     #[cold]
     fn make_headroom(&mut self, memory: &Memory) {
@@ -373,4 +374,10 @@ fn write(
         }
     }
     Poll::Ready(Ok(()))
+}
+
+/// Writes all of these bytes.
+pub(super) async fn write_all(sink: &mut impl Transport, bytes: &[u8]) -> io::Result<()> {
+    let mut window = Window { judged: narrow(bytes.len()), ..Window::default() };
+    poll_fn(|context| write(context, bytes, &mut window, sink)).await
 }

@@ -21,11 +21,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use self::ending::{Linger, dial_failure};
-use self::preamble::write_all;
 use super::deadline::{Due, Key};
 use super::followed::Followed;
 use super::handle::Closing;
-use super::relay::{MOST_MOVES, MOST_VERDICTS, Relay, Turn};
+use super::relay::{MOST_MOVES, MOST_VERDICTS, Relay, Turn, write_all};
 use super::worker::Worker;
 use crate::http1::exchange::Phase;
 use crate::http1::{Direction, Exchange, OriginEnd};
@@ -326,7 +325,7 @@ where
                 Stage::Foreign => Some(session.turn_away()),
                 Stage::Flushing => session.flush(context, deadline),
                 Stage::Lingering(linger) => session.linger(context, deadline, linger),
-                Stage::Resetting(since) => session.reset(context, deadline, since),
+                Stage::Resetting(since) => session.reset(context, since),
                 Stage::Gone => return Poll::Ready(()),
             };
             match next {

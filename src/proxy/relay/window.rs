@@ -1,6 +1,7 @@
 //! Where bytes stand in a buffer, and which of them may have to be written again.
 
 use crate::http1::MAX_REPLAY;
+pub(super) use crate::http1::edits::{narrow, widen};
 
 /// Where bytes stand in a buffer: those from `start` to `judged` are to be written, those after are to be judged. In 32 bits: what
 /// is held is never more than a head and what is read at once.
@@ -43,12 +44,4 @@ impl Window {
     pub(super) fn bound(&mut self) {
         self.kept = self.kept.filter(|kept| widen(self.judged - kept) <= MAX_REPLAY);
     }
-}
-
-pub(super) fn narrow(position: usize) -> u32 {
-    u32::try_from(position).unwrap_or(u32::MAX)
-}
-
-pub(super) fn widen(position: u32) -> usize {
-    usize::try_from(position).unwrap_or(usize::MAX)
 }

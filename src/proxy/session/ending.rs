@@ -5,13 +5,13 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::{Due, GaveWay, Of, Origin, Session, Side, Stage};
+use super::{Direction, Due, GaveWay, Of, Origin, Session, Side, Stage};
 use crate::http1::exchange::Phase;
 use crate::http1::{Ending, Fault, Status};
 use crate::net::departure::Until;
 use crate::net::dial::{Dial, is_absent, is_dns_error};
 use crate::net::stream::Transport;
-use crate::ops::counters::DialResult;
+use crate::ops::counters::{DialResult, Path};
 use crate::ops::reason::Reason;
 use crate::proxy::deadline::Key;
 use crate::proxy::followed::UNACKNOWLEDGED;
@@ -34,12 +34,6 @@ pub(super) struct Linger {
     moved: u64,
     /// Bytes in our send queue when it was last asked; the most there can be: it was not yet.
     unsent: usize,
-}
-
-impl Linger {
-    fn begin(now: u64) -> Self {
-        Self { begun: now, moved: now, unsent: usize::MAX }
-    }
 }
 
 impl<D: Dial> Session<D> {
@@ -145,6 +139,7 @@ impl<D: Dial> Session<D> {
         let last = if let Ending::Reply(status) = ending { reply::bytes(status, added) } else { Vec::new() };
         self.outbound.close_with(memory, &last);
         self.log(of, reason, detail, ending);
+        self.followed.count(&self.worker, Direction::Outbound, last.len(), Path::Copy);
         if ending == Ending::Reset {
             return Stage::Resetting(self.worker.deadlines.now());
         }
@@ -193,7 +188,8 @@ impl<D: Dial> Session<D> {
                 }
                 // One that has had its end already, as behind a tunnel, needs no other; reading tells how it has ended.
                 let _ = self.client.shut_down_write();
-                Some(Stage::Lingering(Linger::begin(self.worker.deadlines.now())))
+                let now = self.worker.deadlines.now();
+                Some(Stage::Lingering(Linger { begun: now, moved: now, unsent: usize::MAX }))
             }
         }
     }
@@ -204,7 +200,7 @@ impl<D: Dial> Session<D> {
         let deadlines = &self.worker.deadlines;
         let due = deadlines.due(deadline, &mut self.seen);
         let gives_way = due == Some(Due::GiveWay(GaveWay::Lingering));
-        let (now, begun) = (deadlines.now(), linger.begun);
+        let now = deadlines.now();
         let discarded = self.discard(context);
         let has_ended = self.client_reading == Side::Ended;
         // Reading does not tell of it any more.
@@ -229,7 +225,7 @@ impl<D: Dial> Session<D> {
             || is_reset
             || self.worker.closing() == Closing::Cut
             || deadlines.is_past(linger.moved, LINGER_STILL)
-            || deadlines.is_past(begun, LINGER);
+            || deadlines.is_past(linger.begun, LINGER);
         if (is_over || discarded.is_err()) && (1..usize::MAX).contains(&unsent) {
             self.log(Of::Client, Reason::ConnectionTerminated, &UNACKNOWLEDGED, Ending::Close);
         }
@@ -238,10 +234,8 @@ impl<D: Dial> Session<D> {
     }
 
     /// Resets the client's connection once the client has what was relayed: a reset destroys what is under way.
-    pub(super) fn reset(&mut self, context: &mut Context<'_>, deadline: Key, since: u64) -> Option<Stage> {
+    pub(super) fn reset(&mut self, context: &mut Context<'_>, since: u64) -> Option<Stage> {
         self.part_from_origin();
-        // Taken note of, so that it is not told again.
-        let _ = self.worker.deadlines.due(deadline, &mut self.seen);
         let is_over = self.worker.closing() == Closing::Cut || self.worker.deadlines.is_past(since, LINGER);
         let is_taken = match self.outbound.flush(context, &self.worker.memory, &mut self.client) {
             Poll::Pending => false,

@@ -57,7 +57,7 @@ impl<D: Dial> Session<D> {
                 }
             }
             Rest::Blocked | Rest::NoSink | Rest::Paused => {}
-            Rest::NoRoom => return self.await_room(context),
+            Rest::NoRoom => self.await_room(context),
             Rest::Waiting if self.client_reading == Side::Open && self.followed.exchange.has_given_up_requests() => {
                 self.inbound.clear(&self.worker.memory);
                 return self.discard_request(context, moved);
@@ -146,8 +146,12 @@ impl<D: Dial> Session<D> {
                 self.client_ended();
                 None
             }
-            Ok(false) if self.worker.memory.room(self.inbound.footprint()) == 0 => self.await_room(context),
-            Ok(false) => None,
+            Ok(false) => {
+                if self.worker.memory.room(self.inbound.footprint()) == 0 {
+                    self.await_room(context);
+                }
+                None
+            }
             Err(_) => Some(self.client_lost()),
         }
     }

@@ -32,16 +32,13 @@ impl<D: Dial> Session<D> {
         let rest = self.outbound.run(&mut turn);
         *moved |= turn.moved;
         self.settle_replay();
+        self.is_origin_unread = matches!(rest, Rest::Paused | Rest::NoRoom);
         match rest {
-            Rest::Paused => {
-                self.is_origin_unread = true;
+            Rest::NoRoom => {
+                self.await_room(context);
                 None
             }
-            Rest::NoRoom => {
-                self.is_origin_unread = true;
-                self.await_room(context)
-            }
-            Rest::Blocked | Rest::Waiting | Rest::NoSink | Rest::NoSource => None,
+            Rest::Blocked | Rest::Waiting | Rest::NoSink | Rest::NoSource | Rest::Paused => None,
             Rest::SourceEnded => {
                 let refused = if let Origin::Open { writing: Writing::Refused(how), .. } = self.origin {
                     Some(how)
@@ -57,9 +54,8 @@ impl<D: Dial> Session<D> {
     }
 
     /// Goes on once there is room to read to.
-    pub(super) fn await_room(&mut self, context: &Context<'_>) -> Option<Stage> {
+    pub(super) fn await_room(&mut self, context: &Context<'_>) {
         self.worker.memory.wait(&mut self.round, context.waker());
-        None
     }
 
     /// Writes what is left of a response whose origin connection is gone.

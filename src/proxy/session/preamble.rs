@@ -3,9 +3,8 @@
 //! Until the preamble is complete, its bytes are held as those of an unfinished head, within a head's time. A client that sends anything else, or comes
 //! from elsewhere, is closed without a reply, since it does not speak HTTP.
 
-use std::future::poll_fn;
 use std::io;
-use std::task::{Context, Poll};
+use std::task::Context;
 
 use super::{Due, GaveWay, Of, Session, Side, Stage};
 use crate::http1::Ending;
@@ -103,20 +102,4 @@ impl<D: Dial> Session<D> {
         let destination = self.destination.as_deref().copied().or_else(|| self.client.own_address());
         Some(Ends { source: self.followed.client().0?, destination: destination? })
     }
-}
-
-/// Writes all of these bytes.
-pub(super) async fn write_all(stream: &mut impl Transport, mut bytes: &[u8]) -> io::Result<()> {
-    poll_fn(|context| {
-        while !bytes.is_empty() {
-            match stream.poll_write(context, bytes) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(count)) => bytes = bytes.get(count..).unwrap_or_default(),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            }
-        }
-        Poll::Ready(Ok(()))
-    })
-    .await
 }
