@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
-use support::headsnip::Headsnip;
+use support::headsnip::{Headsnip, until};
 use support::{Ended, LIMIT, Origin, Peer, exchange_on_unix};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -60,10 +60,11 @@ fn auto_is_as_many_as_the_process_may_use() {
     let mut taskset = Command::new("taskset");
     taskset.args(["--cpu-list", "0", env!("CARGO_BIN_EXE_headsnip")]);
     let proxy = Headsnip::start_by(&mut taskset, &listener.address(), &["--workers", "auto"]);
-    assert_eq!(watched(&proxy).len(), 1);
+    until(LIMIT, "one worker", || (watched(&proxy).len() == 1).then_some(()));
     let proxy = Headsnip::start(&listener.address(), &["--workers", "auto"]);
     let cores = std::thread::available_parallelism().expect("a number").get();
-    assert_eq!(watched(&proxy).len(), cores);
+    // It listens before the threads of all have begun.
+    until(LIMIT, "as many workers as cores", || (watched(&proxy).len() == cores).then_some(()));
 }
 
 /// Ends by itself, or is made to.
