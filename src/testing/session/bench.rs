@@ -67,14 +67,15 @@ pub(super) enum Heads {
     Long,
 }
 
-/// The rules of sessions whose operator asks for that: a bit each for lines that go from requests, lines that are added, the client's address, and a dry
+/// The rules of sessions whose operator asks for that: a bit each for lines that go from requests and their trailers, lines that are added, the client's address, and a dry
 /// run. Two more are no rule, but a preamble to origins.
 fn rules(heads: Heads, asks: usize) -> Rules {
     let has = |bit: usize| asks & bit != 0;
     let some = |bit, texts: &[&str]| texts.iter().filter(|_| has(bit)).map(ToString::to_string).collect();
     Rules {
         max_head: if heads == Heads::Short { 512 } else { 16 * 1024 },
-        deny_request: some(1, &["x-forwarded-*", "proxy", "x-http-method"]),
+        deny_request: some(1, &["x-forwarded-*", "proxy", "x-http-method", "x-t"]),
+        allow_request_trailers: some(1, &["x-t", "x-u"]),
         keep_request: some(1, &["x-forwarded-for"]),
         add: some(2, &["Server: mine", "X-Added: a", "X-Added: b"]),
         forwarded_for: has(4),

@@ -81,11 +81,13 @@ mod tests {
     }
 
     fn then(bench: &mut Bench, text: &str) {
-        let parts = text.split('|').map(|part| part.replacen('=', "", 1).into_bytes());
-        let input: Vec<u8> = parts.flat_map(|part| [vec![0xFE], part].concat()).collect();
-        for event in script(&input).events {
+        for event in script(&input(text)).events {
             bench.run(&event);
         }
+    }
+
+    fn input(text: &str) -> Vec<u8> {
+        text.split('|').flat_map(|part| [b"\xFE", part.replacen('=', "", 1).as_bytes()].concat()).collect()
     }
 
     /// Each response of a client that takes nothing has its lines, though those of the one before are not written yet.
@@ -97,9 +99,18 @@ mod tests {
         );
         for asks in 0..16 {
             let parts = format!("d={asks}|w|{get}|{get}|{get}|{ok}|{ok}|{ok}|W|{get}|D|{ok}");
-            let input: Vec<u8> =
-                parts.split('|').flat_map(|part| [b"\xFE", part.replacen('=', "", 1).as_bytes()].concat()).collect();
-            super::super::session(&input);
+            super::super::session(&input(&parts));
+        }
+    }
+
+    #[test]
+    fn a_request_is_sent_again_without_the_trailers_that_were_withheld() {
+        let get = "c=GET / HTTP/1.1\r\nHost: a\r\n\r\n|o=HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        let put = "c=PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+        for trailers in ["X-T: a\r\n", "X-T: a\r\nX-U: b\r\n", "X-U: b\r\nX-T: a\r\n"] {
+            for between in ["", "|c="] {
+                super::super::session(&input(&format!("d=1|{get}|{put}{between}0\r\n{trailers}\r\n|R|{get}")));
+            }
         }
     }
 
