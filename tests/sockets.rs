@@ -440,7 +440,14 @@ fn who_closes_a_socket_file_has_sent_what_was_written() {
         written += count;
     }
     drop(client);
-    std::thread::sleep(SHORT);
+    // The one worker that serves this has looked at that before.
+    let mut bystander = UnixStream::connect(&front).expect("it listens");
+    bystander.set_read_timeout(Some(support::LIMIT)).expect("a time limit");
+    bystander.write_all(GET.as_bytes()).expect("it reads");
+    let mut beside = listener.accept();
+    beside.expect(GET);
+    beside.send(OK);
+    bystander.read_exact(&mut [0; OK.len()]).expect("the response");
     let (received, ended) = origin.read_to_end();
     assert_eq!((received.len(), ended), (written, Ended::Fin));
     proxy.stop();

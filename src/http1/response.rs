@@ -169,7 +169,7 @@ impl Responses {
         // A client of HTTP/1.0 knows no chunks, and no connection that persists unless the response says so: it waits for the end.
         let is_awaiting_end = asked.version == Version::Http10 && (framing == Framing::Chunked || !fields.keep_alive);
         let is_until_close = framing == Framing::UntilClose;
-        // There should be none (RFC 9110 §15.3.6), and some clients read none: what they would take for the next response.
+        // No body belongs there (RFC 9110 §15.3.6), and some clients read none: they would take it for the next response.
         let is_unread = status == 205 && framing != Framing::Empty;
         let is_in_doubt = is_until_close || is_awaiting_end || is_unread;
         asked.closes |= !fields.persists(version) || is_in_doubt || is_unwanted || is_draining;

@@ -60,7 +60,12 @@ impl<D: Dial> Session<D> {
             Rest::NoRoom => self.await_room(context),
             Rest::Waiting if self.client_reading == Side::Open && self.followed.exchange.has_given_up_requests() => {
                 self.inbound.clear(&self.worker.memory);
-                return self.discard_request(context, moved);
+                if let Some(stage) = self.discard_request(context, moved) {
+                    return Some(stage);
+                }
+                if self.client_reading == Side::Ended {
+                    self.client_ended();
+                }
             }
             Rest::Waiting if self.client_reading == Side::Open => {
                 if let Some(stage) = self.watch_client(context) {

@@ -67,8 +67,8 @@ pub(super) enum Heads {
     Long,
 }
 
-/// The rules of sessions whose operator asks for that: a bit each for lines that go from requests and their trailers, lines that are added, the client's address, and a dry
-/// run. Two more are no rule, but a preamble to origins.
+/// The rules of sessions whose operator asks for that: a bit each for lines that go from requests and their trailers, lines that are added, the
+/// client's address, and a dry run. Two more are no rule, but a preamble to origins.
 fn rules(heads: Heads, asks: usize) -> Rules {
     let has = |bit: usize| asks & bit != 0;
     let some = |bit, texts: &[&str]| texts.iter().filter(|_| has(bit)).map(ToString::to_string).collect();

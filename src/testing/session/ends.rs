@@ -166,6 +166,17 @@ mod tests {
         assert_eq!((client.received.len(), client.seen), (959, Side::Finished));
     }
 
+    /// Its end is seen behind bytes that go nowhere.
+    #[test]
+    fn who_leaves_behind_a_body_that_is_not_wanted_is_gone_for_the_origin() {
+        let head = "c=POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2000\r\n\r\n";
+        let mut bench = after(&format!("{head}|o=HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 900\r\n\r\n"));
+        bench.client.borrow_mut().sent.extend(b"some");
+        then(&mut bench, "C");
+        let origin = Rc::clone(&bench.worker.upstream.origins.borrow()[0]);
+        assert_eq!(origin.borrow().seen, Side::Finished);
+    }
+
     /// The application has closed, which writing told before its answer was read.
     #[test]
     fn an_answer_to_a_request_that_was_refused_says_close() {
