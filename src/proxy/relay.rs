@@ -145,8 +145,8 @@ impl Relay {
         memory.extend(&mut self.held, bytes);
     }
 
-    /// Makes room before the bytes where lines were added to a head that is not written yet: to no more than one head of a direction are lines added
-    /// before the other has moved.
+    /// Makes room before the bytes where lines were added to a head that is not written yet: lines are added to no more than one head of a
+    /// direction before the other has moved.
     #[cold]
     fn make_headroom(&mut self, memory: &Memory) {
         let (low, headroom) = (self.window.low(), self.headroom());
