@@ -58,6 +58,9 @@ pub(crate) trait Transport {
     /// Bytes written that the other side has not acknowledged. `None`: that cannot be known, of a connection that is dead above all.
     fn unsent(&self) -> Option<usize>;
 
+    /// Returns whether both sides have ended in order, and all has arrived; of one that was reset it says nothing.
+    fn is_over(&self) -> bool;
+
     /// Returns whether the other side is on another machine, as far as its address tells.
     fn is_remote(&self) -> bool;
 
@@ -340,6 +343,11 @@ impl Transport for Stream {
             // What a Unix-domain socket has taken is the other side's at once.
             None => Some(0),
         }
+    }
+
+    /// The kernel forgets then whose connection it was.
+    fn is_over(&self) -> bool {
+        self.socket().peer_addr().is_err()
     }
 
     fn is_remote(&self) -> bool {

@@ -325,7 +325,7 @@ where
                 Stage::Foreign => Some(session.turn_away()),
                 Stage::Flushing => session.flush(context, deadline),
                 Stage::Lingering(linger) => session.linger(context, deadline, linger),
-                Stage::Resetting(since) => session.reset(context, since),
+                Stage::Resetting(since) => session.reset(context, deadline, since),
                 Stage::Gone => return Poll::Ready(()),
             };
             match next {

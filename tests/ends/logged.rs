@@ -15,7 +15,7 @@ use super::support::watched::{Watched, narrow, read_slowly};
 use super::support::{Ended, LIMIT, Origin, Peer, body};
 use super::{BAD_REQUEST, GET, MEGABYTES, OK, Tests, test};
 
-const FLAGS: [&str; 3] = ["--access-log", "--log-format", "json"];
+pub(super) const FLAGS: [&str; 3] = ["--access-log", "--log-format", "json"];
 
 pub(super) fn tests() -> Tests {
     vec![

@@ -5,6 +5,9 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::time::Duration;
 
+use serde_json::Value;
+
+use super::logged::FLAGS;
 use super::support::headsnip::until;
 use super::support::watched::{Watched, narrow};
 use super::support::{Ended, Origin, Peer, body, full_backlog};
@@ -22,13 +25,14 @@ pub(super) fn tests() -> Tests {
         test("who_is_reset_behind_its_end_is_gone_while_the_origin_computes", computing),
         test("who_is_reset_behind_its_end_is_gone_while_a_cut_waits", cut),
         test("a_tunnel_whose_client_is_reset_behind_its_end_is_cut", || {
-            let (proxy, _listener, client, origin) = tunnel();
+            let (proxy, _listener, client, origin) = tunnel(&[]);
             is_cut(&proxy, client, origin);
         }),
         test("a_tunnel_whose_origin_is_reset_behind_its_end_is_cut", || {
-            let (proxy, _listener, client, origin) = tunnel();
+            let (proxy, _listener, client, origin) = tunnel(&[]);
             is_cut(&proxy, origin, client);
         }),
+        test("a_web_socket_that_its_server_closes_first_leaves_nothing", closed_by_server),
         test("who_is_reset_while_the_origin_is_dialled_is_gone", dialling),
     ]
 }
@@ -70,9 +74,9 @@ fn cut() {
     is_empty(&proxy);
 }
 
-fn tunnel() -> (Watched, Origin, Peer, Peer) {
+fn tunnel(flags: &[&str]) -> (Watched, Origin, Peer, Peer) {
     let listener = Origin::new();
-    let proxy = Watched::start(&listener.address(), &[]);
+    let proxy = Watched::start(&listener.address(), flags);
     let mut client = proxy.dial();
     client.send(UPGRADE);
     let mut origin = listener.accept();
@@ -89,6 +93,20 @@ fn is_cut(proxy: &Watched, mut near: Peer, mut far: Peer) {
     near.reset();
     is_empty(proxy);
     until(SOON, "the other side is told", || far.try_send("late").err());
+}
+
+/// The server says that it closes and does, as some do; the client says so too, and closes.
+fn closed_by_server() {
+    let (proxy, _listener, mut client, mut origin) = tunnel(&FLAGS);
+    origin.send("bye");
+    drop(origin);
+    client.expect_end("bye", Ended::Fin);
+    client.send("bye");
+    drop(client);
+    is_empty(&proxy);
+    assert_eq!(proxy.metric("headsnip_failures_total"), 0);
+    let exchange = &proxy.await_exchanges(1)[0];
+    assert_eq!(exchange["detail"], Value::Null, "{exchange}");
 }
 
 fn dialling() {

@@ -130,15 +130,19 @@ impl<D: Dial> Session<D> {
         Some(self.end(fault.ending, of, reason, &fault.violation))
     }
 
-    /// Ends the client's connection in the way given.
+    /// Ends the client's connection in the way given, and tells why.
     pub(super) fn end(&mut self, ending: Ending, of: Of, reason: Reason, detail: &dyn fmt::Display) -> Stage {
+        self.log(of, reason, detail, ending);
+        self.end_silently(ending)
+    }
+
+    pub(super) fn end_silently(&mut self, ending: Ending) -> Stage {
         self.part_from_origin();
         let memory = &self.worker.memory;
         self.inbound.clear(memory);
         let added = &self.worker.config.policy.added;
         let last = if let Ending::Reply(status) = ending { reply::bytes(status, added) } else { Vec::new() };
         self.outbound.close_with(memory, &last);
-        self.log(of, reason, detail, ending);
         self.followed.count(&self.worker, Direction::Outbound, last.len(), Path::Copy);
         if ending == Ending::Reset {
             return Stage::Resetting(self.worker.deadlines.now());
@@ -156,8 +160,9 @@ impl<D: Dial> Session<D> {
         match stage {
             Stage::Flushing => deadlines.set(deadline, self.worker.waits.exchange, None),
             // Looked at with each tick.
-            Stage::Lingering(_) => deadlines.set(deadline, self.worker.waits.none, Some(GaveWay::Lingering)),
-            Stage::Resetting(_) => deadlines.set(deadline, self.worker.waits.none, None),
+            Stage::Lingering(_) | Stage::Resetting(_) => {
+                deadlines.set(deadline, self.worker.waits.none, Some(GaveWay::Lingering));
+            }
             Stage::Introducing | Stage::Foreign | Stage::Relaying | Stage::Gone => {}
         }
         self.stage = stage;
@@ -199,8 +204,8 @@ impl<D: Dial> Session<D> {
     pub(super) fn linger(&mut self, context: &mut Context<'_>, deadline: Key, mut linger: Linger) -> Option<Stage> {
         let deadlines = &self.worker.deadlines;
         let due = deadlines.due(deadline, &mut self.seen);
-        let gives_way = due == Some(Due::GiveWay(GaveWay::Lingering));
-        let now = deadlines.now();
+        let gives_way = self.gives_way(due);
+        let now = self.worker.deadlines.now();
         let discarded = self.discard(context);
         let has_ended = self.client_reading == Side::Ended;
         // Reading does not tell of it any more.
@@ -217,9 +222,6 @@ impl<D: Dial> Session<D> {
         }
         linger.unsent = unsent;
         self.stage = Stage::Lingering(linger);
-        if gives_way {
-            self.worker.counters.gave_way(GaveWay::Lingering).count();
-        }
         let deadlines = &self.worker.deadlines;
         let is_over = gives_way
             || is_reset
@@ -233,17 +235,36 @@ impl<D: Dial> Session<D> {
         (is_over || discarded.is_err() || is_done).then_some(Stage::Gone)
     }
 
+    /// Returns whether the wait for a client is to end now for others, and counts that.
+    fn gives_way(&self, due: Option<Due>) -> bool {
+        let gives_way = due == Some(Due::GiveWay(GaveWay::Lingering));
+        if gives_way {
+            self.worker.counters.gave_way(GaveWay::Lingering).count();
+        }
+        gives_way
+    }
+
     /// Resets the client's connection once the client has what was relayed: a reset destroys what is under way.
-    pub(super) fn reset(&mut self, context: &mut Context<'_>, since: u64) -> Option<Stage> {
+    pub(super) fn reset(&mut self, context: &mut Context<'_>, deadline: Key, since: u64) -> Option<Stage> {
         self.part_from_origin();
-        let is_over = self.worker.closing() == Closing::Cut || self.worker.deadlines.is_past(since, LINGER);
+        let due = self.worker.deadlines.due(deadline, &mut self.seen);
+        let is_over = self.gives_way(due)
+            || self.worker.closing() == Closing::Cut
+            || self.worker.deadlines.is_past(since, LINGER);
         let is_taken = match self.outbound.flush(context, &self.worker.memory, &mut self.client) {
             Poll::Pending => false,
             Poll::Ready(Ok(())) => self.client.unsent() == Some(0),
             Poll::Ready(Err(_)) => true,
         };
-        let is_gone = self.client_reading == Side::Ended && self.client.poll_reset(context).is_ready();
-        if is_over || is_taken || is_gone || self.discard(context).is_err() {
+        let discarded = self.discard(context);
+        let has_ended = self.client_reading == Side::Ended;
+        let is_gone = discarded.is_err() || (has_ended && self.client.poll_reset(context).is_ready());
+        // As behind a tunnel, whose end it had before.
+        let is_done = has_ended && !is_gone && self.client.is_over();
+        if is_done {
+            self.followed.acknowledge(&self.worker, 0);
+        }
+        if is_over || is_taken || is_gone || is_done {
             self.client.reset_on_close();
             return Some(Stage::Gone);
         }

@@ -200,9 +200,10 @@ impl<D: Dial> Session<D> {
         None
     }
 
-    /// The origin is gone that had ended its side of a tunnel: reading will not tell of it.
+    /// The origin is gone that had ended its side of a tunnel: reading will not tell of it. The client is to see it; but it is no failure, since
+    /// so goes each `WebSocket` that the application closes before the client has said that it closes too.
     fn tunnel_broken(&mut self) -> Option<Stage> {
         let fault = self.followed.exchange.response_end(OriginEnd::Reset).err()?;
-        self.break_off(fault, Of::Origin)
+        Some(self.end_silently(fault.ending))
     }
 }

@@ -21,6 +21,11 @@ fn origin(text: &str) -> Event {
     Event::Step(Step::Origin(text.into()))
 }
 
+/// How often an origin has ended a response before its end.
+fn cut_responses() -> u64 {
+    COUNTERS.with(|counters| counters.failures(Fault::Origin, Reason::HttpResponseIncomplete).value())
+}
+
 /// A session after these events.
 fn after(events: &[Event]) -> Bench {
     let mut bench = Bench::new();
@@ -79,12 +84,23 @@ fn an_origin_that_refuses_and_then_ends_has_ended_cleanly() {
 #[test]
 fn a_tunnel_whose_origin_has_ended_and_is_gone_is_reset() {
     let tunnel = [client(UPGRADE), origin(SWITCHED), Event::Step(Step::OriginEnd)];
-    let mut bench = after(&tunnel);
+    let (mut bench, cut) = (after(&tunnel), cut_responses());
     bench.run(&client("hello"));
     assert_eq!(bench.client.borrow().seen, Side::Finished, "it may still listen");
     bench.run(&Event::OriginRefuses);
     bench.run(&client("hello"));
     assert_eq!(bench.client.borrow().seen, Side::Reset);
+    assert_eq!(cut_responses(), cut, "so does a server that closes a WebSocket first");
+}
+
+#[test]
+fn a_tunnel_that_its_origin_closes_first_is_over_once_its_client_closes() {
+    let cut = cut_responses();
+    let mut bench = after(&[client(UPGRADE), origin(SWITCHED), Event::Step(Step::OriginEnd), Event::OriginRefuses]);
+    bench.client.borrow_mut().send(b"late");
+    bench.run(&Event::Step(Step::ClientEnd));
+    assert_eq!(bench.client.borrow().hold, Hold::Closed);
+    assert_eq!(cut_responses(), cut);
 }
 
 #[test]

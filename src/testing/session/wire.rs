@@ -227,6 +227,11 @@ impl Far {
         self.queue.len() + taken - self.acknowledged.unwrap_or(taken).min(taken)
     }
 
+    /// Both sides have ended, and all has arrived.
+    fn is_over(&self) -> bool {
+        self.sending == Side::Finished && self.sent.is_empty() && self.seen == Side::Finished && self.unsent() == 0
+    }
+
     /// How many of so many bytes go at once.
     fn share(&self, count: usize) -> usize {
         if self.most == 0 { count } else { count.min(self.most) }
@@ -371,7 +376,11 @@ impl Transport for Near {
 
     fn unsent(&self) -> Option<usize> {
         let far = self.far.borrow();
-        (far.sending != Side::Reset && !far.refuses && !far.is_untold).then(|| far.unsent())
+        (far.sending != Side::Reset && !far.refuses && !far.is_untold && !far.is_over()).then(|| far.unsent())
+    }
+
+    fn is_over(&self) -> bool {
+        self.far.borrow().is_over()
     }
 
     fn is_remote(&self) -> bool {
