@@ -27,7 +27,12 @@ impl Observer for Teller {
             Event::Exchange { record, .. } => println!("{name}: {} took {:?}", record.target, record.took),
             Event::BadEnd { side, reason, .. } => println!("{name}: {side} {reason}"),
             // An event is, as text, what the log of the binary would say.
-            Event::Mended { .. } | Event::WouldRemove { .. } | Event::Warning(_) | Event::Notice(_) | _ => {
+            Event::Mended { .. }
+            | Event::WouldRemove { .. }
+            | Event::Error(_)
+            | Event::Warning(_)
+            | Event::Notice(_)
+            | _ => {
                 println!("{name}: {event}");
             }
         }

@@ -70,7 +70,7 @@ fn main() -> ExitCode {
 fn run(config: Config, log: &'static Log) -> ExitCode {
     let survived = match Survived::begin() {
         Ok(survived) => survived,
-        Err(error) => return complain(FAILED, format_args!("cannot handle signals: {error}")),
+        Err(error) => return fail(log, format_args!("cannot handle signals: {error}")),
     };
     for doubt in cli::doubts(&config, std::env::vars_os()) {
         log.observe(Event::Warning(format_args!("{doubt}")));
@@ -78,7 +78,7 @@ fn run(config: Config, log: &'static Log) -> ExitCode {
     let (drain, told) = (config.drain, Told::new(&config));
     let mut proxy = match Proxy::bind(config, Arc::new(|event: Event<'_>| log.observe(event))) {
         Ok(proxy) => proxy,
-        Err(error) => return complain(FAILED, error),
+        Err(error) => return fail(log, format_args!("{error}")),
     };
     let supervisor = Rc::new(Supervisor::from_environment(log));
     let pulse = supervisor.patience().map(|patience| proxy.pulse(patience / 2));
@@ -104,19 +104,24 @@ fn run(config: Config, log: &'static Log) -> ExitCode {
             Err(error) = listening => error,
             never = watching => match never {},
         };
-        log.observe(Event::Notice(format_args!("cannot handle signals: {error}")));
+        log.observe(Event::Error(format_args!("cannot handle signals: {error}")));
         has_failed.set(true);
         handle.cut();
     });
     let Drained { finished, cut, .. } = match drained {
         Ok(drained) if !failed.get() => drained,
         Ok(_) => return ExitCode::from(FAILED),
-        Err(error) => return complain(FAILED, format_args!("cannot start a worker: {error}")),
+        Err(error) => return fail(log, format_args!("cannot start a worker: {error}")),
     };
     // Omitted lines are reported before, so that this is the last line.
     log.flush();
     log.observe(Event::Notice(format_args!("drained: {finished} connections finished, {cut} cut")));
     ExitCode::SUCCESS
+}
+
+fn fail(log: &Log, problem: fmt::Arguments<'_>) -> ExitCode {
+    log.observe(Event::Error(problem));
+    ExitCode::from(FAILED)
 }
 
 /// What the first log line says.

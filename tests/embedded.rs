@@ -32,7 +32,7 @@ impl Observer for Heard {
             Event::Exchange { record, .. } => {
                 format!("{} {} {:?} {}", record.method, record.target, record.status, record.removed)
             }
-            Event::Warning(_) | Event::Notice(_) | _ => event.to_string(),
+            Event::Error(_) | Event::Warning(_) | Event::Notice(_) | _ => event.to_string(),
         };
         self.0.lock().expect("no panic").push(told);
     }

@@ -61,7 +61,9 @@ impl Log {
         let lines = Arc::new(Lines { format, limiter: Mutex::new(Limiter::new()), events });
         let writing = Arc::clone(&lines);
         spawn(Box::new(move || {
-            writing.events.run(&|text, of_all| writing.leave_out(text, of_all), &|loss| writing.warn(loss));
+            writing
+                .events
+                .run(&|text, of_all| writing.leave_out(text, of_all), &|loss| writing.tell(Level::Warning, loss));
         }))?;
         Ok(Self { lines, exchanges: None })
     }
@@ -70,7 +72,7 @@ impl Log {
     pub fn with_exchanges(mut self) -> io::Result<Self> {
         let exchanges = Arc::new(Writer::new(Output::Standard, MOST_EXCHANGES, GATHERING));
         let (writing, lines) = (Arc::clone(&exchanges), Arc::clone(&self.lines));
-        spawn(Box::new(move || writing.run(&|_, _| {}, &|loss| lines.warn(loss))))?;
+        spawn(Box::new(move || writing.run(&|_, _| {}, &|loss| lines.tell(Level::Warning, loss))))?;
         self.exchanges = Some(exchanges);
         Ok(self)
     }
@@ -118,8 +120,9 @@ impl Observer for Log {
                     exchanges.push(|text| write_exchange(text, lines.format, client, record, fields));
                 }
             }
-            Event::Warning(text) => lines.warn(text),
-            Event::Notice(text) => lines.write(Level::Info, &text, usize::MAX, &[]),
+            Event::Error(text) => lines.tell(Level::Error, text),
+            Event::Warning(text) => lines.tell(Level::Warning, text),
+            Event::Notice(text) => lines.tell(Level::Info, text),
         }
     }
 }
@@ -134,8 +137,8 @@ impl Drop for Log {
 }
 
 impl Lines {
-    fn warn(&self, message: Arguments<'_>) {
-        self.write(Level::Warning, &message, usize::MAX, &[]);
+    fn tell(&self, level: Level, message: Arguments<'_>) {
+        self.write(level, &message, usize::MAX, &[]);
     }
 
     fn write(&self, level: Level, message: &dyn Display, longest: usize, fields: &[(&str, Value<'_>)]) {

@@ -57,6 +57,8 @@ pub enum Event<'a> {
         /// Which of the request's fields the record has.
         fields: &'a LogFields,
     },
+    /// Why the process ends that serves no longer, or never did.
+    Error(Arguments<'a>),
     /// What the operator should look into.
     Warning(Arguments<'a>),
     /// What the operator may like to know.
@@ -95,7 +97,7 @@ impl fmt::Display for Event<'_> {
             Self::Exchange { client, record: Record { method, target, status, .. }, .. } => {
                 write!(formatter, "client {client}: {method} {target}: {}", status.unwrap_or_default())
             }
-            Self::Warning(text) | Self::Notice(text) => formatter.write_fmt(text),
+            Self::Error(text) | Self::Warning(text) | Self::Notice(text) => formatter.write_fmt(text),
         }
     }
 }

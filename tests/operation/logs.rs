@@ -1,7 +1,7 @@
 //! The access log and JSON lines.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
@@ -289,7 +289,7 @@ impl Read for Gated {
 
 /// How many lines an event says were lost.
 fn lost_by(event: &str) -> Option<usize> {
-    event.strip_prefix("headsnip: the access log has lost ")?.split(' ').next()?.parse().ok()
+    event.split("the access log has lost ").nth(1)?.split(' ').next()?.parse().ok()
 }
 
 #[test]
@@ -306,6 +306,42 @@ fn an_access_log_that_cannot_be_written_is_told() {
     let (status, log) = proxy.wait(LIMIT);
     assert!(status.success(), "{log:#?}");
     assert_eq!(log.iter().filter_map(|line| lost_by(line)).sum::<usize>(), 3, "{log:#?}");
+}
+
+/// A disk that is full for a while.
+#[test]
+fn a_line_that_is_written_in_part_spoils_no_other() {
+    let origin = Origin::new();
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("full-access-log-{}", std::process::id()));
+    let mut file = File::create(&path).expect("the folder is there");
+    // No number of lines fills the rest.
+    file.write_all(&[b'\n'; 100]).expect("it was created");
+    let mut command = Command::new("prlimit");
+    command.args(["--fsize=1024:", env!("CARGO_BIN_EXE_headsnip")]);
+    command.stdout(File::options().append(true).open(&path).expect("it was created"));
+    let flags = ["--access-log", "--log-format", "json", "--drain-delay", "0s"];
+    let proxy = Headsnip::start_by(&mut command, &origin.address(), &flags);
+    let read = || std::fs::read_to_string(&path).expect("it is there");
+    // So many that the last of them is written in part.
+    let mut count = 0;
+    while read().len() < 1024 {
+        assert_eq!(exchange(&proxy, &origin, GET, LEAKY), STRIPPED);
+        count += 1;
+    }
+    proxy.await_line("the access log has lost");
+    assert!(!read().ends_with('\n'), "{}", read());
+    let room = Command::new("prlimit").args(["--pid", &proxy.id().to_string(), "--fsize=unlimited"]).status();
+    assert!(room.expect("prlimit runs").success(), "the limit cannot be set");
+    assert_eq!(exchange(&proxy, &origin, GET, LEAKY), STRIPPED);
+    proxy.signal("TERM");
+    let (status, log) = proxy.wait(LIMIT);
+    assert!(status.success(), "{log:#?}");
+    let text = read();
+    let is_whole = |line: &&str| serde_json::from_str::<Value>(line).is_ok();
+    let (whole, torn): (Vec<_>, Vec<_>) = text.lines().filter(|line| !line.is_empty()).partition(is_whole);
+    assert_eq!(torn.len(), 1, "{text}");
+    let lost: usize = log.iter().filter_map(|line| lost_by(line)).sum();
+    assert_eq!(whole.len() + lost, count + 1, "{log:#?}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ static HAS_TIME: LazyLock<bool> = LazyLock::new(|| {
 pub(super) enum Level {
     Info,
     Warning,
+    Error,
 }
 
 /// The value of a field.
@@ -59,6 +60,7 @@ pub(super) fn write_event(
             let level = match level {
                 Level::Info => "info",
                 Level::Warning => "warning",
+                Level::Error => "error",
             };
             let first = [("level", Value::Text(level)), ("message", Value::Text(message))];
             write_json(text, first.into_iter().chain(fields.iter().copied()));

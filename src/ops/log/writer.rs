@@ -1,9 +1,14 @@
 //! A thread that writes lines: a reader that has stopped reading must not stop the proxy.
 
 use std::fmt::{Arguments, Display};
-use std::io::{self, Write};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+
+use memchr::memchr_iter;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 /// How often it is asked for lines that are due by time.
 const TICK: Duration = Duration::from_secs(1);
@@ -25,17 +30,38 @@ pub(super) enum Output {
 }
 
 impl Output {
-    /// `are_one`: whether both outputs are.
-    fn write(self, text: &str, are_one: bool) -> io::Result<()> {
+    /// Writes a text, and tells how much of it was written before an error. `are_one`: whether both outputs are.
+    fn write(self, text: &str, are_one: bool) -> (usize, io::Result<()>) {
+        // The kernel takes many lines in pieces, and in between those of whoever else writes.
+        let _alone = are_one.then(|| io::stderr().lock());
         match self {
-            Self::Standard => {
-                // The kernel takes many lines in pieces, and in between those of whoever else writes.
-                let _alone = are_one.then(|| io::stderr().lock());
-                io::stdout().write_all(text.as_bytes())
-            }
-            Self::Error => io::stderr().write_all(text.as_bytes()),
+            Self::Standard => write_all(io::stdout(), text.as_bytes()),
+            Self::Error => write_all(io::stderr(), text.as_bytes()),
         }
     }
+}
+
+fn write_all(output: impl AsFd, text: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while written < text.len() {
+        let result = match rustix::io::write(&output, &text[written..]) {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                written += count;
+                Ok(())
+            }
+            Err(Errno::INTR) => Ok(()),
+            // Who has started us may not want to wait, but this thread does.
+            Err(Errno::AGAIN) => {
+                poll(&mut [PollFd::new(&output, PollFlags::OUT)], None).map(drop).map_err(io::Error::from)
+            }
+            Err(error) => Err(error.into()),
+        };
+        if result.is_err() {
+            return (written, result);
+        }
+    }
+    (written, Ok(()))
 }
 
 /// Whether standard output and standard error are one pipe, socket or file.
@@ -61,6 +87,8 @@ pub(super) struct Writer {
     came: Condvar,
     taken: Condvar,
     gathering: Duration,
+    /// When the end of the process is not put off any more.
+    end: OnceLock<Instant>,
 }
 
 /// The lines that wait.
@@ -76,7 +104,7 @@ pub(super) struct Queue {
 impl Writer {
     pub(super) fn new(output: Output, most: usize, gathering: Duration) -> Self {
         let queue = Mutex::new(Queue { text: String::new(), most, lost: 0, asked: Asked::Nothing });
-        Self { output, queue, came: Condvar::new(), taken: Condvar::new(), gathering }
+        Self { output, queue, came: Condvar::new(), taken: Condvar::new(), gathering, end: OnceLock::new() }
     }
 
     /// Has a line written.
@@ -91,11 +119,12 @@ impl Writer {
         }
     }
 
-    /// Has all lines written, as far as they are taken in time.
+    /// Has all lines written, as far as they are taken in time, counted from the first call.
     pub(super) fn flush(&self) {
+        let left = self.end.get_or_init(|| Instant::now() + PATIENCE).saturating_duration_since(Instant::now());
         let queue = self.ask(Asked::Flush);
         // What is not taken in time is lost.
-        drop(self.taken.wait_timeout_while(queue, PATIENCE, |queue| queue.asked == Asked::Flush));
+        drop(self.taken.wait_timeout_while(queue, left, |queue| queue.asked == Asked::Flush));
     }
 
     /// Asks its thread for that.
@@ -115,6 +144,8 @@ impl Writer {
         let mut text = String::new();
         let mut losses = Losses::default();
         let are_one = are_one();
+        // Whether a line was written in part.
+        let mut is_torn = false;
         let mut queue = self.queue();
         loop {
             let is_idle = |queue: &mut Queue| queue.text.is_empty() && queue.asked == Asked::Nothing;
@@ -128,9 +159,17 @@ impl Writer {
             losses.add(queue.take(&mut text), &"not read in time");
             drop(queue);
             due(&mut text, is_last);
+            let breaks = is_torn && !text.is_empty();
+            if breaks {
+                text.insert(0, '\n');
+            }
+            let (written, result) = self.output.write(&text, are_one);
+            let (gone, left) = text.as_bytes().split_at(written);
+            is_torn = gone.last().map_or(is_torn, |last| *last != b'\n');
             // A log that cannot be written must not stop serving.
-            if let Err(error) = self.output.write(&text, are_one) {
-                losses.add(u64::try_from(text.lines().count()).unwrap_or(u64::MAX), &error);
+            if let Err(error) = result {
+                let lost = memchr_iter(b'\n', left).count() - usize::from(breaks && written == 0);
+                losses.add(u64::try_from(lost).unwrap_or(u64::MAX), &error);
             }
             text.clear();
             if let Some(message) = losses.due(Instant::now(), is_last) {
