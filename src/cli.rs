@@ -149,7 +149,7 @@ fn healthcheck(flags: flags::Healthcheck, environment: &Environment<'_>) -> Resu
         .one(flags.admin.or_else(container::admin), "admin")
         .filter(|value| value.text != "off")
         .ok_or_else(|| {
-            UsageError("healthcheck asks the admin listener: give its address by --admin or HEADSNIP_ADMIN".into())
+            UsageError("healthcheck asks the admin listener: give its address with --admin or HEADSNIP_ADMIN".into())
         })?;
     let timeout = flags.timeout.map(|text| Value { text, origin: "--timeout".into() });
     Ok(Question {

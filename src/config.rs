@@ -134,6 +134,12 @@ impl Config {
         self.max_memory.unwrap_or_else(usual)
     }
 
+    /// Returns whether they are more than such a limit is likely to leave.
+    pub(crate) fn exceeds_memory(&self, limit: Option<u64>) -> bool {
+        let budget = u64::try_from(self.memory_budget(limit)).unwrap_or(u64::MAX);
+        self.max_memory.is_some() && limit.is_some_and(|limit| budget > limit / 2)
+    }
+
     /// Says how many they are, and why.
     pub(crate) fn explained_memory(&self, limit: Option<u64>) -> String {
         let budget = self.memory_budget(limit);
@@ -355,6 +361,9 @@ mod tests {
         ] {
             let config = config(asked);
             assert_eq!((config.memory_budget(limit), &*config.explained_memory(limit)), (budget * MIB, line));
+            assert!(!config.exceeds_memory(limit), "{line}");
         }
+        assert!(!config(Some(64 * MIB)).exceeds_memory(Some(mib(128))));
+        assert!(config(Some(65 * MIB)).exceeds_memory(Some(mib(128))));
     }
 }

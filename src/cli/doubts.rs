@@ -33,11 +33,20 @@ pub fn doubts(config: &Config, environment: impl Iterator<Item = (OsString, OsSt
         doubts.push("--log-fields has no effect without --access-log".to_owned());
     }
     if let Some(networks) = config.accept_proxy.as_ref().filter(|networks| is_closed_to_all(networks, &config.listen)) {
-        doubts.push(format!("--accept-proxy {networks} is for none of the clients of --listen {}", config.listen));
+        doubts.push(format!(
+            "--accept-proxy {networks} matches no client of --listen {}: every connection will be closed",
+            config.listen
+        ));
+    }
+    if config.policy.forwarded_for
+        && config.accept_proxy.is_none()
+        && matches!(config.listen, Listen::At(Address::Unix(_)))
+    {
+        doubts.push(format!("--forwarded-for has no effect with --listen {} and no --accept-proxy", config.listen));
     }
     if config.drain.delay > LONGEST_DELAY {
         doubts.push(format!(
-            "--drain-delay is {:?}: whoever sends SIGTERM kills the process long before",
+            "--drain-delay is {:?}: whatever sends SIGTERM will kill the process long before that",
             config.drain.delay
         ));
     }
@@ -144,17 +153,22 @@ mod tests {
         assert_eq!(doubted(&["--log-fields", "host"], &[]), [line]);
         assert!(doubted(&["--log-fields", "host", "--access-log"], &[]).is_empty());
         let of = |networks: &str, listen: &str| doubted(&["--accept-proxy", networks, "--listen", listen], &[]);
-        let line = "--accept-proxy unix is for none of the clients of --listen 127.0.0.1:80";
+        let line = "--accept-proxy unix matches no client of --listen 127.0.0.1:80: every connection will be closed";
         assert_eq!(of("unix", "127.0.0.1:80"), [line]);
-        let line = "--accept-proxy 10.0.0.0/8,::1/128 is for none of the clients of --listen unix:/a";
+        let line =
+            "--accept-proxy 10.0.0.0/8,::1/128 matches no client of --listen unix:/a: every connection will be closed";
         assert_eq!(of("10.0.0.0/8,::1", "unix:/a"), [line]);
         for (networks, listen) in
             [("any", "unix:/a"), ("unix,::1", "[::]:80"), ("unix", "systemd"), ("::1,unix", "unix:/a")]
         {
             assert!(of(networks, listen).is_empty(), "{networks} {listen}");
         }
+        let line = "--forwarded-for has no effect with --listen unix:/a and no --accept-proxy";
+        assert_eq!(doubted(&["--forwarded-for", "--listen", "unix:/a"], &[]), [line]);
+        assert!(doubted(&["--forwarded-for"], &[]).is_empty());
+        assert!(doubted(&["--forwarded-for", "--listen", "unix:/a", "--accept-proxy", "any"], &[]).is_empty());
         assert!(doubted(&["--deny", "@owasp", "--drain-delay", "120s"], &[]).is_empty());
-        let line = "--drain-delay is 3600s: whoever sends SIGTERM kills the process long before";
+        let line = "--drain-delay is 3600s: whatever sends SIGTERM will kill the process long before that";
         assert_eq!(doubted(&["--drain-delay", "1h"], &[]), [line]);
     }
 }

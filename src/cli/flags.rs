@@ -144,7 +144,7 @@ pub(super) enum Subcommand {
     error_code(2, "wrong usage")
 )]
 pub(super) struct Healthcheck {
-    /// the --admin address of the running headsnip (that of process 1 if it is headsnip, else the variable's)
+    /// the --admin address of the running headsnip (that of process 1 if it is headsnip, else the variable)
     #[argh(option, arg_name = "ADDR")]
     pub(super) admin: Option<String>,
     /// ask whether it is ready, including the upstream, not only alive
@@ -171,7 +171,7 @@ pub(super) struct Probe {
     /// (@lines,@pages,@http2,@unseen)
     #[argh(option, arg_name = "NAMES")]
     pub(super) fail_on: Vec<String>,
-    /// how findings are told (text)
+    /// output format (text)
     #[argh(option, arg_name = "text|json|sarif|junit")]
     pub(super) format: Option<String>,
     /// how long each answer may take (5s)

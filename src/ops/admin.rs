@@ -108,7 +108,7 @@ async fn accept(accepting: &Accepting, answers: &Rc<Answers>) -> Infallible {
                 places.free().await;
                 let answers = Rc::clone(answers);
                 places.serve(|place| async move {
-                    // Who is too slow is told nothing.
+                    // A client that is too slow gets no answer.
                     let _ = timeout(LIMIT, serve(stream, &place, &answers)).await;
                 });
             }

@@ -110,6 +110,10 @@ impl Proxy {
         let admin = admin.transpose()?;
         let share = descriptors::share(open_files, config.workers, has_admin);
         let memory_limit = cgroup::memory_limit();
+        if config.exceeds_memory(memory_limit) {
+            let line = "--max-memory is over half of the cgroup's limit: the kernel may end the process, which needs more than that";
+            observer.observe(Event::Warning(format_args!("{line}")));
+        }
         let clients = most_clients(config, share.clients, &*observer);
         let counts = Counts {
             workers: (0..config.workers.get()).map(|_| Counters::new(&config.policy)).collect(),
@@ -264,7 +268,7 @@ fn most_clients(config: &Config, allowed: usize, observer: &dyn Observer) -> usi
     let wanted = config.max_connections.map(NonZeroUsize::get);
     if wanted.is_some_and(|wanted| wanted > allowed) || (wanted.is_none() && allowed < FEW_CLIENTS) {
         observer.observe(Event::Warning(format_args!(
-            "the open-file limit allows no more than {allowed} clients at once; raise it by ulimit -n, LimitNOFILE= or the like"
+            "the open-file limit is enough for {allowed} clients at once; raise it with ulimit -n or LimitNOFILE="
         )));
     }
     wanted.map_or(allowed, |wanted| wanted.min(allowed))
@@ -276,7 +280,7 @@ impl fmt::Display for StartError {
             Self::Config(error) => error.fmt(formatter),
             Self::Descriptors(needed, error) => write!(
                 formatter,
-                "cannot open the {needed} files needed to serve one client: {error}; raise the limit by ulimit -n, LimitNOFILE= or the like"
+                "cannot open the {needed} files needed to serve one client: {error}; raise the limit with ulimit -n or LimitNOFILE="
             ),
             Self::Passed(error) => error.fmt(formatter),
             Self::Listen(address, error) => explain(formatter, "--listen", address, error),

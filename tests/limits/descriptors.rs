@@ -74,7 +74,7 @@ fn more_connections_than_descriptors_is_said_and_bounded() {
     let mut prlimit = Command::new("prlimit");
     prlimit.args(["--nofile=64:64", env!("CARGO_BIN_EXE_headsnip")]);
     let proxy = Headsnip::start_by(&mut prlimit, &origin.address, &["--max-connections", "1000"]);
-    let line = "headsnip: the open-file limit allows no more than 20 clients at once; raise it";
+    let line = "headsnip: the open-file limit is enough for 20 clients at once; raise it";
     assert!(proxy.log().iter().any(|told| told.starts_with(line)), "{:#?}", proxy.log());
 }
 

@@ -170,12 +170,12 @@ fn what_is_wrong_with_tls_is_told_in_a_line() {
     let silent = listening(|mut stream| drop(stream.read_to_end(&mut Vec::new())));
     let closing = listening(drop);
     for (address, authorities, words) in [
-        (serving(&USUAL), "other-ca.pem", "SSL_CERT_FILE names a file"),
-        (serving(&USUAL), "none.pem", "no certificate of an authority was found"),
+        (serving(&USUAL), "other-ca.pem", "set SSL_CERT_FILE to a file with the right ones"),
+        (serving(&USUAL), "none.pem", "no CA certificates were found"),
         (serving(&Server { certificate: "elsewhere", ..USUAL }), "ca.pem", "not valid for name \"127.0.0.1\""),
         (serving(&Server { certificate: "expired", ..USUAL }), "ca.pem", "its certificate has expired"),
         (serving(&Server { protocols: &["h2"], ..USUAL }), "ca.pem", "no HTTP/1.1 over TLS, but HTTP/2"),
-        (plain, "ca.pem", "it speaks no TLS; is it http:// instead?"),
+        (plain, "ca.pem", "it does not speak TLS; did you mean http://?"),
         (closing, "ca.pem", "cannot reach"),
         (silent, "ca.pem", "--timeout gives it more time"),
     ] {

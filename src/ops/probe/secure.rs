@@ -34,7 +34,7 @@ impl Tls {
         if roots.add_parsable_certificates(found.certs).0 == 0 {
             let why = found.errors.first().map_or(String::new(), |error| format!(" ({error})"));
             return Err(format!(
-                "no certificate of an authority was found here{why}; SSL_CERT_FILE names a file that has them, as /etc/ssl/certs/ca-certificates.crt"
+                "no CA certificates were found{why}; set SSL_CERT_FILE to a file that has them, such as /etc/ssl/certs/ca-certificates.crt"
             ));
         }
         let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
@@ -70,14 +70,14 @@ fn told(error: io::Error) -> io::Error {
         Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedApplicationProtocol),
     ];
     io::Error::other(if *fault == Error::InvalidCertificate(CertificateError::UnknownIssuer) {
-        "its certificate is of an authority that is not trusted here; SSL_CERT_FILE names a file with the certificates of those that are".to_owned()
+        "its certificate was issued by an authority that this machine does not trust; set SSL_CERT_FILE to a file with the right ones".to_owned()
     } else if matches!(
         fault,
         Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })
     ) {
         "its certificate has expired, or the clock of this machine is wrong".to_owned()
     } else if matches!(fault, Error::InvalidMessage(_)) {
-        "it speaks no TLS; is it http:// instead?".to_owned()
+        "it does not speak TLS; did you mean http://?".to_owned()
     } else if has_no_http1.contains(fault) {
         "it speaks no HTTP/1.1 over TLS, but HTTP/2 or another protocol, in which heads are not looked at".to_owned()
     } else {

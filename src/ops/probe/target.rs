@@ -6,8 +6,8 @@ use std::str::FromStr;
 use crate::net::address::Address;
 
 /// What is said to `https://` where it cannot be probed.
-const NO_TLS: &str = "this headsnip was built without TLS, which `cargo install --locked --path . --features https` has; or probe the address \
-                      behind what terminates TLS, such as http://127.0.0.1:8080/";
+const NO_TLS: &str = "this headsnip was built without TLS: build it with `cargo install --locked --path . --features https`, or probe the \
+                      address behind what terminates TLS, such as http://127.0.0.1:8080/";
 
 /// What can be probed.
 #[derive(Clone, Debug, PartialEq, Eq)]
