@@ -9,7 +9,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -118,17 +118,23 @@ impl Upstream {
     async fn connect_name(&self, name: &Name, best: &Cell<Option<SocketAddr>>, limit: Duration) -> io::Result<Stream> {
         let found = |error| io::Error::other::<Unresolved>(error);
         let addresses = name.addresses().await.map_err(found)?;
+        let mut race = pin!(self.race(&addresses, best));
         if !name.is_old() {
-            return self.race(&addresses, best).await;
+            return race.await;
         }
         // The application may have moved, and what is at its old address may say nothing at all.
-        let raced = timeout(limit / 2, self.race(&addresses, best)).await;
-        match raced.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-            Err(error) if !is_final(&error) => match name.renewed(&addresses).await {
-                Some(addresses) => self.race(&addresses, best).await,
-                None => Err(error),
+        let raced = timeout(limit / 2, &mut race).await;
+        let renewed = async || match name.renewed(&addresses).await {
+            Some(addresses) => Some(self.race(&addresses, best).await),
+            None => None,
+        };
+        match raced {
+            Ok(Err(error)) if !is_final(&error) => renewed().await.unwrap_or(Err(error)),
+            Ok(raced) => raced,
+            Err(_) => tokio::select! {
+                Some(raced) = renewed() => raced,
+                raced = race => raced,
             },
-            raced => raced,
         }
     }
 
@@ -463,6 +469,31 @@ mod tests {
             resume();
             assert_eq!(reached().await.expect("it has moved"), Some(new));
             assert_eq!(asked.get(), 2);
+        });
+    }
+
+    /// Its backlog is full for over half of the time that there is.
+    #[test]
+    fn an_application_that_has_not_moved_is_waited_for_to_the_end() {
+        let (full, waiting) = full_listener();
+        let address = full.local_addr().expect("an address");
+        let name = Name::with_lookup("app", move || Box::pin(async move { Ok(vec![address]) }));
+        let upstream =
+            Upstream { place: Place::Name { name, best: Cell::default() }, own: Vec::new(), own_files: Vec::new() };
+        let limit = Duration::from_secs(1);
+        run(async {
+            let asked = timeout(Duration::from_millis(50), upstream.dial(limit)).await;
+            assert!(asked.is_err(), "it is full");
+            pause();
+            advance(KEPT).await;
+            resume();
+            let taking = std::thread::spawn(move || {
+                std::thread::sleep(limit * 3 / 5);
+                (waiting.into_iter().map(|_| full.accept()).collect::<Vec<_>>(), full)
+            });
+            // The kernel asks again after a second.
+            upstream.dial(limit).await.expect("it has room again");
+            drop(taking.join());
         });
     }
 
