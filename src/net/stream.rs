@@ -46,7 +46,7 @@ pub(crate) trait Transport {
     /// Returns whether a read would be pending, and the task is woken once it is not. "No" costs a read and nothing else.
     fn is_quiet(&self) -> bool;
 
-    /// Returns whether bytes have come that were not read. Asks the kernel: readiness may be a turn behind.
+    /// Returns whether bytes have come that were not read; the next read brings them. Asks the kernel: readiness may be a turn behind.
     fn has_unread(&self) -> bool;
 
     /// Sends FIN. What was written before it arrives before it.
@@ -320,7 +320,10 @@ impl Transport for Stream {
     }
 
     fn has_unread(&self) -> bool {
-        self.peek().is_ok_and(|count| count > 0)
+        let has_unread = self.peek().is_ok_and(|count| count > 0);
+        // Of bytes behind an urgent mark the reactor has told already: they would never be read, and there for ever.
+        self.is_behind.set(has_unread || self.is_behind.get());
+        has_unread
     }
 
     fn shut_down_write(&self) -> io::Result<()> {

@@ -30,9 +30,9 @@ pub(super) fn unsent(local: SocketAddr, peer: SocketAddr) -> Option<usize> {
     LINE.with(|line| ask(line.get_or_init(|| open().ok()).as_ref()?, local, peer).ok())
 }
 
-/// Opens the line of this thread, so that there is a descriptor for it.
-pub(crate) fn open_line() {
-    LINE.with(|line| drop(line.set(open().ok())));
+/// Opens the line of this thread, so that there is a descriptor for it. Returns whether there is one.
+pub(crate) fn open_line() -> bool {
+    LINE.with(|line| line.get_or_init(|| open().ok()).is_some())
 }
 
 fn open() -> io::Result<OwnedFd> {

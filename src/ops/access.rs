@@ -67,8 +67,9 @@ impl Failure {
 impl Record {
     /// Bytes of memory that it takes, as it began.
     pub(crate) fn footprint(&self) -> usize {
-        let of_field = |text: &Option<String>| size_of_val(text) + text.as_ref().map_or(0, String::len);
-        size_of::<Self>() + self.asked.iter().map(of_field).sum::<usize>()
+        let of_field = |text: &Option<String>| size_of_val(text) + text.as_ref().map_or(0, String::capacity);
+        let of_line = self.method.capacity() + self.target.capacity();
+        size_of::<Self>() + of_line + self.asked.iter().map(of_field).sum::<usize>()
     }
 
     /// The last byte of the response was written.
@@ -126,6 +127,7 @@ mod tests {
         let escaped = record(b"GET /a\\b\xff\x01\"?c HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!((&*escaped.method, &*escaped.target), ("GET", "/a\\x5cb\\xff\\x01\"?c"));
         let long = [b"GET /", &[b'a'; 9000][..], b" HTTP/1.1\r\n\r\n"].concat();
+        let escaped_target = record(&[b"GET /", &[0xff; 9000][..], b" HTTP/1.1\r\n\r\n"].concat()).footprint();
         let target = record(&long).target;
         assert!(target.len() == LONGEST_TARGET + 3 && target.ends_with("a..."), "{target}");
         assert_eq!((&*record(b"").target, &*record(b"").asked), ("", &[None, None][..]));
@@ -135,5 +137,6 @@ mod tests {
         assert_eq!(escaped, "a\\x5c b\\xff\\x09c");
         assert_eq!(*bounded, format!("{}...", "\\xff".repeat(LONGEST_FIELD)));
         assert!(record.footprint() > size_of::<Record>() + bounded.len());
+        assert!(escaped_target > size_of::<Record>() + 4 * LONGEST_TARGET, "{escaped_target}");
     }
 }

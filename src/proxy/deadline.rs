@@ -124,6 +124,13 @@ impl Deadlines {
         }
     }
 
+    /// Has others asked first to give way: the session has just declined.
+    pub(super) fn decline(&self, key: Key) {
+        if let Some(slot) = self.table.borrow_mut().get_mut(key.index()) {
+            slot.since = self.now.get();
+        }
+    }
+
     /// Records how much is held of an unfinished head.
     pub(super) fn hold_head(&self, key: Key, bytes: usize) {
         if let Some(slot) = self.table.borrow_mut().get_mut(key.index()) {
@@ -172,10 +179,15 @@ impl Deadlines {
         next.map(|((standing, _), slot)| slot.call(standing)).is_some()
     }
 
-    /// Asks the session that holds the largest unfinished head to give it up, of several the oldest. Returns whether there was one.
-    pub(crate) fn ask_for_memory(&self) -> bool {
+    /// Asks the session that holds the largest unfinished head to give it up, of several the oldest, unless what those hold that were asked
+    /// already is enough. Returns whether there was one.
+    pub(crate) fn ask_for_memory(&self, enough: usize) -> bool {
         let mut table = self.table.borrow_mut();
         self.epoch.set(self.epoch.get() + 1);
+        let called = table.iter().filter(|(_, slot)| slot.call == Some(GaveWay::Memory));
+        if called.map(|(_, slot)| slot.head).sum::<usize>() >= enough {
+            return true;
+        }
         let large = table.iter_mut().filter(|(_, slot)| slot.head > LEAST && slot.call.is_none());
         let largest = large.max_by_key(|(_, slot)| (slot.head, Reverse(slot.since)));
         largest.map(|(_, slot)| slot.call(GaveWay::Memory)).is_some()

@@ -14,7 +14,7 @@ use crate::net::stream::Peer;
 use crate::ops::counters::Path;
 use crate::ops::{Event, Failure, Reason, Record, Side};
 
-/// Exchanges of one connection whose end waits to be acknowledged; beyond that, the oldest is logged as it is.
+/// Exchanges of one connection whose end waits to be acknowledged; beyond that, and where memory is full, the oldest is logged as it is.
 const MOST_UNACKNOWLEDGED: usize = 64;
 
 /// The detail for bytes that were written, but not acknowledged by the client.
@@ -260,7 +260,9 @@ impl Followed {
         let Some(written) = &mut self.told.written else { return };
         record.end();
         written.over.push_back((written.relayed, record));
-        if written.over.len() > MOST_UNACKNOWLEDGED {
+        if !worker.is_told_of_arrival {
+            self.log_first(worker, None);
+        } else if written.over.len() > MOST_UNACKNOWLEDGED || worker.memory.is_full() {
             self.log_first(worker, Some(UNACKNOWLEDGED));
         }
     }

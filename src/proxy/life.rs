@@ -170,13 +170,13 @@ impl Life {
 /// Serves until the orders and the clients have it end. Another task goes on alongside until `others` have ended too. Must be called
 /// within a `LocalRuntime`.
 pub(super) async fn serve(
-    worker: Worker<Upstream>,
+    mut worker: Worker<Upstream>,
     listener: Accepting,
     orders: watch::Receiver<Closing>,
     alongside: impl Future<Output = ()> + 'static,
     others: impl Future<Output = ()>,
 ) -> Drained {
-    open_line();
+    worker.is_told_of_arrival = open_line();
     let worker = Rc::new(worker);
     let sweeping = Rc::clone(&worker);
     spawn_local(async move { sweeping.deadlines.sweep(|| sweeping.tick()).await });

@@ -105,11 +105,24 @@ impl Memory {
         self.budget.saturating_sub(self.held.get())
     }
 
+    /// Returns whether nothing may be held but what each client always may.
+    pub(super) fn is_full(&self) -> bool {
+        if self.left() == 0 {
+            self.trim();
+        }
+        self.left() == 0
+    }
+
     /// Returns whether somebody must give way.
     pub(super) fn is_short(&self) -> bool {
         let left = self.left();
         // Of less than two bytes nobody may read any: see `scarce_room`.
-        left < (self.budget / WORTH_WAKING).max(2) && (left == 0 || !self.waiting.borrow().is_empty())
+        left < self.worth_waking() && (left == 0 || !self.waiting.borrow().is_empty())
+    }
+
+    /// How many bytes must be free before those who wait are woken.
+    pub(super) fn worth_waking(&self) -> usize {
+        (self.budget / WORTH_WAKING).max(2)
     }
 
     /// Wakes this task when there is room again; the round in which it began to wait is remembered.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 /// How long a client waits for somebody to give way before another is asked.
@@ -14,11 +14,14 @@ const PATIENCE: Duration = Duration::from_millis(20);
 pub(crate) struct Places {
     free: Semaphore,
     wanted: AtomicUsize,
+    /// A client has begun to linger.
+    lingers: Notify,
 }
 
 impl Places {
     pub(crate) fn new(count: usize) -> Self {
-        Self { free: Semaphore::new(count.min(Semaphore::MAX_PERMITS)), wanted: AtomicUsize::new(0) }
+        let free = Semaphore::new(count.min(Semaphore::MAX_PERMITS));
+        Self { free, wanted: AtomicUsize::new(0), lingers: Notify::new() }
     }
 
     /// Takes a place if one is free. Whose it is gives it back.
@@ -30,14 +33,23 @@ impl Places {
     /// workers are to look.
     pub(super) async fn take(&self, ask: impl Fn() -> bool) {
         while !self.try_take() {
+            let lingers = self.lingers.notified();
             let wanting = (!ask()).then(|| Wanting::new(&self.wanted));
-            let taken = timeout(PATIENCE, self.free.acquire()).await;
+            let taken = tokio::select! {
+                taken = timeout(PATIENCE, self.free.acquire()) => taken.ok(),
+                () = lingers => None,
+            };
             drop(wanting);
             // The semaphore is never closed.
-            if let Ok(Ok(place)) = taken {
+            if let Some(Ok(place)) = taken {
                 return place.forget();
             }
         }
+    }
+
+    /// A client has begun to linger: nobody's place is less dear.
+    pub(super) fn tell_of_lingering(&self) {
+        self.lingers.notify_waiters();
     }
 
     pub(super) fn give_back(&self) {

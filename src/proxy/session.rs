@@ -132,6 +132,7 @@ impl<D: Dial> Session<D> {
                 if let Some(stage) = self.give_way(why) {
                     return Some(stage);
                 }
+                self.worker.deadlines.decline(deadline);
             }
         }
         match self.worker.closing() {
@@ -180,7 +181,7 @@ impl<D: Dial> Session<D> {
             return Some(stage);
         }
         if self.worker.memory.is_short() {
-            self.worker.deadlines.ask_for_memory();
+            self.worker.deadlines.ask_for_memory(self.worker.memory.worth_waking());
         }
         None
     }

@@ -45,6 +45,8 @@ pub(crate) struct Worker<D> {
     pub(super) observer: Arc<dyn Observer>,
     /// Whether anyone is told how long responses take: who is not need not look at the clock.
     pub(super) is_timed: bool,
+    /// Whether the kernel tells what of a client's bytes has arrived: in some sandboxes it does not.
+    pub(super) is_told_of_arrival: bool,
     pub(crate) deadlines: Deadlines,
     pub(super) waits: Waits,
     pub(super) memory: Memory,
@@ -88,6 +90,7 @@ impl<D: Dial> Worker<D> {
             counters,
             observer,
             is_timed: config.admin.is_some() || config.access_log || config.time_first_byte,
+            is_told_of_arrival: true,
             deadlines,
             waits,
             memory: Memory::new(share.pipes, share.memory, headroom, &counters.memory),

@@ -25,6 +25,7 @@ pub(super) fn tests() -> Tests {
         test("a_tunnel_that_the_origin_ends_first_is_logged_as_complete", tunnel),
         test("who_resets_behind_his_end_before_he_has_all_is_told_of", unacknowledged_behind_an_end),
         test("what_arrived_is_logged_as_complete", short),
+        test("where_the_kernel_tells_nothing_what_was_written_is_complete", untold),
         test("what_arrives_late_is_logged_though_nothing_more_comes", late),
         test("what_a_client_on_a_socket_file_has_is_logged_as_complete", unix),
     ]
@@ -111,6 +112,32 @@ fn slow() {
     assert!(sending.join().is_ok());
     drop(client);
     are_complete(&proxy.await_exchanges(1), &[200]);
+}
+
+/// As in a sandbox without `sock_diag(7)`, which is what the third socket of the first thread is for.
+fn untold() {
+    if Command::new("strace").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "strace is not installed");
+        println!("skipped: strace is not installed");
+        return;
+    }
+    let listener = Origin::new();
+    let trace = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("arrival-untold-{}", std::process::id()));
+    let mut strace = Command::new("strace");
+    let refuse = ["-e", "trace=socket", "-e", "inject=socket:error=EAFNOSUPPORT:when=3"];
+    strace.args(["-D", "-f", "-o"]).arg(&trace).args(refuse).arg(env!("CARGO_BIN_EXE_headsnip"));
+    let proxy = Watched::start_by(strace, "127.0.0.1:0", &listener.address(), &FLAGS);
+    let mut client = proxy.dial();
+    client.send(GET);
+    let mut origin = listener.accept();
+    origin.expect(GET);
+    origin.send(OK);
+    client.expect(OK);
+    // Its connection stays.
+    are_complete(&proxy.await_exchanges(1), &[200]);
+    let traced = std::fs::read_to_string(trace).expect("strace writes it");
+    let refused = traced.lines().find(|line| line.contains("INJECTED")).unwrap_or_default();
+    assert!(refused.contains("NETLINK_SOCK_DIAG"), "{traced}");
 }
 
 /// By whichever side: an end in order says that all before it arrived.

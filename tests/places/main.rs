@@ -119,6 +119,8 @@ fn main() -> ExitCode {
     tests.push(test("who_has_just_ended_is_answered_though_another_waits", just_ended));
     tests.push(test("they_give_way_in_order", in_order));
     tests.push(test("who_is_idle_longest_gives_way_first", longest_first));
+    tests.push(test("what_is_behind_an_urgent_mark_keeps_no_place", marked));
+    tests.push(test("unfinished_heads_give_way_one_behind_the_other", half_heads));
     libtest_mimic::run(&arguments, tests).exit_code()
 }
 
@@ -216,12 +218,15 @@ fn in_order() {
             let now = REASONS.map(|why| proxy.gave_way(why));
             (now != before).then_some(now)
         });
+        let is_first = gone.is_empty();
         gone.extend(
             REASONS
                 .iter()
                 .zip(counted.iter().zip(before))
                 .filter(|(_, (now, before))| *now > before)
-                .map(|(why, _)| *why),
+                .map(|(why, _)| *why)
+                // Whose head is refused lingers for a moment.
+                .filter(|why| is_first || *why != "lingering"),
         );
         clients.push(client);
         // It is busy from now on.
@@ -229,6 +234,40 @@ fn in_order() {
     }
     let wanted = ["lingering", "ended", "no_request", "no_request", "no_request", "no_request", "idle", "idle"];
     assert_eq!(gone, wanted);
+}
+
+/// "Has nothing unread": of bytes behind an urgent mark the reactor tells once, before they can be read.
+fn marked() {
+    let origin = Answering::start();
+    let proxy = Watched::start(&origin.address, &["--max-connections", "8", "--idle-timeout", "6s"]);
+    let mut clients = vec![Kind::Idle.connect(&proxy)];
+    proxy.signal("STOP");
+    clients[0].send("\r\n");
+    clients[0].send_urgent(b'x');
+    clients[0].send("\r\n");
+    sleep(Duration::from_millis(100));
+    proxy.signal("CONT");
+    clients.extend((1..PLACES).map(|_| Kind::Idle.connect(&proxy)));
+    settle(&proxy, 8);
+    sleep(Duration::from_millis(2500));
+    let begun = Instant::now();
+    exchange(&mut proxy.dial());
+    assert!(begun.elapsed() < Duration::from_secs(1), "served after {:?}", begun.elapsed());
+    clients.remove(0).expect_end("", Ended::Fin);
+}
+
+/// Each is answered and lingers, in front of somebody who waits: it need not be waited for twice.
+fn half_heads() {
+    let origin = Answering::start();
+    let proxy = Watched::start(&origin.address, &["--max-connections", "100"]);
+    let _old: Vec<_> = (0..100).map(|_| Kind::HalfHead.connect(&proxy)).collect();
+    settle(&proxy, 100);
+    sleep(Duration::from_millis(2500));
+    let begun = Instant::now();
+    let _new: Vec<_> = (1..100).map(|_| Kind::HalfHead.connect(&proxy)).collect();
+    exchange(&mut proxy.dial());
+    assert!(begun.elapsed() < Duration::from_secs(2), "served after {:?}", begun.elapsed());
+    assert_eq!(proxy.gave_way("no_request"), 100);
 }
 
 /// "Longest first": of three idle ones, which were asked in another order than they came.

@@ -162,6 +162,7 @@ impl<D: Dial> Session<D> {
             // Looked at with each tick.
             Stage::Lingering(_) | Stage::Resetting(_) => {
                 deadlines.set(deadline, self.worker.waits.none, Some(GaveWay::Lingering));
+                self.worker.places.tell_of_lingering();
             }
             Stage::Introducing | Stage::Foreign | Stage::Relaying | Stage::Gone => {}
         }
@@ -183,7 +184,15 @@ impl<D: Dial> Session<D> {
                 self.client.reset_on_close();
                 Some(Stage::Gone)
             }
-            Poll::Pending => None,
+            // Who writes all before it reads must not wait for ever.
+            Poll::Pending => match self.discard(context) {
+                Ok(0) => None,
+                Ok(_) => {
+                    self.worker.deadlines.set(deadline, self.worker.waits.exchange, None);
+                    None
+                }
+                Err(_) => Some(Stage::Gone),
+            },
             Poll::Ready(Err(_)) => Some(Stage::Gone),
             Poll::Ready(Ok(())) => {
                 let is_told_of = !self.followed.finish(&self.worker);
@@ -302,13 +311,13 @@ impl<D: Dial> Session<D> {
             stream.reset_on_close();
         } else if reading == Side::Ended {
             // Nothing comes that could make the close a reset, and the port waits at its side.
-        } else if exchange.is_under_way() || is_early {
+        } else if exchange.is_under_way() {
             // What it says is for nobody; what it was sent must arrive.
-            if is_early {
-                self.worker.upstream.depart(stream, Until::End);
-            } else if stream.unsent() != Some(0) {
+            if stream.unsent() != Some(0) {
                 self.worker.upstream.depart(stream, Until::Arrival);
             }
+        } else if is_early {
+            self.worker.upstream.depart(stream, Until::End);
         } else if stream.is_remote() && stream.unsent() == Some(0) {
             stream.reset_on_close();
         } else if !stream.is_quiet() || stream.unsent() != Some(0) {

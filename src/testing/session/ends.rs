@@ -68,6 +68,7 @@ mod tests {
     use super::super::event::script;
     use super::super::wire::Hold;
     use super::*;
+    use crate::config::Config;
 
     const ENDLESS: &str = "c=GET / HTTP/1.1\r\nHost: a\r\n\r\n|o=HTTP/1.1 200 OK\r\n\r\nhello";
     const UPLOAD: &str = "c=POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n";
@@ -209,6 +210,24 @@ mod tests {
     }
 
     #[test]
+    fn an_origin_that_began_early_and_has_all_is_told_at_once_that_its_client_is_gone() {
+        let bench = after(&format!("{UPLOAD}|k=1999|o=HTTP/1.1 200 OK\r\n\r\n|k=1|x=10|X"));
+        let origin = Rc::clone(&bench.worker.upstream.origins.borrow()[0]);
+        assert_eq!((origin.borrow().received.len(), origin.borrow().hold), (2050, Hold::Closed));
+    }
+
+    /// Of a request that broke a rule behind an early answer, which is not written yet.
+    #[test]
+    fn who_goes_on_sending_while_its_last_bytes_are_written_has_them() {
+        let head = "c=POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let answer = "o=HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n|x=900";
+        let mut bench = after(&format!("{head}|q=100|w|{answer}|c=malformed|k=2000"));
+        assert!(bench.client.borrow().sent.is_empty(), "what comes is read");
+        then(&mut bench, "W|C|s=5");
+        assert_eq!(bench.client.borrow().received.len(), 940);
+    }
+
+    #[test]
     fn an_origin_is_reset_where_it_is_remote_and_has_all() {
         for (events, reset_over) in [
             (format!("r|{ALONE}"), Some(0)),
@@ -245,6 +264,22 @@ mod tests {
         assert_eq!((origin.borrow().seen, origin.borrow().hold), (Side::Finished, Hold::Departing));
     }
 
+    /// Of exchanges that wait to be acknowledged.
+    #[test]
+    fn the_notes_of_the_access_log_stay_within_memory() {
+        let logged = Config { access_log: true, ..(**ROOMY).clone() };
+        let budget = 32 * 1024;
+        let mut bench = Bench::with(Box::leak(Box::new(logged)), budget);
+        then(&mut bench, "a");
+        let target = "a".repeat(900);
+        for _ in 0..60 {
+            let request = format!("c=GET /{target} HTTP/1.1\r\nHost: a\r\n\r\n");
+            then(&mut bench, &format!("{request}|o=HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+        }
+        let held = bench.worker.account();
+        assert!((budget / 2..budget).contains(&held), "{held}");
+    }
+
     /// Who has been refused, or whose head is whole, holds no unfinished head, and need not give way for what it held of one.
     #[test]
     fn only_an_unfinished_head_gives_way_for_memory() {
@@ -254,10 +289,10 @@ mod tests {
         assert_eq!(bench.client.borrow().seen, Side::Finished);
         let mut bench = Bench::with(&ROOMY, MEMORY);
         then(&mut bench, "p|c=GET / HTTP/1.1\r\nHost: a\r\nA: |k=8000");
-        assert!(bench.worker.deadlines.ask_for_memory());
+        assert!(bench.worker.deadlines.ask_for_memory(usize::MAX));
         let mut bench = Bench::with(&ROOMY, MEMORY);
         then(&mut bench, "p|c=GET / HTTP/1.1\r\nHost: a\r\nA: |k=8000|c=\r\n\r\n");
-        assert!(!bench.worker.deadlines.ask_for_memory());
+        assert!(!bench.worker.deadlines.ask_for_memory(usize::MAX));
     }
 
     #[test]
