@@ -133,14 +133,9 @@ pub fn variables() -> impl Iterator<Item = String> {
 }
 
 fn serve(mut flags: Flags, environment: &Environment<'_>) -> Result<Command, UsageError> {
-    let format = match environment.one(flags.log_format.take(), "log-format") {
-        None => Format::default(),
-        Some(value) => match &*value.text {
-            "text" => Format::Text,
-            "json" => Format::Json,
-            _ => return Err(value.complain("expected text or json")),
-        },
-    };
+    let format = environment.one(flags.log_format.take(), "log-format");
+    let formats = [("text", Format::Text), ("json", Format::Json)];
+    let format = format.map_or(Ok(Format::default()), |value| value.one_of(&formats, "expected text or json"))?;
     config(flags, environment).map(|config| Command::Run(Box::new(config), format))
 }
 
@@ -165,21 +160,15 @@ fn healthcheck(flags: flags::Healthcheck, environment: &Environment<'_>) -> Resu
 fn probe(flags: flags::Probe) -> Result<Probe, UsageError> {
     let timeout = flags.timeout.map(|text| Value { text, origin: "--timeout".into() });
     let url = Value { text: flags.url, origin: "probe".into() };
+    let format = flags.format.map(|text| Value { text, origin: "--format".into() });
+    let formats = [("text", Report::Text), ("json", Report::Json), ("sarif", Report::Sarif), ("junit", Report::Junit)];
     Ok(Probe {
         target: url.parse::<Target>()?,
         timeout: wait(timeout, PROBE_TIMEOUT)?,
         fail_on: FailOn::new(flags.fail_on.iter().flat_map(|list| list.split(',')).map(str::trim))
             .map_err(UsageError)?,
-        report: match flags.format.as_deref() {
-            None | Some("text") => Report::Text,
-            Some("json") => Report::Json,
-            Some("sarif") => Report::Sarif,
-            Some("junit") => Report::Junit,
-            Some(text) => {
-                let complaint = "no such format; expected text, json, sarif or junit";
-                return Err(UsageError(format!("--format {text:?}: {complaint}")));
-            }
-        },
+        report: format
+            .map_or(Ok(Report::Text), |value| value.one_of(&formats, "expected text, json, sarif or junit"))?,
     })
 }
 

@@ -1,24 +1,15 @@
 //! Flags about the client's identity: whose preambles are accepted, which one is sent, and which request fields the access log has.
 
 use super::UsageError;
-use super::value::Value;
+use super::value::{Value, blame};
 use crate::http1::LogFields;
 use crate::http1::log_fields::LogFieldsError;
 use crate::net::networks::{Network, Networks};
-use crate::net::preamble::Version;
 use crate::ops::log::exchange::NAMES;
 
 pub(super) fn networks(values: &[Value]) -> Result<Option<Networks>, UsageError> {
     let networks = values.iter().map(Value::parse::<Network>).collect::<Result<_, _>>()?;
     Ok(Networks::new(networks))
-}
-
-pub(super) fn version(value: &Value) -> Result<Version, UsageError> {
-    match &*value.text {
-        "v1" => Ok(Version::V1),
-        "v2" => Ok(Version::V2),
-        _ => Err(value.complain("expected v1 or v2")),
-    }
 }
 
 pub(super) fn log_fields(values: &[Value]) -> Result<LogFields, UsageError> {
@@ -27,9 +18,8 @@ pub(super) fn log_fields(values: &[Value]) -> Result<LogFields, UsageError> {
         return Err(own.complain("each line of the access log has a field of that name already"));
     }
     LogFields::new(values.iter().map(|value| &*value.text)).map_err(|error| {
-        let culprit = |value: &&Value| matches!(&error, LogFieldsError::NotAName(name) if *name == value.text);
-        let origin = values.iter().find(culprit).or(values.first());
-        UsageError(format!("{}: {error}", origin.map_or("--log-fields", |value| &value.origin)))
+        let culprit = if let LogFieldsError::NotAName(name) = &error { Some(&**name) } else { None };
+        blame(values.iter(), "--log-fields", culprit, &error)
     })
 }
 

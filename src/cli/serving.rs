@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use super::flags::Flags;
-use super::value::{Environment, Size, Value, pause, wait};
+use super::value::{Environment, Size, Value, blame, pause, wait};
 use super::{UsageError, client};
 use crate::config::{Config, Drain, Timeouts};
 use crate::http1::added::AddedError;
@@ -14,6 +14,11 @@ use crate::http1::{
     Reuse, Upgrades,
 };
 use crate::net::address::{Address, Listen};
+use crate::net::preamble::Version;
+
+const REUSES: [(&str, Reuse); 3] = [("plain", Reuse::Plain), ("bodyless", Reuse::Bodyless), ("never", Reuse::Never)];
+
+const VERSIONS: [(&str, Version); 2] = [("v1", Version::V1), ("v2", Version::V2)];
 
 /// The most `--workers`: more than the largest machines have cores, each with buffers of its own.
 const MAX_WORKERS: usize = 512;
@@ -59,7 +64,7 @@ pub(super) fn config(flags: Flags, environment: &Environment<'_>) -> Result<Conf
             )?,
             reuse: environment
                 .one(flags.reuse_origin, "reuse-origin")
-                .map_or(Ok(policy.reuse), |value| reuse(&value))?,
+                .map_or(Ok(policy.reuse), |value| value.one_of(&REUSES, "expected plain, bodyless or never"))?,
             dry_run: environment.switch(flags.dry_run, "dry-run")?,
         },
         timeouts: Timeouts {
@@ -89,7 +94,10 @@ pub(super) fn config(flags: Flags, environment: &Environment<'_>) -> Result<Conf
             .map(|value| value.parse::<Size>().map(|size| size.0))
             .transpose()?,
         accept_proxy: client::networks(&environment.many(flags.accept_proxy, "accept-proxy"))?,
-        send_proxy: environment.one(flags.send_proxy, "send-proxy").map(|value| client::version(&value)).transpose()?,
+        send_proxy: environment
+            .one(flags.send_proxy, "send-proxy")
+            .map(|value| value.one_of(&VERSIONS, "expected v1 or v2"))
+            .transpose()?,
         access_log: environment.switch(flags.access_log, "access-log")?,
         log_fields: client::log_fields(&environment.many(flags.log_fields, "log-fields"))?,
         ..Config::new(default_address(8080), upstream)
@@ -118,19 +126,19 @@ fn listed<T>(flag: &str, deny: &[Value], keep: &[Value], list: Result<T, Denylis
             DenylistError::Protected { entry, .. } | DenylistError::ProtectedInRequests { entry, .. } => entry,
             DenylistError::UnknownPreset(entry) | DenylistError::NotAName(entry) => entry,
         };
-        let origin = deny.iter().chain(keep).find(|value| value.text == *culprit);
-        UsageError(format!("{}: {error}", origin.map_or(flag, |value| &value.origin)))
+        blame(deny.iter().chain(keep), flag, Some(culprit), &error)
     })
 }
 
 fn added(values: &[Value], denylist: &Denylist) -> Result<AddedLines, UsageError> {
     AddedLines::new(texts(values), denylist).map_err(|error| {
         let culprit = match &error {
-            AddedError::NotALine(line) | AddedError::BadValue(line) | AddedError::Protected { line, .. } => Some(line),
+            AddedError::NotALine(line) | AddedError::BadValue(line) | AddedError::Protected { line, .. } => {
+                Some(&**line)
+            }
             AddedError::TooMuch => None,
         };
-        let origin = values.iter().find(|value| culprit.is_none_or(|culprit| value.text == *culprit));
-        UsageError(format!("{}: {error}", origin.map_or("--add", |value| &value.origin)))
+        blame(values.iter(), "--add", culprit, &error)
     })
 }
 
@@ -158,18 +166,8 @@ fn upgrades(values: &[Value]) -> Result<Upgrades, UsageError> {
 fn request_trailers(values: &[Value]) -> Result<RequestTrailers, UsageError> {
     RequestTrailers::new(texts(values)).map_err(|error| {
         let (TrailersError::Protected { name, .. } | TrailersError::NotAName(name)) = &error;
-        let origin = values.iter().find(|value| value.text == *name);
-        UsageError(format!("{}: {error}", origin.map_or("--allow-request-trailers", |value| &value.origin)))
+        blame(values.iter(), "--allow-request-trailers", Some(name), &error)
     })
-}
-
-fn reuse(value: &Value) -> Result<Reuse, UsageError> {
-    match &*value.text {
-        "plain" => Ok(Reuse::Plain),
-        "bodyless" => Ok(Reuse::Bodyless),
-        "never" => Ok(Reuse::Never),
-        _ => Err(value.complain("expected plain, bodyless or never")),
-    }
 }
 
 /// A number of threads; `auto`: one for each core that the process may use, by affinity and by the CPU quota of its container.

@@ -42,6 +42,12 @@ impl Value {
         self.text.parse().or_else(|_| self.address().map(Listen::At))
     }
 
+    /// One of a few words, each with what it means; `expected` names them.
+    pub(super) fn one_of<T: Copy>(&self, words: &[(&str, T)], expected: &str) -> Result<T, UsageError> {
+        let meant = words.iter().find(|(word, _)| *word == self.text).map(|(_, meaning)| *meaning);
+        meant.ok_or_else(|| self.complain(expected))
+    }
+
     /// Of a flag that needs no value.
     pub(super) fn switch(&self) -> Result<bool, UsageError> {
         match &*self.text {
@@ -54,6 +60,17 @@ impl Value {
     pub(super) fn complain(&self, problem: impl fmt::Display) -> UsageError {
         UsageError(format!("{} {:?}: {problem}", self.origin, self.text))
     }
+}
+
+/// What is wrong with values of a flag, told of the one that is the culprit, or of the flag.
+pub(super) fn blame<'v>(
+    mut values: impl Iterator<Item = &'v Value>,
+    flag: &str,
+    culprit: Option<&str>,
+    error: impl fmt::Display,
+) -> UsageError {
+    let origin = culprit.and_then(|culprit| values.find(|value| value.text == culprit));
+    UsageError(format!("{}: {error}", origin.map_or(flag, |value| &value.origin)))
 }
 
 pub(super) struct Environment<'a>(pub(super) &'a dyn Fn(&str) -> Option<String>);

@@ -9,7 +9,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -115,61 +115,73 @@ impl Upstream {
         connect_to(&SockAddr::unix(path)?, Peer(None)).await
     }
 
-    async fn connect_name(&self, name: &Name, best: &Cell<Option<SocketAddr>>, limit: Duration) -> io::Result<Stream> {
-        let found = |error| io::Error::other::<Unresolved>(error);
-        let addresses = name.addresses().await.map_err(found)?;
-        let mut race = pin!(self.race(&addresses, best));
-        if !name.is_old() {
-            return race.await;
-        }
-        // The application may have moved, and what is at its old address may say nothing at all.
-        let raced = timeout(limit / 2, &mut race).await;
-        let renewed = async || match name.renewed(&addresses).await {
-            Some(addresses) => Some(self.race(&addresses, best).await),
-            None => None,
-        };
-        match raced {
-            Ok(Err(error)) if !is_final(&error) => renewed().await.unwrap_or(Err(error)),
-            Ok(raced) => raced,
-            Err(_) => tokio::select! {
-                Some(raced) = renewed() => raced,
-                raced = race => raced,
-            },
-        }
+    fn connect_name<'a>(
+        &'a self,
+        name: &'a Name,
+        best: &'a Cell<Option<SocketAddr>>,
+        limit: Duration,
+    ) -> Dialling<'a, Stream> {
+        Box::pin(async move {
+            let found = |error| io::Error::other::<Unresolved>(error);
+            let addresses = name.addresses().await.map_err(found)?;
+            let mut race = self.race(addresses.clone(), best);
+            if !name.is_old() {
+                return race.await;
+            }
+            // The application may have moved, and what is at its old address may say nothing at all.
+            let raced = timeout(limit / 2, &mut race).await;
+            let renewed = async {
+                match name.renewed(&addresses).await {
+                    Some(addresses) => Some(self.race(addresses, best).await),
+                    None => None,
+                }
+            };
+            match raced {
+                Ok(Err(error)) if !is_final(&error) => renewed.await.unwrap_or(Err(error)),
+                Ok(raced) => raced,
+                Err(_) => tokio::select! {
+                    biased;
+                    Some(raced) = renewed => raced,
+                    raced = race => raced,
+                },
+            }
+        })
     }
 
     /// Connects to the first address that accepts the connection, or returns the last error.
-    async fn race(&self, addresses: &Rc<[SocketAddr]>, best: &Cell<Option<SocketAddr>>) -> io::Result<Stream> {
-        let first = best.get().filter(|best| addresses.contains(best));
-        let others = addresses.iter().copied().filter(|address| Some(*address) != first);
-        let mut left = first.into_iter().chain(others).peekable();
-        let mut attempts = Vec::new();
-        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        loop {
-            if let Some(address) = left.next() {
-                let attempt: Attempt<'_> = Box::pin(async move { Ok((self.connect(address).await?, address)) });
-                attempts.push(attempt);
-            } else if attempts.is_empty() {
-                return Err(last);
-            }
-            let ended = poll_fn(|context| poll_any(&mut attempts, context));
-            let ended = if left.peek().is_none() {
-                ended.await
-            } else {
-                match timeout(HEAD_START, ended).await {
-                    Ok(ended) => ended,
-                    Err(_) => continue,
+    fn race<'a>(&'a self, addresses: Rc<[SocketAddr]>, best: &'a Cell<Option<SocketAddr>>) -> Dialling<'a, Stream> {
+        Box::pin(async move {
+            let first = best.get().filter(|best| addresses.contains(best));
+            let others = addresses.iter().copied().filter(|address| Some(*address) != first);
+            let mut left = first.into_iter().chain(others).peekable();
+            let mut attempts = Vec::new();
+            let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+            loop {
+                if let Some(address) = left.next() {
+                    let attempt: Attempt<'_> = Box::pin(async move { Ok((self.connect(address).await?, address)) });
+                    attempts.push(attempt);
+                } else if attempts.is_empty() {
+                    return Err(last);
                 }
-            };
-            match ended {
-                Ok((stream, address)) => {
-                    best.set(Some(address));
-                    return Ok(stream);
+                let ended = poll_fn(|context| poll_any(&mut attempts, context));
+                let ended = if left.peek().is_none() {
+                    ended.await
+                } else {
+                    match timeout(HEAD_START, ended).await {
+                        Ok(ended) => ended,
+                        Err(_) => continue,
+                    }
+                };
+                match ended {
+                    Ok((stream, address)) => {
+                        best.set(Some(address));
+                        return Ok(stream);
+                    }
+                    Err(error) if is_final(&error) => return Err(error),
+                    Err(error) => last = error,
                 }
-                Err(error) if is_final(&error) => return Err(error),
-                Err(error) => last = error,
             }
-        }
+        })
     }
 }
 
@@ -196,7 +208,8 @@ impl Dial for Upstream {
     }
 }
 
-type Attempt<'a> = Pin<Box<dyn Future<Output = io::Result<(Stream, SocketAddr)>> + 'a>>;
+type Dialling<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + 'a>>;
+type Attempt<'a> = Dialling<'a, (Stream, SocketAddr)>;
 
 /// The first attempt that has ended.
 fn poll_any(attempts: &mut Vec<Attempt<'_>>, context: &mut Context<'_>) -> Poll<io::Result<(Stream, SocketAddr)>> {
@@ -301,7 +314,7 @@ mod tests {
     /// Dials these addresses of a name, and tells the one that answered.
     fn race(addresses: &[SocketAddr], best: &Cell<Option<SocketAddr>>, own: &[Address]) -> io::Result<SocketAddr> {
         let upstream = Upstream::new(&Address::Unix("nowhere".into()), own);
-        let stream = run(upstream.race(&addresses.into(), best))?;
+        let stream = run(upstream.race(addresses.into(), best))?;
         Ok(stream.socket().peer_addr().expect("a peer").as_socket().expect("an address"))
     }
 

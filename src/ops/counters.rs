@@ -55,7 +55,7 @@ pub(crate) enum DialResult {
 }
 
 /// What a worker counts. On cache lines of its own (processors fetch two of 64 bytes): workers share nothing.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Counters {
     pub(crate) connections_opened: Counter,
@@ -69,11 +69,11 @@ pub(crate) struct Counters {
     dials: [Counter; 1 + Reason::ALL.len()],
     pub(crate) replays: Counter,
     /// By the rule.
-    mended: [Counter; Mended::ALL.len()],
+    pub(super) mended: [Counter; Mended::ALL.len()],
     /// By the first mark.
-    alone: [Counter; Mark::ALL.len()],
+    pub(super) alone: [Counter; Mark::ALL.len()],
     failures: [[Counter; Reason::ALL.len()]; Side::ALL.len()],
-    gave_way: [Counter; GaveWay::ALL.len()],
+    pub(super) gave_way: [Counter; GaveWay::ALL.len()],
     /// Bytes held for clients now.
     pub(crate) memory: Gauge,
     pub(crate) first_byte: Histogram,
@@ -85,22 +85,8 @@ pub(super) const CLASSES: usize = 9;
 impl Counters {
     pub(crate) fn new(policy: &Policy) -> Self {
         let each = |entries: usize| (0..entries).map(|_| Counter::default()).collect();
-        Self {
-            connections_opened: Counter::default(),
-            connections_closed: Counter::default(),
-            requests: Counter::default(),
-            responses: array::from_fn(|_| Counter::default()),
-            removed: [each(policy.request_denylist.entries().count()), each(policy.denylist.entries().count())],
-            bytes: array::from_fn(|_| array::from_fn(|_| Counter::default())),
-            dials: array::from_fn(|_| Counter::default()),
-            replays: Counter::default(),
-            mended: array::from_fn(|_| Counter::default()),
-            alone: array::from_fn(|_| Counter::default()),
-            failures: array::from_fn(|_| array::from_fn(|_| Counter::default())),
-            gave_way: array::from_fn(|_| Counter::default()),
-            memory: Gauge::default(),
-            first_byte: Histogram::default(),
-        }
+        let removed = [each(policy.request_denylist.entries().count()), each(policy.denylist.entries().count())];
+        Self { removed, ..Self::default() }
     }
 
     /// Of a status; its first digit is from 1 to 9.

@@ -65,10 +65,12 @@ fn render(Counts { workers, limits, policy }: &Counts) -> String {
     text.sample("headsnip_open_connections", &[], open);
     text.head("headsnip_connections_limit", "gauge", "Client connections served at once; more wait.");
     text.sample("headsnip_connections_limit", &[], limits.clients);
-    text.gave_way();
+    let words = GaveWay::ALL.iter().map(|why| why.name());
+    let help = "Clients closed to make room for others, by reason.";
+    text.each("headsnip_gave_way_total", help, "why", words, |worker| &worker.gave_way);
     text.head("headsnip_memory_bytes", "gauge", "Memory held for clients, including pipes.");
-    let held: u64 = workers.iter().map(|worker| Gauge::value(&worker.memory)).sum();
-    text.sample("headsnip_memory_bytes", &[], held);
+    let memory: u64 = workers.iter().map(|worker| Gauge::value(&worker.memory)).sum();
+    text.sample("headsnip_memory_bytes", &[], memory);
     text.head("headsnip_memory_limit_bytes", "gauge", "Memory that may be held for clients.");
     text.sample("headsnip_memory_limit_bytes", &[], limits.memory);
     text.counter("headsnip_requests_total", "Requests with a valid head, meant for the origin.", |worker| {
@@ -81,8 +83,12 @@ fn render(Counts { workers, limits, policy }: &Counts) -> String {
     text.counter("headsnip_replays_total", "Requests sent once more, on a fresh origin connection.", |worker| {
         &worker.replays
     });
-    text.mended();
-    text.alone();
+    let words = Mended::ALL.iter().map(|rule| rule.name());
+    let help = "Parts of heads and trailer sections withheld because readers differ on them, by rule.";
+    text.each("headsnip_mended_total", help, "rule", words, |worker| &worker.mended);
+    let words = Mark::ALL.iter().map(|mark| mark.name());
+    let help = "Exchanges that were not plain, so the origin connection was closed after them, by the first mark.";
+    text.each("headsnip_alone_total", help, "mark", words, |worker| &worker.alone);
     text.failures();
     text.first_byte();
     text.process();
@@ -157,38 +163,19 @@ impl Text<'_> {
         }
     }
 
-    fn gave_way(&mut self) {
-        let name = "headsnip_gave_way_total";
-        self.head(name, "counter", "Clients closed to make room for others, by reason.");
-        for why in GaveWay::ALL.iter().copied() {
-            let count = self.sum(|worker| worker.gave_way(why));
-            self.sample(name, &[("why", &why.name())], count);
-        }
-    }
-
-    fn mended(&mut self) {
-        let name = "headsnip_mended_total";
-        self.head(
-            name,
-            "counter",
-            "Parts of heads and trailer sections withheld because readers differ on them, by rule.",
-        );
-        for rule in Mended::ALL.iter().copied() {
-            let count = self.sum(|worker| worker.mended(rule));
-            self.sample(name, &[("rule", &rule.name())], count);
-        }
-    }
-
-    fn alone(&mut self) {
-        let name = "headsnip_alone_total";
-        self.head(
-            name,
-            "counter",
-            "Exchanges that were not plain, so the origin connection was closed after them, by the first mark.",
-        );
-        for mark in Mark::ALL.iter().copied() {
-            let count = self.sum(|worker| worker.alone(mark));
-            self.sample(name, &[("mark", &mark.name())], count);
+    /// A counter of each word of a label.
+    fn each(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        words: impl Iterator<Item = &'static str>,
+        of: impl Fn(&Counters) -> &[Counter],
+    ) {
+        self.head(name, "counter", help);
+        for (place, word) in words.enumerate() {
+            let count = self.sum(|worker| &of(worker)[place]);
+            self.sample(name, &[(label, &word)], count);
         }
     }
 

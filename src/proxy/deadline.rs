@@ -124,13 +124,6 @@ impl Deadlines {
         }
     }
 
-    /// Has others asked first to give way: the session has just declined.
-    pub(super) fn decline(&self, key: Key) {
-        if let Some(slot) = self.table.borrow_mut().get_mut(key.index()) {
-            slot.since = self.now.get();
-        }
-    }
-
     /// Records how much is held of an unfinished head.
     pub(super) fn hold_head(&self, key: Key, bytes: usize) {
         if let Some(slot) = self.table.borrow_mut().get_mut(key.index()) {

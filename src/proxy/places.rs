@@ -36,6 +36,7 @@ impl Places {
             let lingers = self.lingers.notified();
             let wanting = (!ask()).then(|| Wanting::new(&self.wanted));
             let taken = tokio::select! {
+                biased;
                 taken = timeout(PATIENCE, self.free.acquire()) => taken.ok(),
                 () = lingers => None,
             };

@@ -132,7 +132,6 @@ impl<D: Dial> Session<D> {
                 if let Some(stage) = self.give_way(why) {
                     return Some(stage);
                 }
-                self.worker.deadlines.decline(deadline);
             }
         }
         match self.worker.closing() {

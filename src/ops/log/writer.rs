@@ -2,7 +2,7 @@
 
 use std::fmt::{Arguments, Display};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -35,16 +35,16 @@ impl Output {
         // The kernel takes many lines in pieces, and in between those of whoever else writes.
         let _alone = are_one.then(|| io::stderr().lock());
         match self {
-            Self::Standard => write_all(io::stdout(), text.as_bytes()),
-            Self::Error => write_all(io::stderr(), text.as_bytes()),
+            Self::Standard => write_all(io::stdout().as_fd(), text.as_bytes()),
+            Self::Error => write_all(io::stderr().as_fd(), text.as_bytes()),
         }
     }
 }
 
-fn write_all(output: impl AsFd, text: &[u8]) -> (usize, io::Result<()>) {
+fn write_all(output: BorrowedFd<'_>, text: &[u8]) -> (usize, io::Result<()>) {
     let mut written = 0;
     while written < text.len() {
-        let result = match rustix::io::write(&output, &text[written..]) {
+        let result = match rustix::io::write(output, &text[written..]) {
             Ok(0) => Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => {
                 written += count;
@@ -168,8 +168,8 @@ impl Writer {
             is_torn = gone.last().map_or(is_torn, |last| *last != b'\n');
             // A log that cannot be written must not stop serving.
             if let Err(error) = result {
-                let lost = memchr_iter(b'\n', left).count() - usize::from(breaks && written == 0);
-                losses.add(u64::try_from(lost).unwrap_or(u64::MAX), &error);
+                let count = memchr_iter(b'\n', left).count() - usize::from(breaks && written == 0);
+                losses.add(u64::try_from(count).unwrap_or(u64::MAX), &error);
             }
             text.clear();
             if let Some(message) = losses.due(Instant::now(), is_last) {

@@ -267,13 +267,13 @@ impl<D: Dial> Session<D> {
         };
         let discarded = self.discard(context);
         let has_ended = self.client_reading == Side::Ended;
-        let is_gone = discarded.is_err() || (has_ended && self.client.poll_reset(context).is_ready());
+        let is_reset = discarded.is_err() || (has_ended && self.client.poll_reset(context).is_ready());
         // As behind a tunnel, whose end it had before.
-        let is_done = has_ended && !is_gone && self.client.is_over();
+        let is_done = has_ended && !is_reset && self.client.is_over();
         if is_done {
             self.followed.acknowledge(&self.worker, 0);
         }
-        if is_over || is_taken || is_gone || is_done {
+        if is_over || is_taken || is_reset || is_done {
             self.client.reset_on_close();
             return Some(Stage::Gone);
         }
