@@ -122,6 +122,26 @@ fn a_warm_request_takes_four_transfers() {
     assert!(calls.lines().count() - waits <= 4 * REQUESTS + 8, "more than transfers:\n{calls}");
 }
 
+/// Whether a response has arrived is asked for sixteen exchanges at once, or once a tick.
+#[test]
+fn the_access_log_asks_the_kernel_now_and_then() {
+    let listener = Origin::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_headsnip"));
+    command.stdout(Stdio::null());
+    let proxy = Headsnip::start_by(&mut command, &listener.address(), &["--access-log"]);
+    let (mut client, mut origin) = connect(&proxy, &listener);
+    let begun = std::time::Instant::now();
+    let traced = traced(proxy, |_| {
+        for _ in 0..REQUESTS {
+            exchange(&mut client, &mut origin);
+        }
+    });
+    let Some(calls) = traced else { return };
+    let seconds = usize::try_from(begun.elapsed().as_secs()).expect("it fits");
+    let asked = calls.lines().filter(|line| line.contains("SOCK_DIAG_BY_FAMILY")).count();
+    assert!((2..=2 * (REQUESTS / 16 + 2 * seconds + 8)).contains(&asked), "{asked} calls in {seconds} s:\n{calls}");
+}
+
 /// A dial on this machine is over at once, so nothing is waited for but the client, the response and the client's end.
 #[test]
 fn a_connection_for_one_request_waits_three_times() {

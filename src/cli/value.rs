@@ -62,14 +62,14 @@ impl Value {
     }
 }
 
-/// What is wrong with values of a flag, told of the one that is the culprit, or of the flag.
+/// What is wrong with values of a flag, told of where the culprit came from; `None`: all of them are.
 pub(super) fn blame<'v>(
     mut values: impl Iterator<Item = &'v Value>,
     flag: &str,
     culprit: Option<&str>,
     error: impl fmt::Display,
 ) -> UsageError {
-    let origin = culprit.and_then(|culprit| values.find(|value| value.text == culprit));
+    let origin = values.find(|value| culprit.is_none_or(|culprit| value.text == culprit));
     UsageError(format!("{}: {error}", origin.map_or(flag, |value| &value.origin)))
 }
 

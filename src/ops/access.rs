@@ -1,7 +1,7 @@
 //! An exchange as an operator sees it.
 
 use std::fmt::{Display, Write as _};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::reason::{Reason, Side};
 use crate::http1::{Ending, LogFields};
@@ -26,6 +26,8 @@ pub struct Record {
     /// The values of the request fields that are noted; none if none are.
     pub asked: Box<[Option<String>]>,
     begun: Instant,
+    /// When the last byte of the response was written.
+    pub ended: SystemTime,
     /// Of the last head that went to the client.
     pub status: Option<u16>,
     /// Bytes that went to the origin.
@@ -74,7 +76,7 @@ impl Record {
 
     /// The last byte of the response was written.
     pub(crate) fn end(&mut self) {
-        self.took = self.begun.elapsed();
+        (self.took, self.ended) = (self.begun.elapsed(), SystemTime::now());
     }
 
     /// The note of the request whose head is given, and was complete then.
@@ -87,6 +89,7 @@ impl Record {
             target: word(LONGEST_TARGET),
             asked: fields.values(head).map(|value| value.map(|value| bounded(&value, LONGEST_FIELD))).collect(),
             begun,
+            ended: SystemTime::UNIX_EPOCH,
             status: None,
             bytes_in: 0,
             bytes_out: 0,

@@ -17,6 +17,9 @@ use crate::ops::{Event, Failure, Reason, Record, Side};
 /// Exchanges of one connection whose end waits to be acknowledged; beyond that, and where memory is full, the oldest is logged as it is.
 const MOST_UNACKNOWLEDGED: usize = 64;
 
+/// Exchanges of one connection for which the kernel is asked at once what has arrived; for fewer once a tick, since to ask costs system calls.
+const WORTH_ASKING: usize = 16;
+
 /// The detail for bytes that were written, but not acknowledged by the client.
 pub(super) const UNACKNOWLEDGED: &str = "unacknowledged";
 
@@ -33,6 +36,8 @@ struct Written {
     relayed: u64,
     /// Exchanges that are over for us, each with the number of bytes that had then gone to the client.
     over: VecDeque<(u64, Box<Record>)>,
+    /// In which tick the kernel was asked last what of it has arrived.
+    asked: u64,
 }
 
 /// What lines of the log are made of.
@@ -270,6 +275,12 @@ impl Followed {
     /// Returns whether exchanges wait to be acknowledged.
     pub(super) fn is_waiting(&self) -> bool {
         self.first_written().is_some()
+    }
+
+    /// Returns whether the kernel is to be asked which of them have arrived.
+    pub(super) fn is_to_ask(&mut self, now: u64) -> bool {
+        let Some(written) = self.told.written.as_mut().filter(|written| !written.over.is_empty()) else { return false };
+        written.over.len() >= WORTH_ASKING || std::mem::replace(&mut written.asked, now) != now
     }
 
     fn first_written(&self) -> Option<&(u64, Box<Record>)> {

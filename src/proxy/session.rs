@@ -236,7 +236,7 @@ impl<D: Dial> Session<D> {
 
     /// Tells of the exchanges that the client's side has acknowledged since.
     fn look_for_acknowledgement(&mut self, deadline: Key) {
-        if !self.followed.is_waiting() {
+        if !self.followed.is_to_ask(self.worker.deadlines.now()) {
             return;
         }
         if let Some(unsent) = self.client.unsent() {

@@ -47,5 +47,5 @@ pub(super) fn write_exchange(text: &mut String, format: Format, client: Peer, re
         ended.as_ref().map_or(Value::Absent, |(_, ending)| Value::Text(ending)),
     ];
     let asked = record.asked.iter().map(|text| text.as_deref().map_or(Value::Absent, Value::Text));
-    write_fields(text, format, NAMES.into_iter().zip(own).chain(fields.names().zip(asked)));
+    write_fields(text, format, record.ended, NAMES.into_iter().zip(own).chain(fields.names().zip(asked)));
 }

@@ -49,7 +49,7 @@ pub(super) fn write_event(
     match format {
         Format::Text => {
             if !*HAS_TIME {
-                write_now(text);
+                write_time(text, SystemTime::now());
                 text.push(' ');
             }
             text.push_str("headsnip: ");
@@ -63,17 +63,22 @@ pub(super) fn write_event(
                 Level::Error => "error",
             };
             let first = [("level", Value::Text(level)), ("message", Value::Text(message))];
-            write_json(text, first.into_iter().chain(fields.iter().copied()));
+            write_json(text, SystemTime::now(), first.into_iter().chain(fields.iter().copied()));
         }
     }
 }
 
 /// Adds a line that is nothing but fields.
-pub(super) fn write_fields<'a>(text: &mut String, format: Format, fields: impl Iterator<Item = (&'a str, Value<'a>)>) {
+pub(super) fn write_fields<'a>(
+    text: &mut String,
+    format: Format,
+    time: SystemTime,
+    fields: impl Iterator<Item = (&'a str, Value<'a>)>,
+) {
     match format {
         Format::Text => {
             text.push_str("time=");
-            write_now(text);
+            write_time(text, time);
             for (name, value) in fields {
                 if !matches!(value, Value::Absent) {
                     text.push(' ');
@@ -84,13 +89,13 @@ pub(super) fn write_fields<'a>(text: &mut String, format: Format, fields: impl I
             }
             text.push('\n');
         }
-        Format::Json => write_json(text, fields),
+        Format::Json => write_json(text, time, fields),
     }
 }
 
-fn write_json<'a>(text: &mut String, fields: impl Iterator<Item = (&'a str, Value<'a>)>) {
+fn write_json<'a>(text: &mut String, time: SystemTime, fields: impl Iterator<Item = (&'a str, Value<'a>)>) {
     text.push_str("{\"time\":\"");
-    write_now(text);
+    write_time(text, time);
     text.push('"');
     for (name, value) in fields {
         text.push_str(",\"");
@@ -102,9 +107,9 @@ fn write_json<'a>(text: &mut String, fields: impl Iterator<Item = (&'a str, Valu
 }
 
 /// RFC 3339, in UTC.
-fn write_now(text: &mut String) {
+fn write_time(text: &mut String, time: SystemTime) {
     // Writing to a string does not fail.
-    let _ = write!(text, "{}", humantime::format_rfc3339_millis(SystemTime::now()));
+    let _ = write!(text, "{}", humantime::format_rfc3339_millis(time));
 }
 
 /// Texts are quoted unless they are plain.
@@ -197,12 +202,12 @@ mod tests {
             ("none", Value::Absent),
         ];
         let mut text = String::new();
-        write_fields(&mut text, Format::Text, fields.into_iter());
-        let rest = text.split_once(' ').map(|(_, rest)| rest);
+        write_fields(&mut text, Format::Text, SystemTime::UNIX_EPOCH, fields.into_iter());
+        let rest = text.strip_prefix("time=1970-01-01T00:00:00.000Z ");
         assert_eq!(rest, Some("plain=/a?b special=\"a\\\"=\\\\\" number=3 time=1002.003 flag=true\n"));
         text.clear();
-        write_fields(&mut text, Format::Json, fields.into_iter());
-        let rest = text.split_once(',').map(|(_, rest)| rest);
+        write_fields(&mut text, Format::Json, SystemTime::UNIX_EPOCH, fields.into_iter());
+        let rest = text.strip_prefix("{\"time\":\"1970-01-01T00:00:00.000Z\",");
         let expected = r#""plain":"/a?b","special":"a\"=\\","number":3,"time":1002.003,"flag":true,"none":null}"#;
         assert_eq!(rest, Some(&*format!("{expected}\n")));
     }
