@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::http1::{LogFields, MAX_FIELDS_CEILING, MAX_HEAD_CEILING, Policy};
 use crate::net::address::{Address, Listen};
 use crate::net::networks::Networks;
-use crate::net::preamble::Version;
+use crate::net::preamble::PreambleVersion;
 use crate::net::socket_file::SocketMode;
 
 /// The default of [`Config::splice_from`].
@@ -58,7 +58,7 @@ pub struct Config {
     /// The networks whose connections must begin with a PROXY protocol preamble; all others are closed. `None`: no preamble is expected.
     pub accept_proxy: Option<Networks>,
     /// The version of the preamble that begins each connection to the upstream, if any.
-    pub send_proxy: Option<Version>,
+    pub send_proxy: Option<PreambleVersion>,
     /// Whether the observer is told of each exchange.
     pub access_log: bool,
     /// Request fields that it is told of, too.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use headsnip::cli::{self, Command};
 use headsnip::config::{Config, Drain};
-use headsnip::ops::signals::{Asked, Ending, Survived};
+use headsnip::ops::signals::{EndSignal, Survived, Wish};
 use headsnip::ops::supervisor::{State, Supervisor};
 use headsnip::ops::{Event, Log, Observer};
 use headsnip::proxy::{Drained, Handle, Proxy, Pulse};
@@ -75,7 +75,7 @@ fn run(config: Config, log: &'static Log) -> ExitCode {
     for doubt in cli::doubts(&config, std::env::vars_os()) {
         log.observe(Event::Warning(format_args!("{doubt}")));
     }
-    let (drain, told) = (config.drain, Told::new(&config));
+    let (drain, told) = (config.drain, Greeting::new(&config));
     let mut proxy = match Proxy::bind(config, Arc::new(|event: Event<'_>| log.observe(event))) {
         Ok(proxy) => proxy,
         Err(error) => return fail(log, format_args!("{error}")),
@@ -125,7 +125,7 @@ fn fail(log: &Log, problem: fmt::Arguments<'_>) -> ExitCode {
 }
 
 /// What the first log line says.
-struct Told {
+struct Greeting {
     upstream: String,
     denied: Vec<String>,
     kept: Vec<String>,
@@ -134,7 +134,7 @@ struct Told {
     is_dry_run: bool,
 }
 
-impl Told {
+impl Greeting {
     fn new(config: &Config) -> Self {
         let Config { upstream, policy, .. } = config;
         Self {
@@ -148,7 +148,7 @@ impl Told {
     }
 }
 
-impl fmt::Display for Told {
+impl fmt::Display for Greeting {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = if self.is_dry_run { "a dry run, looking for" } else { "removing" };
         let denied = if self.denied.is_empty() { "nothing" } else { &self.denied.join(", ") };
@@ -193,15 +193,15 @@ async fn listen_to_signals(
     tell_of_start();
     loop {
         match signals.next().await {
-            Asked::Nothing => log.observe(Event::Notice(format_args!("SIGHUP: ignored; nothing is reloaded"))),
-            Asked::End(Ending::Interrupt) => {
+            Wish::Nothing => log.observe(Event::Notice(format_args!("SIGHUP: ignored; nothing is reloaded"))),
+            Wish::End(EndSignal::Interrupt) => {
                 supervisor.tell(State::Stopping);
                 handle.dismiss();
                 log.observe(Event::Notice(format_args!(
                     "SIGINT: draining; idle clients are closed, the others have {timeout:?} to finish"
                 )));
             }
-            Asked::End(Ending::Terminate) => {
+            Wish::End(EndSignal::Terminate) => {
                 let taken = if delay.is_zero() {
                     String::new()
                 } else {
@@ -212,7 +212,7 @@ async fn listen_to_signals(
                 handle.drain();
                 log.observe(Event::Notice(format_args!("SIGTERM: draining; {taken}all have {timeout:?} to finish")));
             }
-            Asked::Now(signal) => {
+            Wish::Now(signal) => {
                 handle.cut();
                 log.observe(Event::Notice(format_args!("a second signal, {signal}: ending now")));
             }

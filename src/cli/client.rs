@@ -79,7 +79,7 @@ mod tests {
             config.accept_proxy.map(|networks| networks.to_string()).as_deref(),
             Some("10.0.0.0/8,unix,::1/128")
         );
-        assert_eq!(config.send_proxy, Some(crate::net::preamble::Version::V2));
+        assert_eq!(config.send_proxy, Some(crate::net::preamble::PreambleVersion::V2));
         assert!(config.log_fields.names().eq(["host", "x-a"]));
     }
 }

@@ -14,11 +14,11 @@ use crate::http1::{
     Reuse, Upgrades,
 };
 use crate::net::address::{Address, Listen};
-use crate::net::preamble::Version;
+use crate::net::preamble::PreambleVersion;
 
 const REUSES: [(&str, Reuse); 3] = [("plain", Reuse::Plain), ("bodyless", Reuse::Bodyless), ("never", Reuse::Never)];
 
-const VERSIONS: [(&str, Version); 2] = [("v1", Version::V1), ("v2", Version::V2)];
+const VERSIONS: [(&str, PreambleVersion); 2] = [("v1", PreambleVersion::V1), ("v2", PreambleVersion::V2)];
 
 /// The most `--workers`: more than the largest machines have cores, each with buffers of its own.
 const MAX_WORKERS: usize = 512;

@@ -45,25 +45,25 @@ fn smallest(groups: &str, mounts: &str, read: impl Fn(&Path) -> Option<String>) 
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Version {
+enum Hierarchy {
     One,
     Two,
 }
 
 /// The group that a line of `/proc/self/cgroup` names, if it is one for memory: `hierarchy:controllers:path`.
-fn group(line: &str) -> Option<(Version, &str)> {
+fn group(line: &str) -> Option<(Hierarchy, &str)> {
     let mut parts = line.splitn(3, ':');
     let (hierarchy, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
     match controllers {
-        "" if hierarchy == "0" => Some((Version::Two, path)),
-        _ if controllers.split(',').any(|name| name == "memory") => Some((Version::One, path)),
+        "" if hierarchy == "0" => Some((Hierarchy::Two, path)),
+        _ if controllers.split(',').any(|name| name == "memory") => Some((Hierarchy::One, path)),
         _ => None,
     }
 }
 
 /// A hierarchy for memory that is mounted.
 struct Mount {
-    version: Version,
+    version: Hierarchy,
     /// The group that is at its top.
     root: PathBuf,
     place: PathBuf,
@@ -75,8 +75,8 @@ impl Mount {
         let (mount, system) = line.split_once(" - ")?;
         let mut system = system.split(' ');
         let version = match system.next()? {
-            "cgroup2" => Version::Two,
-            "cgroup" if system.nth(1)?.split(',').any(|option| option == "memory") => Version::One,
+            "cgroup2" => Hierarchy::Two,
+            "cgroup" if system.nth(1)?.split(',').any(|option| option == "memory") => Hierarchy::One,
             _ => return None,
         };
         let mut mount = mount.split(' ').skip(3);

@@ -63,13 +63,13 @@ pub(crate) struct Share {
 
 /// Whether there is an admin listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Admin {
-    Off,
-    On,
+pub(crate) enum HasAdmin {
+    No,
+    Yes,
 }
 
 /// Shares out the descriptors allowed (`None`: there is no limit).
-pub(crate) fn share(limit: Option<u64>, workers: NonZeroUsize, admin: Admin) -> Share {
+pub(crate) fn share(limit: Option<u64>, workers: NonZeroUsize, admin: HasAdmin) -> Share {
     let workers = u64::try_from(workers.get()).unwrap_or(u64::MAX);
     let limit = limit.unwrap_or(u64::MAX);
     let pipes = (limit / FOR_PIPES / 2).min(MOST_PIPES) / workers;
@@ -80,14 +80,14 @@ pub(crate) fn share(limit: Option<u64>, workers: NonZeroUsize, admin: Admin) -> 
 }
 
 /// Descriptors that are no client's and no pipe's.
-fn reserved(workers: u64, admin: Admin) -> u64 {
-    let of_admin = if admin == Admin::On { RESERVED_BY_ADMIN } else { 0 };
+fn reserved(workers: u64, admin: HasAdmin) -> u64 {
+    let of_admin = if admin == HasAdmin::Yes { RESERVED_BY_ADMIN } else { 0 };
     (RESERVED + of_admin).saturating_add(RESERVED_BY_WORKER.saturating_mul(workers))
 }
 
 /// Returns whether a client could be served, by opening as many descriptors as that takes: the limit alone does not tell what was inherited, and the
 /// runtime panics where it is short of some. The error names how many there must be.
-pub(crate) fn suffice(workers: NonZeroUsize, admin: Admin) -> Result<(), (u64, io::Error)> {
+pub(crate) fn suffice(workers: NonZeroUsize, admin: HasAdmin) -> Result<(), (u64, io::Error)> {
     let needed = reserved(u64::try_from(workers.get()).unwrap_or(u64::MAX), admin).saturating_add(FOR_CLIENT);
     let opened = || {
         let (one, other) = UnixStream::pair()?;
@@ -115,11 +115,11 @@ mod tests {
             (None, 4, usize::MAX, 32),
         ] {
             let workers = NonZeroUsize::new(workers).expect("a worker at least");
-            assert_eq!(share(limit, workers, Admin::Off), Share { clients, pipes }, "{limit:?}, {workers}");
+            assert_eq!(share(limit, workers, HasAdmin::No), Share { clients, pipes }, "{limit:?}, {workers}");
         }
-        assert_eq!(share(Some(64), NonZeroUsize::MIN, Admin::On), Share { clients: 9, pipes: 0 });
+        assert_eq!(share(Some(64), NonZeroUsize::MIN, HasAdmin::Yes), Share { clients: 9, pipes: 0 });
         // With so many, there is one client for sure; more workers than there could ever be ask for more than that.
-        for admin in [Admin::Off, Admin::On] {
+        for admin in [HasAdmin::No, HasAdmin::Yes] {
             assert!(suffice(NonZeroUsize::MIN, admin).is_ok());
             let least = reserved(1, admin) + FOR_CLIENT;
             assert_eq!(share(Some(least), NonZeroUsize::MIN, admin).clients, 1);

@@ -28,7 +28,7 @@ pub(crate) const LONGEST: usize = 4096;
 
 /// A version of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
+pub enum PreambleVersion {
     /// A line of text.
     V1,
     /// Binary.
@@ -117,7 +117,7 @@ fn decode(whole: &[u8]) -> Result<Option<Ends>, Malformed> {
 }
 
 /// The preamble with these addresses; without them `UNKNOWN`, or `LOCAL`, which every receiver accepts.
-pub(crate) fn written(version: Version, ends: Option<Ends>) -> io::Result<Vec<u8>> {
+pub(crate) fn written(version: PreambleVersion, ends: Option<Ends>) -> io::Result<Vec<u8>> {
     let alike = ends.map(|ends| Ends { source: canonical(ends.source), destination: canonical(ends.destination) });
     let alike = alike.filter(|ends| ends.source.is_ipv4() == ends.destination.is_ipv4());
     let header = alike.map_or_else(ProxyHeader::with_local, |Ends { source, destination }| {
@@ -125,8 +125,8 @@ pub(crate) fn written(version: Version, ends: Option<Ends>) -> io::Result<Vec<u8
     });
     let mut bytes = Vec::new();
     let encoded = match version {
-        Version::V1 => header.encode_v1(&mut bytes),
-        Version::V2 => header.encode_v2(&mut bytes),
+        PreambleVersion::V1 => header.encode_v1(&mut bytes),
+        PreambleVersion::V2 => header.encode_v2(&mut bytes),
     };
     encoded.map(|()| bytes).map_err(io::Error::other)
 }
@@ -151,7 +151,7 @@ mod tests {
         let mapped = ends("[::ffff:203.0.113.7]:5000", "[::ffff:10.0.0.1]:80");
         let six = ends("[2001:db8::1]:65535", "[::1]:1");
         let mixed = ends("203.0.113.7:5000", "[::1]:80");
-        for version in [Version::V1, Version::V2] {
+        for version in [PreambleVersion::V1, PreambleVersion::V2] {
             for (written_ends, told) in [
                 (Some(one), Some(one)),
                 (Some(mapped), Some(one)),
@@ -163,8 +163,8 @@ mod tests {
                 assert_eq!(read(&bytes), Ok(Some((told, bytes.len()))), "{}", bytes.escape_ascii());
             }
         }
-        assert_eq!(written(Version::V1, None).expect("it can be told"), b"PROXY UNKNOWN\r\n");
+        assert_eq!(written(PreambleVersion::V1, None).expect("it can be told"), b"PROXY UNKNOWN\r\n");
         let local = [SECOND, &[0x20, 0, 0, 0]].concat();
-        assert_eq!(written(Version::V2, None).expect("it can be told"), local);
+        assert_eq!(written(PreambleVersion::V2, None).expect("it can be told"), local);
     }
 }

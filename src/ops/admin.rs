@@ -22,7 +22,7 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, timeout};
 
-use self::places::{Place, Places, Stage};
+use self::places::{Seat, Seats, Standing};
 use super::health::{Check, DRAINING, UNREACHABLE};
 use super::metrics::{Counts, MEDIA_TYPE};
 use super::observer::Observer;
@@ -99,7 +99,7 @@ impl Drop for Admin {
 }
 
 async fn accept(accepting: &Accepting, answers: &Rc<Answers>) -> Infallible {
-    let places = Rc::<Places>::default();
+    let places = Rc::<Seats>::default();
     let mut trouble = Trouble::default();
     loop {
         match accepting.accept().await {
@@ -117,11 +117,11 @@ async fn accept(accepting: &Accepting, answers: &Rc<Answers>) -> Infallible {
     }
 }
 
-async fn serve(stream: Stream, place: &Place, answers: &Answers) {
+async fn serve(stream: Stream, place: &Seat, answers: &Answers) {
     let service = service_fn(|request: Request<Incoming>| async move {
-        place.reach(Stage::Awaiting);
+        place.reach(Standing::Awaiting);
         let answer = answers.answer(&request).await;
-        place.reach(Stage::Answered);
+        place.reach(Standing::Answered);
         Ok::<_, Infallible>(answer)
     });
     let mut server = http1::Builder::new();

@@ -42,7 +42,7 @@ impl Gauge {
 
 /// How bytes were moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Path {
+pub(crate) enum Means {
     Copy,
     Splice,
 }
@@ -103,14 +103,14 @@ impl Counters {
         of_direction.get(usize::from(entry))
     }
 
-    pub(crate) fn bytes(&self, direction: Direction, path: Path) -> &Counter {
+    pub(crate) fn bytes(&self, direction: Direction, path: Means) -> &Counter {
         let of_direction = match direction {
             Direction::Inbound => &self.bytes[0],
             Direction::Outbound => &self.bytes[1],
         };
         match path {
-            Path::Copy => &of_direction[0],
-            Path::Splice => &of_direction[1],
+            Means::Copy => &of_direction[0],
+            Means::Splice => &of_direction[1],
         }
     }
 

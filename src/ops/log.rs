@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use self::exchange::write_exchange;
 use self::limiter::Limiter;
 use self::line::{LONGEST, Level, Value, bounded, write_event};
-use self::writer::{Asked, Output, Writer};
+use self::writer::{Order, Output, Writer};
 use super::observer::{Event, Observer};
 
 /// How lines look.
@@ -130,9 +130,9 @@ impl Observer for Log {
 impl Drop for Log {
     fn drop(&mut self) {
         if let Some(exchanges) = &self.exchanges {
-            drop(exchanges.ask(Asked::End));
+            drop(exchanges.ask(Order::End));
         }
-        drop(self.lines.events.ask(Asked::End));
+        drop(self.lines.events.ask(Order::End));
     }
 }
 

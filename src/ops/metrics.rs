@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use super::counters::{CLASSES, Counter, Counters, DialResult, Gauge, Histogram, Path};
+use super::counters::{CLASSES, Counter, Counters, DialResult, Gauge, Histogram, Means};
 use super::process::{self, Number};
 use super::reason::{GaveWay, Reason, Side};
 use crate::http1::{Direction, Mark, Mended, Policy};
@@ -41,7 +41,7 @@ impl Counts {
     /// Bytes that were moved by splice(2), both ways; the others were copied.
     #[must_use]
     pub fn spliced(&self) -> u64 {
-        let spliced = |worker: &Counters, direction| worker.bytes(direction, Path::Splice).value();
+        let spliced = |worker: &Counters, direction| worker.bytes(direction, Means::Splice).value();
         let both = |worker| spliced(worker, Direction::Inbound) + spliced(worker, Direction::Outbound);
         self.workers.iter().map(both).sum()
     }
@@ -145,7 +145,7 @@ impl Text<'_> {
             "Bytes forwarded to the origin (inbound) and to clients (outbound), including own replies.",
         );
         for (direction, to) in [(Direction::Inbound, "inbound"), (Direction::Outbound, "outbound")] {
-            for (path, by) in [(Path::Copy, "copy"), (Path::Splice, "splice")] {
+            for (path, by) in [(Means::Copy, "copy"), (Means::Splice, "splice")] {
                 let count = self.sum(|worker| worker.bytes(direction, path));
                 self.sample(name, &[("direction", &to), ("path", &by)], count);
             }

@@ -17,18 +17,18 @@ const REPEAT: Duration = Duration::from_secs(1);
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum Wish {
     /// SIGHUP: nothing, which is logged.
     Nothing,
     /// The first is this: to end in its way.
-    End(Ending),
+    End(EndSignal),
     /// Another one: to end now.
-    Now(Ending),
+    Now(EndSignal),
 }
 
 /// A signal that ends the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
-pub enum Ending {
+pub enum EndSignal {
     /// From who supervises.
     #[strum(to_string = "SIGTERM")]
     Terminate,
@@ -81,15 +81,15 @@ pub struct Signals {
 
 impl Signals {
     /// Waits for the next that asks for something.
-    pub async fn next(&mut self) -> Asked {
+    pub async fn next(&mut self) -> Wish {
         if std::mem::take(&mut self.has_hung_up) {
-            return Asked::Nothing;
+            return Wish::Nothing;
         }
         loop {
             let ending = tokio::select! {
-                _ = self.hang_up.recv() => return Asked::Nothing,
-                _ = self.terminate.recv() => Ending::Terminate,
-                _ = self.interrupt.recv() => Ending::Interrupt,
+                _ = self.hang_up.recv() => return Wish::Nothing,
+                _ = self.terminate.recv() => EndSignal::Terminate,
+                _ = self.interrupt.recv() => EndSignal::Interrupt,
             };
             if let Some(asked) = self.endings.next(ending, Instant::now()) {
                 return asked;
@@ -104,14 +104,14 @@ struct Endings(Option<Instant>);
 
 impl Endings {
     /// What one asks for; `None`: it is a repeat of the first.
-    fn next(&mut self, ending: Ending, now: Instant) -> Option<Asked> {
+    fn next(&mut self, ending: EndSignal, now: Instant) -> Option<Wish> {
         match self.0 {
             None => {
                 self.0 = Some(now);
-                Some(Asked::End(ending))
+                Some(Wish::End(ending))
             }
             Some(first) if now.duration_since(first) < REPEAT => None,
-            Some(_) => Some(Asked::Now(ending)),
+            Some(_) => Some(Wish::Now(ending)),
         }
     }
 }
@@ -124,12 +124,15 @@ mod tests {
     fn a_repeat_within_a_second_is_the_same_signal() {
         let (mut endings, begun) = (Endings::default(), Instant::now());
         let mut after = |milliseconds, ending| endings.next(ending, begun + Duration::from_millis(milliseconds));
-        assert_eq!(after(0, Ending::Terminate), Some(Asked::End(Ending::Terminate)));
-        assert_eq!(after(1, Ending::Terminate), None);
-        assert_eq!(after(999, Ending::Interrupt), None);
+        assert_eq!(after(0, EndSignal::Terminate), Some(Wish::End(EndSignal::Terminate)));
+        assert_eq!(after(1, EndSignal::Terminate), None);
+        assert_eq!(after(999, EndSignal::Interrupt), None);
         // Of the first, not of the last.
-        assert_eq!(after(1000, Ending::Interrupt), Some(Asked::Now(Ending::Interrupt)));
-        assert_eq!(after(1001, Ending::Terminate), Some(Asked::Now(Ending::Terminate)));
-        assert_eq!([Ending::Terminate, Ending::Interrupt].map(|ending| ending.to_string()), ["SIGTERM", "SIGINT"]);
+        assert_eq!(after(1000, EndSignal::Interrupt), Some(Wish::Now(EndSignal::Interrupt)));
+        assert_eq!(after(1001, EndSignal::Terminate), Some(Wish::Now(EndSignal::Terminate)));
+        assert_eq!(
+            [EndSignal::Terminate, EndSignal::Interrupt].map(|ending| ending.to_string()),
+            ["SIGTERM", "SIGINT"]
+        );
     }
 }

@@ -11,7 +11,7 @@ use crate::http1::edits::Section;
 use crate::http1::{Direction, Edits, Ending, Exchange, Fault, Mended, Verdict};
 use crate::net::dial::Dial;
 use crate::net::stream::Peer;
-use crate::ops::counters::Path;
+use crate::ops::counters::Means;
 use crate::ops::{Event, Failure, Reason, Record, Side};
 
 /// Exchanges of one connection whose end waits to be acknowledged; beyond that, and where memory is full, the oldest is logged as it is.
@@ -88,7 +88,7 @@ impl Followed {
                 let section = shown.get(..count.get()).unwrap_or(shown);
                 self.see(worker, direction, section, edits);
             }
-            Verdict::Keep(count) => self.count(worker, direction, count.get(), Path::Copy),
+            Verdict::Keep(count) => self.count(worker, direction, count.get(), Means::Copy),
             Verdict::Withhold(_) => self.mend(worker, Mended::EmptyLine),
             Verdict::NeedMore | Verdict::Wait | Verdict::Pass(_) => {}
         }
@@ -96,7 +96,7 @@ impl Followed {
     }
 
     /// Records that bytes were moved unseen.
-    pub(super) fn passed<D: Dial>(&mut self, worker: &Worker<D>, direction: Direction, count: usize, path: Path) {
+    pub(super) fn passed<D: Dial>(&mut self, worker: &Worker<D>, direction: Direction, count: usize, path: Means) {
         self.count(worker, direction, count, path);
         self.exchange.passed(direction, u64::try_from(count).unwrap_or(u64::MAX));
     }
@@ -117,7 +117,7 @@ impl Followed {
                 self.mend(worker, mended);
             }
         }
-        self.count(worker, direction, edits.going_on(section.len()), Path::Copy);
+        self.count(worker, direction, edits.going_on(section.len()), Means::Copy);
     }
 
     fn begin<D: Dial>(&mut self, worker: &Worker<D>, head: &[u8]) {
@@ -139,7 +139,7 @@ impl Followed {
         }
     }
 
-    pub(super) fn count<D: Dial>(&mut self, worker: &Worker<D>, direction: Direction, count: usize, path: Path) {
+    pub(super) fn count<D: Dial>(&mut self, worker: &Worker<D>, direction: Direction, count: usize, path: Means) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         worker.counters.bytes(direction, path).add(count);
         let Some(record) = &mut self.told.record else { return };

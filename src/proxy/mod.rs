@@ -33,7 +33,7 @@ use self::listening::{listen, listen_for_admin, passed};
 use self::places::Places;
 use self::pulse::Beat;
 pub use self::pulse::Pulse;
-use self::worker::{Share, Worker};
+use self::worker::{Allowance, Worker};
 use crate::config::{Config, ConfigError};
 use crate::net::address::{Address, Listen};
 use crate::net::dial::Upstream;
@@ -95,7 +95,7 @@ impl Proxy {
     /// process does. All that it has to say goes to the observer, and nowhere else.
     pub fn bind(config: Config, observer: Arc<dyn Observer>) -> Result<Self, StartError> {
         config.check().map_err(StartError::Config)?;
-        let has_admin = if config.admin.is_some() { descriptors::Admin::On } else { descriptors::Admin::Off };
+        let has_admin = if config.admin.is_some() { descriptors::HasAdmin::Yes } else { descriptors::HasAdmin::No };
         let open_files = descriptors::raise_open_file_limit();
         descriptors::suffice(config.workers, has_admin).map_err(|(needed, e)| StartError::Descriptors(needed, e))?;
         let config: &'static Config = Box::leak(Box::new(config));
@@ -186,7 +186,7 @@ impl Proxy {
         let listening: Arc<[Address]> =
             addresses.into_iter().chain(admin.as_ref().map(|(_, address)| address.clone())).collect();
         let places = Arc::new(Places::new(limits.clients));
-        let share = Share { pipes, memory: limits.memory / config.workers };
+        let share = Allowance { pipes, memory: limits.memory / config.workers };
         // It answers until all clients are gone.
         let _admin = admin
             .map(|(listener, _)| {

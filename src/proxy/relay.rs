@@ -30,7 +30,7 @@ use crate::http1::{Edits, Run, Verdict};
 use crate::net::dial::Dial;
 use crate::net::pipe::Pipe;
 use crate::net::stream::Transport;
-use crate::ops::counters::Path;
+use crate::ops::counters::Means;
 
 /// The bytes of one direction that are not done with. Those in the pipe, if there is one, go before those held.
 #[derive(Debug)]
@@ -293,7 +293,7 @@ fn dispose<D: Dial>(
         if let Some(length) = turn.followed.exchange.length_left(turn.direction) {
             let count = usize::try_from(length).unwrap_or(usize::MAX).min(left);
             window.judged += narrow(count);
-            turn.pass(count, Path::Copy);
+            turn.pass(count, Means::Copy);
             continue;
         }
         if turn.verdicts == 0 {
@@ -327,7 +327,7 @@ fn dispose<D: Dial>(
                     Run::UntilEof => left,
                 };
                 window.judged += narrow(count);
-                turn.pass(count, Path::Copy);
+                turn.pass(count, Means::Copy);
             }
             Ok(Verdict::NeedMore) => break None,
             Ok(Verdict::Wait) => break Some(Rest::Waiting),

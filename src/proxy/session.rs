@@ -31,13 +31,13 @@ use crate::http1::{Direction, Exchange, OriginEnd};
 use crate::net::dial::Dial;
 use crate::net::stream::{Peer, Transport};
 use crate::ops::counters::DialResult;
-use crate::ops::reason::{GaveWay, Side as Of};
+use crate::ops::reason::{GaveWay, Side};
 
 /// The state of one client connection.
 pub(crate) struct Session<D: Dial> {
     worker: Rc<Worker<D>>,
     client: D::Stream,
-    client_reading: Side,
+    client_reading: Reading,
     origin: Origin<D::Stream>,
     followed: Followed,
     /// The address that the client connected to, by its preamble, if origins get one.
@@ -59,7 +59,7 @@ pub(crate) struct Session<D: Dial> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+enum Reading {
     Open,
     Ended,
 }
@@ -81,7 +81,7 @@ enum Stage {
 enum Origin<S> {
     Absent,
     Dialling(Pin<Box<dyn Future<Output = io::Result<S>>>>),
-    Open { stream: S, reading: Side, writing: Writing },
+    Open { stream: S, reading: Reading, writing: Writing },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl<D: Dial> Session<D> {
         Self {
             worker,
             client,
-            client_reading: Side::Open,
+            client_reading: Reading::Open,
             origin: Origin::Absent,
             followed,
             destination: None,
@@ -174,7 +174,7 @@ impl<D: Dial> Session<D> {
             self.worker.deadlines.watch(deadline, true);
         }
         self.set_deadline(deadline, moved);
-        if (self.client_reading == Side::Ended || self.has_origin_ended())
+        if (self.client_reading == Reading::Ended || self.has_origin_ended())
             && let Some(stage) = self.watch_for_resets(context, deadline)
         {
             return Some(stage);
@@ -206,14 +206,14 @@ impl<D: Dial> Session<D> {
             Poll::Pending => None,
             Poll::Ready(Ok(stream)) => {
                 self.worker.counters.dials(DialResult::Connected).count();
-                self.origin = Origin::Open { stream, reading: Side::Open, writing: Writing::Open };
+                self.origin = Origin::Open { stream, reading: Reading::Open, writing: Writing::Open };
                 self.waited = None;
                 None
             }
             Poll::Ready(Err(error)) => {
                 let (status, reason) = dial_failure(&error);
                 self.worker.counters.dials(DialResult::Failed(reason)).count();
-                Some(self.end(self.followed.exchange.give_up(status), Of::Origin, reason, &error))
+                Some(self.end(self.followed.exchange.give_up(status), Side::Origin, reason, &error))
             }
         }
     }
@@ -305,7 +305,9 @@ impl<D: Dial> Session<D> {
 
     /// Returns whether the client has ended, and only the origin is waited for.
     fn has_deserted(&self) -> bool {
-        self.client_reading == Side::Ended && self.outbound.is_flushed() && !self.followed.exchange.passes_origin_end()
+        self.client_reading == Reading::Ended
+            && self.outbound.is_flushed()
+            && !self.followed.exchange.passes_origin_end()
     }
 }
 

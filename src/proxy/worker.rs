@@ -18,7 +18,7 @@ use crate::ops::counters::Counters;
 
 /// What a worker may have.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Share {
+pub(crate) struct Allowance {
     /// Pipes.
     pub(crate) pipes: usize,
     /// Bytes held for clients.
@@ -70,7 +70,7 @@ impl<D: Dial> Worker<D> {
         counters: &'static Counters,
         observer: Arc<dyn Observer>,
         places: Arc<Places>,
-        share: Share,
+        share: Allowance,
         upstream: D,
     ) -> Self {
         let deadlines = Deadlines::new(config.timeouts.shortest());

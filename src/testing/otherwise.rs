@@ -32,7 +32,7 @@ use super::Rules;
 use super::session::bench::{Bench, Connections, MEMORY, config, replayed};
 use super::session::wire::{Far, Hold, Side};
 use crate::config::Config;
-use crate::net::preamble::Version;
+use crate::net::preamble::PreambleVersion;
 
 /// Puts the real session between the client and the origin of an input, over connections that are only memory.
 ///
@@ -54,7 +54,7 @@ static CONFIGS: LazyLock<Vec<(Rules, Config)>> = LazyLock::new(|| {
     });
     let rules = settings.map(|setting: Vec<u8>| Case::of(&setting).rules);
     let begun = |rules: Rules| {
-        [None, Some(Version::V1), Some(Version::V2)]
+        [None, Some(PreambleVersion::V1), Some(PreambleVersion::V2)]
             .map(|send_proxy| (rules.clone(), Config { send_proxy, ..config(&rules) }))
     };
     rules.flat_map(begun).collect()

@@ -11,7 +11,7 @@ use super::session::wire::{OWN, Side};
 use super::{CLIENT, Step};
 use crate::config::Config;
 use crate::net::networks::{Network, Networks};
-use crate::net::preamble::{self, Ends, Version};
+use crate::net::preamble::{self, Ends, PreambleVersion};
 
 /// What a receiver makes of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +122,7 @@ pub fn read(bytes: &[u8]) -> Read {
 /// The rules of all sessions, with a preamble before them from everywhere, and one to each origin.
 static INTRODUCED: LazyLock<Config> = LazyLock::new(|| {
     let networks = Networks::new(vec![Network::Any]);
-    Config { accept_proxy: networks, send_proxy: Some(Version::V1), ..CONFIG.clone() }
+    Config { accept_proxy: networks, send_proxy: Some(PreambleVersion::V1), ..CONFIG.clone() }
 });
 
 /// Holds for each input: the reader agrees with the model on it and on each beginning of it; what it reads can be written and is read again;
@@ -137,7 +137,7 @@ pub fn preamble(input: &[u8]) {
     }
     let told = model(input);
     if let Read::Whole(_, Some((source, destination))) = told {
-        for version in [Version::V1, Version::V2] {
+        for version in [PreambleVersion::V1, PreambleVersion::V2] {
             let written = preamble::written(version, Some(Ends { source, destination })).expect("it can be told");
             let is_alike = source.is_ipv4() == destination.is_ipv4();
             assert_eq!(read(&written), Read::Whole(written.len(), is_alike.then_some((source, destination))));
@@ -172,7 +172,8 @@ fn within_session(input: &[u8], told: Read, most: usize) {
             if !expected.0.is_empty() {
                 // Where the preamble tells none, those of the connection itself.
                 let (source, destination) = ends.unwrap_or_else(|| ((CLIENT, 1).into(), OWN.into()));
-                let sent = preamble::written(Version::V1, Some(Ends { source, destination })).expect("it can be told");
+                let sent =
+                    preamble::written(PreambleVersion::V1, Some(Ends { source, destination })).expect("it can be told");
                 expected.0.splice(..0, sent);
             }
             assert_eq!((to_origin, to_client, seen), expected);

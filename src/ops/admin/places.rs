@@ -19,7 +19,7 @@ const GRACE: Duration = Duration::from_millis(2);
 
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum Standing {
     /// Its head is not complete.
     Asking,
     /// Its answer is being made.
@@ -30,14 +30,14 @@ pub(super) enum Stage {
 
 /// A connection that is served.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Seat {
     since: Instant,
-    stage: Cell<Stage>,
-    places: Rc<Places>,
+    stage: Cell<Standing>,
+    places: Rc<Seats>,
 }
 
-impl Place {
-    pub(super) fn reach(&self, stage: Stage) {
+impl Seat {
+    pub(super) fn reach(&self, stage: Standing) {
         self.stage.set(stage);
         self.places.changed.notify_one();
     }
@@ -45,16 +45,16 @@ impl Place {
 
 /// The connections that are served, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Places {
-    taken: RefCell<Vec<(Rc<Place>, AbortHandle)>>,
+pub(super) struct Seats {
+    taken: RefCell<Vec<(Rc<Seat>, AbortHandle)>>,
     changed: Notify,
 }
 
-impl Places {
+impl Seats {
     /// Serves one more. Must be called within a `LocalSet`.
-    pub(super) fn serve<F: Future<Output = ()> + 'static>(self: &Rc<Self>, serve: impl FnOnce(Rc<Place>) -> F) {
-        let (since, stage) = (Instant::now(), Cell::new(Stage::Asking));
-        let place = Rc::new(Place { since, stage, places: Rc::clone(self) });
+    pub(super) fn serve<F: Future<Output = ()> + 'static>(self: &Rc<Self>, serve: impl FnOnce(Rc<Seat>) -> F) {
+        let (since, stage) = (Instant::now(), Cell::new(Standing::Asking));
+        let place = Rc::new(Seat { since, stage, places: Rc::clone(self) });
         let (served, leaving) = (serve(Rc::clone(&place)), Leaving(Rc::clone(&place)));
         let task = spawn_local(async move {
             served.await;
@@ -85,13 +85,13 @@ impl Places {
     fn last_served(&self) -> Option<(Instant, AbortHandle)> {
         let taken = self.taken.borrow();
         let oldest = |stage| taken.iter().find(|(place, _)| place.stage.get() == stage);
-        let found = oldest(Stage::Asking).or_else(|| oldest(Stage::Answered));
+        let found = oldest(Standing::Asking).or_else(|| oldest(Standing::Answered));
         found.map(|(place, task)| (place.since, task.clone()))
     }
 }
 
 /// Gives the place back, however its task ends.
-struct Leaving(Rc<Place>);
+struct Leaving(Rc<Seat>);
 
 impl Drop for Leaving {
     fn drop(&mut self) {
@@ -108,8 +108,8 @@ mod tests {
     use super::*;
 
     /// Those who are served for ever, at these stages.
-    fn served(stages: impl Iterator<Item = Stage>) -> Rc<Places> {
-        let places = Rc::<Places>::default();
+    fn served(stages: impl Iterator<Item = Standing>) -> Rc<Seats> {
+        let places = Rc::<Seats>::default();
         for stage in stages {
             places.serve(|place| {
                 place.reach(stage);
@@ -120,27 +120,27 @@ mod tests {
     }
 
     /// Those who could give way.
-    fn stages(places: &Places) -> Vec<Stage> {
+    fn stages(places: &Seats) -> Vec<Standing> {
         let stages = places.taken.borrow().iter().map(|(place, _)| place.stage.get()).collect::<Vec<_>>();
-        stages.into_iter().filter(|stage| *stage != Stage::Awaiting).collect()
+        stages.into_iter().filter(|stage| *stage != Standing::Awaiting).collect()
     }
 
-    async fn is_freed(places: &Places) -> bool {
+    async fn is_freed(places: &Seats) -> bool {
         timeout(Duration::from_secs(3600), places.free()).await.is_ok()
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_has_asked_nothing_gives_way_then_who_does_not_read_and_nobody_else() {
         let test = async {
-            let others = std::iter::repeat_n(Stage::Awaiting, MOST_SERVED - 3);
-            let places = served(others.chain([Stage::Answered, Stage::Asking, Stage::Asking]));
+            let others = std::iter::repeat_n(Standing::Awaiting, MOST_SERVED - 3);
+            let places = served(others.chain([Standing::Answered, Standing::Asking, Standing::Asking]));
             let begun = Instant::now();
-            for left in [vec![Stage::Answered, Stage::Asking], vec![Stage::Answered], vec![]] {
+            for left in [vec![Standing::Answered, Standing::Asking], vec![Standing::Answered], vec![]] {
                 assert!(is_freed(&places).await);
                 assert_eq!(stages(&places), left);
                 assert!(is_freed(&places).await, "there is one already");
                 places.serve(|place| {
-                    place.reach(Stage::Awaiting);
+                    place.reach(Standing::Awaiting);
                     std::future::pending()
                 });
             }
@@ -153,7 +153,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_has_just_come_has_a_moment() {
         let test = async {
-            let places = served(std::iter::repeat_n(Stage::Asking, MOST_SERVED));
+            let places = served(std::iter::repeat_n(Standing::Asking, MOST_SERVED));
             assert!(timeout(GRACE / 2, places.free()).await.is_err());
             assert!(timeout(GRACE, places.free()).await.is_ok());
             assert_eq!(stages(&places).len(), MOST_SERVED - 1);

@@ -72,7 +72,7 @@ fn are_one() -> bool {
 
 /// What its thread is asked for besides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum Order {
     Nothing,
     /// To write all lines there are, and what is due.
     Flush,
@@ -98,12 +98,12 @@ pub(super) struct Queue {
     /// Bytes that may wait; further lines are lost, and counted.
     most: usize,
     lost: u64,
-    asked: Asked,
+    asked: Order,
 }
 
 impl Writer {
     pub(super) fn new(output: Output, most: usize, gathering: Duration) -> Self {
-        let queue = Mutex::new(Queue { text: String::new(), most, lost: 0, asked: Asked::Nothing });
+        let queue = Mutex::new(Queue { text: String::new(), most, lost: 0, asked: Order::Nothing });
         Self { output, queue, came: Condvar::new(), taken: Condvar::new(), gathering, end: OnceLock::new() }
     }
 
@@ -122,13 +122,13 @@ impl Writer {
     /// Has all lines written, as far as they are taken in time, counted from the first call.
     pub(super) fn flush(&self) {
         let left = self.end.get_or_init(|| Instant::now() + PATIENCE).saturating_duration_since(Instant::now());
-        let queue = self.ask(Asked::Flush);
+        let queue = self.ask(Order::Flush);
         // What is not taken in time is lost.
-        drop(self.taken.wait_timeout_while(queue, left, |queue| queue.asked == Asked::Flush));
+        drop(self.taken.wait_timeout_while(queue, left, |queue| queue.asked == Order::Flush));
     }
 
     /// Asks its thread for that.
-    pub(super) fn ask(&self, asked: Asked) -> MutexGuard<'_, Queue> {
+    pub(super) fn ask(&self, asked: Order) -> MutexGuard<'_, Queue> {
         let mut queue = self.queue();
         queue.asked = asked;
         self.came.notify_one();
@@ -148,14 +148,14 @@ impl Writer {
         let mut is_torn = false;
         let mut queue = self.queue();
         loop {
-            let is_idle = |queue: &mut Queue| queue.text.is_empty() && queue.asked == Asked::Nothing;
+            let is_idle = |queue: &mut Queue| queue.text.is_empty() && queue.asked == Order::Nothing;
             queue = self.wait(queue, TICK, is_idle);
             if !queue.text.is_empty() {
-                let gathers = |queue: &mut Queue| queue.text.len() < GATHERED && queue.asked == Asked::Nothing;
+                let gathers = |queue: &mut Queue| queue.text.len() < GATHERED && queue.asked == Order::Nothing;
                 queue = self.wait(queue, self.gathering, gathers);
             }
             let asked = queue.asked;
-            let is_last = asked != Asked::Nothing;
+            let is_last = asked != Order::Nothing;
             losses.add(queue.take(&mut text), &"not read in time");
             drop(queue);
             due(&mut text, is_last);
@@ -178,12 +178,12 @@ impl Writer {
             }
             queue = self.queue();
             match asked {
-                Asked::Flush if queue.asked == Asked::Flush => {
-                    queue.asked = Asked::Nothing;
+                Order::Flush if queue.asked == Order::Flush => {
+                    queue.asked = Order::Nothing;
                     self.taken.notify_all();
                 }
-                Asked::Nothing | Asked::Flush => {}
-                Asked::End => return,
+                Order::Nothing | Order::Flush => {}
+                Order::End => return,
             }
         }
     }
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn lines_that_nobody_reads_are_lost_and_counted() {
-        let mut queue = Queue { text: String::new(), most: 256 * 1024, lost: 0, asked: Asked::Nothing };
+        let mut queue = Queue { text: String::new(), most: 256 * 1024, lost: 0, asked: Order::Nothing };
         let line = "a".repeat(1023) + "\n";
         for _ in 0..300 {
             queue.push(|text| text.push_str(&line));

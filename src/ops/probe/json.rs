@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// All of it.
 #[derive(Serialize)]
-pub(super) struct Told<'a> {
+pub(super) struct Document<'a> {
     pub(super) url: &'a str,
     pub(super) failed: bool,
     pub(super) clean: bool,

@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use super::answer::{Answer, Seen};
 use super::fail_on::FailOn;
 use super::finding::{Finding, Rule, findings, missing};
-use super::json::{Answered, Line, Told, written};
+use super::json::{Answered, Document, Line, written};
 use super::{Report, Target, junit, recommended, sarif};
 use crate::http1::Denylist;
 
@@ -76,7 +76,7 @@ impl Findings {
         self.by_rule(|rule| rule == Rule::Missing).filter_map(|finding| recommended::flag(&finding.name))
     }
 
-    fn json(&self) -> Told<'_> {
+    fn json(&self) -> Document<'_> {
         let answers = self.answers.iter().map(|answer| Answered {
             request: answer.request,
             statuses: &answer.statuses,
@@ -85,7 +85,7 @@ impl Findings {
             http2: answer.is_switched(),
             missed: answer.is_missed(),
         });
-        Told {
+        Document {
             url: &self.url,
             failed: self.is_failed(),
             clean: self.by_rule(|rule| rule != Rule::Missing).next().is_none(),

@@ -10,7 +10,7 @@ use crate::http1::{Edits, Run, Verdict};
 use crate::net::dial::Dial;
 use crate::net::pipe::{self, Pipe, is_refusal};
 use crate::net::stream::Transport;
-use crate::ops::counters::Path;
+use crate::ops::counters::Means;
 use crate::proxy::memory::{Memory, SCRATCH};
 
 /// A pipe filled with fewer bytes was not worth its system calls.
@@ -53,7 +53,7 @@ impl Relay {
             }
             let filled = pipe.poll_fill(turn.context, turn.source.as_mut()?.in_kernel()?, most);
             if let Poll::Ready(Ok(count @ 1..)) = filled {
-                turn.pass(widen(count), Path::Splice);
+                turn.pass(widen(count), Means::Splice);
                 turn.move_on(widen(count), pipe::SIZE);
                 self.is_bulky = u64::from(count) >= from.min(WORTH);
                 self.pipe = Some(pipe);
@@ -130,7 +130,7 @@ mod tests {
     use crate::ops::counters::Counters;
     use crate::proxy::followed::Followed;
     use crate::proxy::places::Places;
-    use crate::proxy::worker::{Share, Worker};
+    use crate::proxy::worker::{Allowance, Worker};
 
     /// Bytes that may be held: enough.
     const MEMORY: usize = 8 * 1024 * 1024;
@@ -144,7 +144,7 @@ mod tests {
         let nowhere = || Address::Unix("nowhere".into());
         let config: &'static Config = Box::leak(Box::new(Config::new(nowhere(), nowhere())));
         let counters = Box::leak(Box::new(Counters::new(&config.policy)));
-        let (places, share) = (Arc::new(Places::new(0)), Share { pipes: 1, memory: MEMORY });
+        let (places, share) = (Arc::new(Places::new(0)), Allowance { pipes: 1, memory: MEMORY });
         let worker = Worker::new(config, counters, Arc::new(()), places, share, Upstream::new(&config.upstream, &[]));
         let mut followed = Followed::new(Exchange::new(&config.policy), Peer(None));
         let ((mut source, mut sender), (mut sink, mut reader)) = (Stream::pair(), Stream::pair());

@@ -8,7 +8,7 @@ use tokio::task::yield_now;
 
 use crate::http1::{Direction, Edits, Fault, Verdict};
 use crate::net::dial::Dial;
-use crate::ops::counters::Path;
+use crate::ops::counters::Means;
 use crate::proxy::followed::Followed;
 use crate::proxy::worker::Worker;
 
@@ -78,7 +78,7 @@ impl<D: Dial> Turn<'_, '_, D> {
     }
 
     /// Records that bytes pass unseen.
-    pub(super) fn pass(&mut self, count: usize, path: Path) {
+    pub(super) fn pass(&mut self, count: usize, path: Means) {
         self.followed.passed(self.worker, self.direction, count, path);
     }
 }

@@ -5,13 +5,13 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::{Direction, Due, GaveWay, Of, Origin, Session, Side, Stage};
+use super::{Direction, Due, GaveWay, Origin, Reading, Session, Side, Stage};
 use crate::http1::exchange::Phase;
 use crate::http1::{Ending, Fault, Status};
 use crate::net::departure::Until;
 use crate::net::dial::{Dial, is_absent, is_dns_error};
 use crate::net::stream::Transport;
-use crate::ops::counters::{DialResult, Path};
+use crate::ops::counters::{DialResult, Means};
 use crate::ops::reason::Reason;
 use crate::proxy::deadline::Key;
 use crate::proxy::followed::UNACKNOWLEDGED;
@@ -39,7 +39,7 @@ pub(super) struct Linger {
 impl<D: Dial> Session<D> {
     pub(super) fn client_lost(&mut self) -> Stage {
         if self.phase() != Phase::Idle {
-            self.log(Of::Client, Reason::ConnectionTerminated, &"client_gone", Ending::Close);
+            self.log(Side::Client, Reason::ConnectionTerminated, &"client_gone", Ending::Close);
         }
         Stage::Gone
     }
@@ -71,7 +71,7 @@ impl<D: Dial> Session<D> {
         };
         self.worker.counters.gave_way(why).count();
         let ending = self.followed.exchange.give_up(Status::ServiceUnavailable);
-        Some(self.end(ending, Of::Proxy, reason, &detail))
+        Some(self.end(ending, Side::Proxy, reason, &detail))
     }
 
     pub(super) fn time_out(&mut self) -> Stage {
@@ -82,21 +82,23 @@ impl<D: Dial> Session<D> {
             (_, None | Some(Phase::Idle)) => return self.close_idle(),
             (Origin::Dialling(_), _) => {
                 self.worker.counters.dials(DialResult::Failed(Reason::ConnectionTimeout)).count();
-                (Of::Origin, (Status::GatewayTimeout, Reason::ConnectionTimeout), "connect_timeout")
+                (Side::Origin, (Status::GatewayTimeout, Reason::ConnectionTimeout), "connect_timeout")
             }
-            (_, Some(Phase::Head)) => (Of::Client, (Status::RequestTimeout, Reason::HttpRequestError), "head_timeout"),
+            (_, Some(Phase::Head)) => {
+                (Side::Client, (Status::RequestTimeout, Reason::HttpRequestError), "head_timeout")
+            }
             (_, Some(Phase::Request | Phase::Response)) if !self.outbound.is_flushed() => {
                 // It would not read a last word either.
-                self.log(Of::Client, Reason::ConnectionWriteTimeout, &limit, Ending::Reset);
+                self.log(Side::Client, Reason::ConnectionWriteTimeout, &limit, Ending::Reset);
                 self.client.reset_on_close();
                 return Stage::Gone;
             }
-            (_, Some(Phase::Request | Phase::Response)) if !self.inbound.is_flushed() => (Of::Origin, stalled, limit),
+            (_, Some(Phase::Request | Phase::Response)) if !self.inbound.is_flushed() => (Side::Origin, stalled, limit),
             (_, Some(Phase::Request)) if !self.followed.exchange.awaits_continue() => {
-                (Of::Client, (Status::RequestTimeout, Reason::HttpRequestError), limit)
+                (Side::Client, (Status::RequestTimeout, Reason::HttpRequestError), limit)
             }
             (_, Some(Phase::Request | Phase::Response)) => {
-                (Of::Origin, (Status::GatewayTimeout, Reason::HttpResponseTimeout), limit)
+                (Side::Origin, (Status::GatewayTimeout, Reason::HttpResponseTimeout), limit)
             }
         };
         self.end(self.given_up(status), of, reason, &detail)
@@ -115,13 +117,13 @@ impl<D: Dial> Session<D> {
         }
         self.worker.count_cut();
         let ending = self.given_up(Status::GatewayTimeout);
-        self.end(ending, Of::Proxy, Reason::ConnectionTerminated, &"drain_over")
+        self.end(ending, Side::Proxy, Reason::ConnectionTerminated, &"drain_over")
     }
 
-    pub(super) fn break_off(&mut self, fault: Fault, of: Of) -> Option<Stage> {
+    pub(super) fn break_off(&mut self, fault: Fault, of: Side) -> Option<Stage> {
         let reason = match of {
-            Of::Origin => Reason::of_response(fault.violation),
-            Of::Client | Of::Proxy => Reason::HttpRequestError,
+            Side::Origin => Reason::of_response(fault.violation),
+            Side::Client | Side::Proxy => Reason::HttpRequestError,
         };
         if fault.ending == Ending::DropOrigin {
             self.log(of, reason, &fault.violation, fault.ending);
@@ -131,7 +133,7 @@ impl<D: Dial> Session<D> {
     }
 
     /// Ends the client's connection in the way given, and tells why.
-    pub(super) fn end(&mut self, ending: Ending, of: Of, reason: Reason, detail: &dyn fmt::Display) -> Stage {
+    pub(super) fn end(&mut self, ending: Ending, of: Side, reason: Reason, detail: &dyn fmt::Display) -> Stage {
         self.log(of, reason, detail, ending);
         self.end_silently(ending)
     }
@@ -143,14 +145,14 @@ impl<D: Dial> Session<D> {
         let added = &self.worker.config.policy.added;
         let last = if let Ending::Reply(status) = ending { reply::bytes(status, added) } else { Vec::new() };
         self.outbound.close_with(memory, &last);
-        self.followed.count(&self.worker, Direction::Outbound, last.len(), Path::Copy);
+        self.followed.count(&self.worker, Direction::Outbound, last.len(), Means::Copy);
         if ending == Ending::Reset {
             return Stage::Resetting(self.worker.deadlines.now());
         }
         Stage::Flushing
     }
 
-    pub(super) fn log(&mut self, of: Of, reason: Reason, detail: &dyn fmt::Display, ending: Ending) {
+    pub(super) fn log(&mut self, of: Side, reason: Reason, detail: &dyn fmt::Display, ending: Ending) {
         self.followed.fail(&self.worker, (of, reason), detail, ending);
     }
 
@@ -196,7 +198,7 @@ impl<D: Dial> Session<D> {
             Poll::Ready(Err(_)) => Some(Stage::Gone),
             Poll::Ready(Ok(())) => {
                 let is_told_of = !self.followed.finish(&self.worker);
-                let is_over = is_over || (is_told_of && self.client_reading == Side::Ended);
+                let is_over = is_over || (is_told_of && self.client_reading == Reading::Ended);
                 if is_over {
                     return Some(Stage::Gone);
                 }
@@ -216,7 +218,7 @@ impl<D: Dial> Session<D> {
         let gives_way = self.gives_way(due);
         let now = self.worker.deadlines.now();
         let discarded = self.discard(context);
-        let has_ended = self.client_reading == Side::Ended;
+        let has_ended = self.client_reading == Reading::Ended;
         // Reading does not tell of it any more.
         let is_reset = has_ended && self.followed.is_waiting() && self.client.poll_reset(context).is_ready();
         // Of a connection that both have ended in order, the kernel tells nothing more.
@@ -238,7 +240,7 @@ impl<D: Dial> Session<D> {
             || deadlines.is_past(linger.moved, LINGER_STILL)
             || deadlines.is_past(linger.begun, LINGER);
         if (is_over || discarded.is_err()) && (1..usize::MAX).contains(&unsent) {
-            self.log(Of::Client, Reason::ConnectionTerminated, &UNACKNOWLEDGED, Ending::Close);
+            self.log(Side::Client, Reason::ConnectionTerminated, &UNACKNOWLEDGED, Ending::Close);
         }
         let is_done = has_ended && !self.followed.is_waiting();
         (is_over || discarded.is_err() || is_done).then_some(Stage::Gone)
@@ -266,7 +268,7 @@ impl<D: Dial> Session<D> {
             Poll::Ready(Err(_)) => true,
         };
         let discarded = self.discard(context);
-        let has_ended = self.client_reading == Side::Ended;
+        let has_ended = self.client_reading == Reading::Ended;
         let is_reset = discarded.is_err() || (has_ended && self.client.poll_reset(context).is_ready());
         // As behind a tunnel, whose end it had before.
         let is_done = has_ended && !is_reset && self.client.is_over();
@@ -285,12 +287,12 @@ impl<D: Dial> Session<D> {
         let mut room = [0; 4096];
         let mut discarded = 0;
         for _ in 0..MOST_MOVES {
-            if self.client_reading == Side::Ended {
+            if self.client_reading == Reading::Ended {
                 return Ok(discarded);
             }
             let Poll::Ready(count) = self.client.poll_read(context, &mut room) else { return Ok(discarded) };
             match count? {
-                0 => self.client_reading = Side::Ended,
+                0 => self.client_reading = Reading::Ended,
                 count => discarded += count,
             }
         }
@@ -306,10 +308,10 @@ impl<D: Dial> Session<D> {
         };
         let exchange = &self.followed.exchange;
         let is_early = self.followed.was_early() || !self.inbound.is_flushed();
-        if exchange.passes_origin_end() && (exchange.is_under_way() || reading == Side::Open) {
+        if exchange.passes_origin_end() && (exchange.is_under_way() || reading == Reading::Open) {
             // A tunnel that is cut must not look ended.
             stream.reset_on_close();
-        } else if reading == Side::Ended {
+        } else if reading == Reading::Ended {
             // Nothing comes that could make the close a reset, and the port waits at its side.
         } else if exchange.is_under_way() {
             // What it says is for nobody; what it was sent must arrive.

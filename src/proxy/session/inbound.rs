@@ -3,7 +3,9 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use super::{Direction, Key, MOST_MOVES, MOST_VERDICTS, Of, Origin, OriginEnd, Session, Side, Stage, Turn, Writing};
+use super::{
+    Direction, Key, MOST_MOVES, MOST_VERDICTS, Origin, OriginEnd, Reading, Session, Side, Stage, Turn, Writing,
+};
 use crate::http1::Ending;
 use crate::http1::exchange::Phase;
 use crate::net::dial::Dial;
@@ -17,14 +19,14 @@ impl<D: Dial> Session<D> {
         if self.followed.exchange.is_unoccupied() && (self.is_origin_unread || !self.outbound.is_flushed()) {
             return None;
         }
-        if self.client_reading == Side::Open && self.inbound.is_idle() && self.client.is_quiet() {
+        if self.client_reading == Reading::Open && self.inbound.is_idle() && self.client.is_quiet() {
             return None;
         }
         let sink = match &mut self.origin {
             Origin::Absent => None,
             Origin::Dialling(_) => {
                 let is_gone =
-                    self.client_reading == Side::Open && self.client.poll_end(context) == Poll::Ready(Ended::Reset);
+                    self.client_reading == Reading::Open && self.client.poll_end(context) == Poll::Ready(Ended::Reset);
                 return is_gone.then(|| self.client_lost());
             }
             // How the origin's side ends, or what it says, tells whether the request can be sent again.
@@ -39,7 +41,7 @@ impl<D: Dial> Session<D> {
             context,
             worker: &self.worker,
             followed: &mut self.followed,
-            source: (self.client_reading == Side::Open).then_some(&mut self.client),
+            source: (self.client_reading == Reading::Open).then_some(&mut self.client),
             sink,
             elsewhere: self.outbound.footprint(),
             moves: MOST_MOVES,
@@ -51,23 +53,23 @@ impl<D: Dial> Session<D> {
         self.settle_replay();
         match rest {
             // An origin that takes nothing keeps us from reading, and so from seeing that the client is gone.
-            Rest::Blocked if self.client_reading == Side::Open && !self.inbound.is_flushed() => {
+            Rest::Blocked if self.client_reading == Reading::Open && !self.inbound.is_flushed() => {
                 if self.client.poll_end(context) == Poll::Ready(Ended::Reset) {
                     return Some(self.client_lost());
                 }
             }
             Rest::Blocked | Rest::NoSink | Rest::Paused => {}
             Rest::NoRoom => self.await_room(context),
-            Rest::Waiting if self.client_reading == Side::Open && self.followed.exchange.has_given_up_requests() => {
+            Rest::Waiting if self.client_reading == Reading::Open && self.followed.exchange.has_given_up_requests() => {
                 self.inbound.clear(&self.worker.memory);
                 if let Some(stage) = self.discard_request(context, moved) {
                     return Some(stage);
                 }
-                if self.client_reading == Side::Ended {
+                if self.client_reading == Reading::Ended {
                     self.client_ended();
                 }
             }
-            Rest::Waiting if self.client_reading == Side::Open => {
+            Rest::Waiting if self.client_reading == Reading::Open => {
                 if let Some(stage) = self.watch_client(context) {
                     return Some(stage);
                 }
@@ -87,7 +89,7 @@ impl<D: Dial> Session<D> {
                     return self.discard_request(context, moved);
                 }
             }
-            Rest::Broken(fault) => return self.break_off(fault, Of::Client),
+            Rest::Broken(fault) => return self.break_off(fault, Side::Client),
         }
         self.pass_client_end()
     }
@@ -126,11 +128,11 @@ impl<D: Dial> Session<D> {
     pub(super) fn watch_for_resets(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
         // Where the reactor cannot tell.
         self.worker.deadlines.watch(deadline, true);
-        if self.client_reading == Side::Ended && self.client.poll_reset(context).is_ready() {
+        if self.client_reading == Reading::Ended && self.client.poll_reset(context).is_ready() {
             return Some(self.client_lost());
         }
         match &self.origin {
-            Origin::Open { stream, reading: Side::Ended, .. } if stream.poll_reset(context).is_ready() => {
+            Origin::Open { stream, reading: Reading::Ended, .. } if stream.poll_reset(context).is_ready() => {
                 self.tunnel_broken()
             }
             Origin::Absent | Origin::Dialling(_) | Origin::Open { .. } => None,
@@ -162,7 +164,7 @@ impl<D: Dial> Session<D> {
     }
 
     fn client_ended(&mut self) {
-        self.client_reading = Side::Ended;
+        self.client_reading = Reading::Ended;
         // Another deadline, and another place among those who give way.
         self.waited = None;
         self.end_request();
@@ -176,7 +178,7 @@ impl<D: Dial> Session<D> {
         let phase = self.phase();
         self.followed.exchange.request_end(self.inbound.unjudged());
         if matches!(phase, Phase::Head | Phase::Request) {
-            self.log(Of::Client, Reason::HttpRequestError, &"request_incomplete", Ending::Close);
+            self.log(Side::Client, Reason::HttpRequestError, &"request_incomplete", Ending::Close);
         }
         if self.followed.exchange.has_client_ended() {
             self.waited = None;
@@ -186,7 +188,7 @@ impl<D: Dial> Session<D> {
 
     /// Passes the client's FIN on where the origin must see it.
     fn pass_client_end(&mut self) -> Option<Stage> {
-        if self.client_reading == Side::Ended
+        if self.client_reading == Reading::Ended
             && self.inbound.is_flushed()
             && self.followed.exchange.passes_client_end()
             && let Origin::Open { stream, writing: writing @ Writing::Open, .. } = &mut self.origin

@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use super::{Direction, MOST_MOVES, MOST_VERDICTS, Of, Origin, OriginEnd, Session, Side, Stage, Turn, Writing};
+use super::{Direction, MOST_MOVES, MOST_VERDICTS, Origin, OriginEnd, Reading, Session, Side, Stage, Turn, Writing};
 use crate::net::dial::Dial;
 use crate::net::stream::Transport;
 use crate::proxy::relay::Rest;
@@ -13,7 +13,7 @@ impl<D: Dial> Session<D> {
         let Origin::Open { stream, reading, .. } = &mut self.origin else {
             return self.flush_outbound(context, moved);
         };
-        if *reading == Side::Open && self.outbound.is_idle() && stream.is_quiet() {
+        if *reading == Reading::Open && self.outbound.is_idle() && stream.is_quiet() {
             return None;
         }
         self.followed.exchange.request_written(self.inbound.is_flushed());
@@ -22,7 +22,7 @@ impl<D: Dial> Session<D> {
             context,
             worker: &self.worker,
             followed: &mut self.followed,
-            source: (*reading == Side::Open).then_some(stream),
+            source: (*reading == Reading::Open).then_some(stream),
             sink: Some(&mut self.client),
             elsewhere: self.inbound.footprint(),
             moves: MOST_MOVES,
@@ -49,7 +49,7 @@ impl<D: Dial> Session<D> {
             }
             Rest::SourceFailed => self.origin_ended(OriginEnd::Reset),
             Rest::SinkFailed(_) => Some(self.client_lost()),
-            Rest::Broken(fault) => self.break_off(fault, Of::Origin),
+            Rest::Broken(fault) => self.break_off(fault, Side::Origin),
         }
     }
 
@@ -81,10 +81,10 @@ impl<D: Dial> Session<D> {
             return None;
         }
         if let Origin::Open { reading, .. } = &mut self.origin {
-            *reading = Side::Ended;
+            *reading = Reading::Ended;
         }
         if let Err(fault) = self.followed.exchange.response_end(how) {
-            return self.break_off(fault, Of::Origin);
+            return self.break_off(fault, Side::Origin);
         }
         if self.followed.exchange.passes_origin_end() {
             // A client that is gone already needs no FIN; reading from it will tell.
@@ -105,6 +105,6 @@ impl<D: Dial> Session<D> {
 
     /// Returns whether the origin has ended its side of a tunnel.
     pub(super) fn has_origin_ended(&self) -> bool {
-        matches!(self.origin, Origin::Open { reading: Side::Ended, .. })
+        matches!(self.origin, Origin::Open { reading: Reading::Ended, .. })
     }
 }

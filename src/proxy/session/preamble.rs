@@ -6,7 +6,7 @@
 use std::io;
 use std::task::Context;
 
-use super::{Due, GaveWay, Of, Session, Side, Stage};
+use super::{Due, GaveWay, Reading, Session, Side, Stage};
 use crate::http1::Ending;
 use crate::http1::exchange::Phase;
 use crate::net::dial::Dial;
@@ -58,7 +58,7 @@ impl<D: Dial> Session<D> {
                     self.destination = self.worker.config.send_proxy.map(|_| Box::new(destination));
                 }
                 if has_ended {
-                    self.client_reading = Side::Ended;
+                    self.client_reading = Reading::Ended;
                 }
                 self.waited = None;
                 Some(Stage::Relaying)
@@ -78,7 +78,7 @@ impl<D: Dial> Session<D> {
     /// Closes the connection of a client from a network of which no preamble is taken.
     #[cold]
     pub(super) fn turn_away(&mut self) -> Stage {
-        self.log(Of::Client, Reason::PreambleRefused, &"network_not_accepted", Ending::Close);
+        self.log(Side::Client, Reason::PreambleRefused, &"network_not_accepted", Ending::Close);
         Stage::Gone
     }
 
@@ -86,7 +86,7 @@ impl<D: Dial> Session<D> {
     /// listens, nothing is told.
     fn unintroduced(&mut self, detail: &dyn std::fmt::Display) -> Stage {
         if !self.inbound.unjudged().is_empty() {
-            self.log(Of::Client, Reason::PreambleRefused, detail, Ending::Close);
+            self.log(Side::Client, Reason::PreambleRefused, detail, Ending::Close);
         }
         Stage::Gone
     }

@@ -17,7 +17,7 @@ use super::misreading::Misreading;
 use super::reader::{ADDED, Asked, Broken, Read, View, read};
 use super::server::Server;
 use crate::http1::Reuse;
-use crate::net::preamble::Version;
+use crate::net::preamble::PreambleVersion;
 
 /// The most requests of a case.
 const MAX_REQUESTS: usize = 8;
@@ -40,7 +40,7 @@ pub struct Case {
     /// What the proxy is told.
     pub rules: Rules,
     /// With what each connection to the origin begins.
-    pub send_proxy: Option<Version>,
+    pub send_proxy: Option<PreambleVersion>,
     /// The most bytes that go at once; 0: as many as there are.
     pub at_most: usize,
     /// Whether writes are put off for a moment.
@@ -107,7 +107,7 @@ impl Case {
                 reuse_origin,
                 ..Rules::default()
             },
-            send_proxy: setting.choice(b'i', &[Version::V1, Version::V2]),
+            send_proxy: setting.choice(b'i', &[PreambleVersion::V1, PreambleVersion::V2]),
             at_most: setting.count(b'm'),
             stutters: setting.has(b's'),
             misreadings,

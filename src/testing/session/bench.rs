@@ -14,14 +14,14 @@ use super::reply;
 use super::wire::{Far, Hold, Near, Side};
 use crate::config::{Config, Timeouts};
 use crate::net::address::Address;
-use crate::net::preamble::Version;
+use crate::net::preamble::PreambleVersion;
 use crate::net::stream::Peer;
 use crate::ops::counters::Counters;
 use crate::ops::reason::GaveWay;
 use crate::proxy::handle::Closing;
 use crate::proxy::places::Places;
 use crate::proxy::session::Session;
-use crate::proxy::worker::{Share, Worker};
+use crate::proxy::worker::{Allowance, Worker};
 use crate::testing::drive::{self, Driven};
 use crate::testing::property::equal;
 use crate::testing::{End, Rules, Step};
@@ -94,11 +94,11 @@ static SETTINGS: LazyLock<Vec<(Rules, Config)>> = LazyLock::new(|| {
 });
 
 /// The preamble that they ask for before all of an origin connection.
-fn introduction(asks: usize) -> Option<Version> {
+fn introduction(asks: usize) -> Option<PreambleVersion> {
     match asks / 16 % 4 {
         0 => None,
-        1 => Some(Version::V1),
-        _ => Some(Version::V2),
+        1 => Some(PreambleVersion::V1),
+        _ => Some(PreambleVersion::V2),
     }
 }
 
@@ -182,7 +182,7 @@ impl Bench {
 
     /// With other rules, and so much memory.
     pub(in crate::testing) fn with(config: &'static Config, memory: usize) -> Self {
-        let (places, share) = (Arc::new(Places::new(0)), Share { pipes: 0, memory });
+        let (places, share) = (Arc::new(Places::new(0)), Allowance { pipes: 0, memory });
         let counters = COUNTERS.with(|counters| *counters);
         let dialler = Dialler::default();
         // Where clients say themselves who they are, a test knows.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::wire::{Far, Hold, Introduction, Near, OWN};
 use crate::net::departure::Until;
 use crate::net::dial::Dial;
-use crate::net::preamble::{self, Ends, Version};
+use crate::net::preamble::{self, Ends, PreambleVersion};
 use crate::net::stream::Transport;
 use crate::testing::CLIENT;
 
@@ -40,7 +40,7 @@ pub(crate) struct Dialler {
     /// What a new one is like.
     pub(crate) pattern: RefCell<Far>,
     /// The version of the preamble with which the proxy must begin on each.
-    pub(super) introduces: Cell<Option<Version>>,
+    pub(super) introduces: Cell<Option<PreambleVersion>>,
     /// For whose session is dialled.
     pub(super) owner: Cell<usize>,
     answer: Cell<Answer>,
