@@ -23,7 +23,7 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 
 pub(super) use self::turn::{MOST_MOVES, MOST_VERDICTS, Rest, Turn, yield_turn};
-use self::window::{Window, narrow, widen};
+use self::window::{Window, narrow, widen, write};
 use super::memory::{Lent, Memory};
 use crate::http1::edits::Section;
 use crate::http1::{Edits, Run, Verdict};
@@ -355,25 +355,6 @@ fn write_out<D: Dial>(turn: &mut Turn<'_, '_, D>, bytes: &[u8], window: &mut Win
         Poll::Ready(Ok(())) => None,
         Poll::Ready(Err(error)) => Some(Rest::SinkFailed(error.kind())),
     }
-}
-
-/// Writes all that is judged.
-#[inline(always)]
-fn write(
-    context: &mut Context<'_>,
-    bytes: &[u8],
-    window: &mut Window,
-    sink: &mut impl Transport,
-) -> Poll<io::Result<()>> {
-    while window.start < window.judged {
-        match sink.poll_write(context, &bytes[window.start()..window.judged()]) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-            Poll::Ready(Ok(count)) => window.start += narrow(count),
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-        }
-    }
-    Poll::Ready(Ok(()))
 }
 
 /// Writes all of these bytes.

@@ -1,7 +1,11 @@
-//! Where bytes stand in a buffer, and which of them may have to be written again.
+//! Where bytes stand in a buffer, which of them are written, and which may have to be written again.
+
+use std::io;
+use std::task::{Context, Poll};
 
 use crate::http1::MAX_REPLAY;
 pub(super) use crate::http1::edits::{narrow, widen};
+use crate::net::stream::Transport;
 
 /// Where bytes stand in a buffer: those from `start` to `judged` are to be written, those after are to be judged. In 32 bits: what
 /// is held is never more than a head and what is read at once.
@@ -44,4 +48,23 @@ impl Window {
     pub(super) fn bound(&mut self) {
         self.kept = self.kept.filter(|kept| widen(self.judged - kept) <= MAX_REPLAY);
     }
+}
+
+/// Writes all that is judged.
+#[inline(always)]
+pub(super) fn write(
+    context: &mut Context<'_>,
+    bytes: &[u8],
+    window: &mut Window,
+    sink: &mut impl Transport,
+) -> Poll<io::Result<()>> {
+    while window.start < window.judged {
+        match sink.poll_write(context, &bytes[window.start()..window.judged()]) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(count)) => window.start += narrow(count),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+        }
+    }
+    Poll::Ready(Ok(()))
 }
