@@ -177,6 +177,8 @@ impl Upstream {
                         best.set(Some(address));
                         return Ok(stream);
                     }
+                    // Those under way may still be taken.
+                    Err(error) if is_passing(&error) && !attempts.is_empty() => last = error,
                     Err(error) if is_final(&error) => return Err(error),
                     Err(error) => last = error,
                 }

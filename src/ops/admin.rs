@@ -125,7 +125,9 @@ async fn serve(stream: Stream, place: &Seat, answers: &Answers) {
         Ok::<_, Infallible>(answer)
     });
     let mut server = http1::Builder::new();
-    server.keep_alive(false).auto_date_header(false).timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
+    // Who ends behind its request may wait for the answer all the same.
+    server.keep_alive(false).half_close(true).auto_date_header(false);
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
     // Who asked badly, or is gone, was told or cannot be.
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }

@@ -7,8 +7,8 @@ use ::headsnip::net::address::Address;
 use socket2::{Domain, Socket, Type};
 
 use super::support::headsnip::Headsnip;
-use super::support::{Origin, Peer};
-use super::{GET, LEAKY, STRIPPED, admin_of, ask, exchange, run, with_admin};
+use super::support::{Origin, Peer, full_backlog};
+use super::{GET, LEAKY, STRIPPED, admin_of, ask, exchange, run, with_admin, with_admin_before};
 
 fn vacant() -> Address {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
@@ -94,6 +94,18 @@ fn a_bad_line_to_the_admin_listener_is_answered_and_leaves_it_at_work() {
     let (head, _) = ask(&admin, "GET\0", "/livez");
     assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
     assert_eq!(ask(&admin, "GET", "/livez").1, "alive\n");
+}
+
+/// As `nc -N` does: the answer takes a moment, since the application does not answer.
+#[test]
+fn who_ends_behind_its_question_is_answered() {
+    let silent = full_backlog();
+    let (_proxy, admin) = with_admin_before(&silent.address(), &["--connect-timeout", "200ms"]);
+    let mut peer = Peer::new(TcpStream::connect(&admin).expect("the admin listener listens"));
+    peer.send("GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer.finish();
+    let answer = peer.read_to_end().0;
+    assert!(answer.starts_with(b"HTTP/1.1 503 "), "{}", answer.escape_ascii());
 }
 
 #[test]

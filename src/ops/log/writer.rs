@@ -52,9 +52,10 @@ fn write_all(output: BorrowedFd<'_>, text: &[u8]) -> (usize, io::Result<()>) {
             }
             Err(Errno::INTR) => Ok(()),
             // Who has started us may not want to wait, but this thread does.
-            Err(Errno::AGAIN) => {
-                poll(&mut [PollFd::new(&output, PollFlags::OUT)], None).map(drop).map_err(io::Error::from)
-            }
+            Err(Errno::AGAIN) => match poll(&mut [PollFd::new(&output, PollFlags::OUT)], None) {
+                Ok(_) | Err(Errno::INTR) => Ok(()),
+                Err(error) => Err(error.into()),
+            },
             Err(error) => Err(error.into()),
         };
         if result.is_err() {
