@@ -11,7 +11,7 @@ use headsnip::net::address::Address;
 use headsnip::proxy::Proxy;
 use headsnip::testing::Rules;
 use socket2::{Domain, SockAddr, Socket, Type};
-use support::{Ended, Origin, Peer, Running, body, text, timeouts};
+use support::{Ended, Origin, Peer, Running, body, first_exchange, text, timeouts};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -19,13 +19,7 @@ const MEGABYTES: usize = 1024 * 1024;
 
 /// A client and its origin connection, on which one exchange has been had.
 fn connect(proxy: &Running, listener: &Origin) -> (Peer, Peer) {
-    let mut client = proxy.dial();
-    client.send(GET);
-    let mut origin = listener.accept();
-    origin.expect(GET);
-    origin.send(OK);
-    client.expect(OK);
-    (client, origin)
+    first_exchange(proxy.dial(), listener, GET, OK)
 }
 
 /// Both ends of a connection on which one exchange has been had, and what keeps them up.

@@ -495,20 +495,22 @@ mod tests {
         let name = Name::with_lookup("app", move || Box::pin(async move { Ok(vec![address]) }));
         let upstream =
             Upstream { place: Place::Name { name, best: Cell::default() }, own: Vec::new(), own_files: Vec::new() };
-        let limit = Duration::from_secs(1);
+        let limit = Duration::from_secs(2);
         run(async {
             let asked = timeout(Duration::from_millis(50), upstream.dial(limit)).await;
             assert!(asked.is_err(), "it is full");
             pause();
             advance(KEPT).await;
+            let mut dialling = std::pin::pin!(upstream.dial(limit));
+            for passed in [Duration::ZERO, limit / 2, Duration::ZERO, Duration::ZERO, Duration::ZERO] {
+                advance(passed).await;
+                let is_pending = poll_fn(|context| Poll::Ready(dialling.as_mut().poll(context).is_pending())).await;
+                assert!(is_pending, "it may have room again");
+            }
             resume();
-            let taking = std::thread::spawn(move || {
-                std::thread::sleep(limit * 3 / 5);
-                (waiting.into_iter().map(|_| full.accept()).collect::<Vec<_>>(), full)
-            });
+            let _taken: Vec<_> = waiting.iter().map(|_| full.accept()).collect();
             // The kernel asks again after a second.
-            upstream.dial(limit).await.expect("it has room again");
-            drop(taking.join());
+            dialling.await.expect("it has room again");
         });
     }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::resets::{SWITCHED, UPGRADE};
 use super::support::watched::{Watched, narrow, read_slowly};
-use super::support::{Ended, LIMIT, Origin, Peer, body};
+use super::support::{Ended, LIMIT, Origin, Peer, body, first_exchange};
 use super::{BAD_REQUEST, GET, MEGABYTES, OK, Tests, test};
 
 pub(super) const FLAGS: [&str; 3] = ["--access-log", "--log-format", "json"];
@@ -127,13 +127,7 @@ fn untold() {
     let refuse = ["-e", "trace=socket", "-e", "inject=socket:error=EAFNOSUPPORT:when=3"];
     strace.args(["-D", "-f", "-o"]).arg(&trace).args(refuse).arg(env!("CARGO_BIN_EXE_headsnip"));
     let proxy = Watched::start_by(strace, "127.0.0.1:0", &listener.address(), &FLAGS);
-    let mut client = proxy.dial();
-    client.send(GET);
-    let mut origin = listener.accept();
-    origin.expect(GET);
-    origin.send(OK);
-    client.expect(OK);
-    // Its connection stays.
+    let _stay = first_exchange(proxy.dial(), &listener, GET, OK);
     are_complete(&proxy.await_exchanges(1), &[200]);
     let traced = std::fs::read_to_string(trace).expect("strace writes it");
     let refused = traced.lines().find(|line| line.contains("INJECTED")).unwrap_or_default();

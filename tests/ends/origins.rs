@@ -7,7 +7,7 @@ use std::thread::{sleep, spawn};
 use std::time::Duration;
 
 use super::support::watched::Watched;
-use super::support::{Ended, Origin, Peer, body};
+use super::support::{Ended, Origin, Peer, body, first_exchange};
 use super::{GET, MEGABYTES, OK, Tests, test};
 
 const TIMES: usize = 50;
@@ -54,12 +54,7 @@ fn idle() {
     let listener = Origin::new();
     let proxy = Watched::start(&listener.address(), &[]);
     for _ in 0..TIMES {
-        let mut client = proxy.dial();
-        client.send(GET);
-        let mut origin = listener.accept();
-        origin.expect(GET);
-        origin.send(OK);
-        client.expect(OK);
+        let (client, mut origin) = first_exchange(proxy.dial(), &listener, GET, OK);
         drop(client);
         origin.expect_end("", Ended::Fin);
     }

@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Trial};
 use support::answering::{Answering, GET, HOLD, OK};
+use support::headsnip::until;
 use support::watched::Watched;
-use support::{Ended, Peer};
+use support::{Ended, LIMIT, Peer};
 
 const PLACES: usize = 8;
 
@@ -214,7 +215,7 @@ fn in_order() {
         let before = REASONS.map(|why| proxy.gave_way(why));
         let mut client = proxy.dial();
         client.send(HOLD);
-        let counted = support::headsnip::until(support::LIMIT, "somebody to give way", || {
+        let counted = until(LIMIT, "somebody to give way", || {
             let now = REASONS.map(|why| proxy.gave_way(why));
             (now != before).then_some(now)
         });
@@ -242,10 +243,10 @@ fn marked() {
     let proxy = Watched::start(&origin.address, &["--max-connections", "8", "--idle-timeout", "6s"]);
     let mut clients = vec![Kind::Idle.connect(&proxy)];
     proxy.signal("STOP");
+    until(LIMIT, "it stops", || proxy.is_stopped().then_some(()));
     clients[0].send("\r\n");
     clients[0].send_urgent(b'x');
     clients[0].send("\r\n");
-    sleep(Duration::from_millis(100));
     proxy.signal("CONT");
     clients.extend((1..PLACES).map(|_| Kind::Idle.connect(&proxy)));
     settle(&proxy, 8);

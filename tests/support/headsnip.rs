@@ -111,6 +111,11 @@ impl Headsnip {
         kilobytes.expect("a number") * 1024
     }
 
+    /// Returns whether SIGSTOP has stopped it.
+    pub fn is_stopped(&self) -> bool {
+        std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("procfs").contains("\nState:\tT")
+    }
+
     /// How many descriptors it has open.
     pub fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.id())).expect("procfs").count()

@@ -332,6 +332,16 @@ impl FullBacklog {
     }
 }
 
+/// One exchange of this client, on an origin connection of its own; both connections stay.
+pub fn first_exchange(mut client: Peer, listener: &Origin, request: &str, response: &str) -> (Peer, Peer) {
+    client.send(request);
+    let mut origin = listener.accept();
+    origin.expect(request);
+    origin.send(response);
+    client.expect(response);
+    (client, origin)
+}
+
 /// One exchange, the only one of this client; gives what it was sent.
 pub fn exchange_once(mut client: Peer, origin: &Origin, request: &str, response: &str) -> Vec<u8> {
     client.send(request);
