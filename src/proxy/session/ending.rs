@@ -138,6 +138,7 @@ impl<D: Dial> Session<D> {
         self.end_silently(ending)
     }
 
+    /// The same of an end that is no failure.
     pub(super) fn end_silently(&mut self, ending: Ending) -> Stage {
         self.part_from_origin();
         let memory = &self.worker.memory;
@@ -176,25 +177,23 @@ impl<D: Dial> Session<D> {
         self.part_from_origin();
         let is_over = self.worker.closing() == Closing::Cut;
         let before = self.outbound.unwritten();
-        match self.outbound.flush(context, &self.worker.memory, &mut self.client) {
-            Poll::Pending if !is_over && self.outbound.unwritten() < before => {
-                self.worker.deadlines.set(deadline, self.worker.waits.exchange, None);
-                None
-            }
-            Poll::Pending if is_over || self.worker.deadlines.due(deadline, &mut self.seen) == Some(Due::Late) => {
+        let flushed = self.outbound.flush(context, &self.worker.memory, &mut self.client);
+        let has_moved = self.outbound.unwritten() < before;
+        let mut is_late = || self.worker.deadlines.due(deadline, &mut self.seen) == Some(Due::Late);
+        match flushed {
+            Poll::Pending if is_over || (!has_moved && is_late()) => {
                 // For a body that ends with the connection, a plain close would be a lie.
                 self.client.reset_on_close();
                 Some(Stage::Gone)
             }
             // Who writes all before it reads must not wait for ever.
-            Poll::Pending => match self.discard(context) {
-                Ok(0) => None,
-                Ok(_) => {
+            Poll::Pending => {
+                let Ok(count) = self.discard(context) else { return Some(Stage::Gone) };
+                if has_moved || count > 0 {
                     self.worker.deadlines.set(deadline, self.worker.waits.exchange, None);
-                    None
                 }
-                Err(_) => Some(Stage::Gone),
-            },
+                None
+            }
             Poll::Ready(Err(_)) => Some(Stage::Gone),
             Poll::Ready(Ok(())) => {
                 let is_told_of = !self.followed.finish(&self.worker);
