@@ -3,7 +3,8 @@
 //! The system's resolver blocks, so it runs on its own thread, for which nobody waits at the end of the process. At most
 //! one question of a worker is under way, however many connections wait for its answer. Only the first question is waited for:
 //! later ones are asked in the background, while the last answer serves, so a resolver that fails or dawdles, or a thread that cannot
-//! be had, takes nobody's time. A dead address costs a failed dial, and then the resolver is waited for once.
+//! be had, takes nobody's time. Where nobody has asked for long, the address may be another's by now: then the resolver is waited for
+//! again, for a moment. A dead address costs a failed dial, and then the resolver is waited for once.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -22,7 +23,10 @@ use tokio::time::{Instant, timeout};
 /// How long an answer serves before another is asked for. Short, since a name is how a container's new address is found out.
 pub(super) const KEPT: Duration = Duration::from_secs(5);
 
-/// How long to wait for a new answer when the old one is useless.
+/// From what age on an answer serves only if no newer one comes within a moment. As long as cluster DNS lets its answers live.
+const STALE: Duration = Duration::from_secs(30);
+
+/// How long to wait for a new answer when the old one is useless or stale.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 type Question = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>;
@@ -53,6 +57,8 @@ struct Known {
     addresses: Option<(Rc<[SocketAddr]>, Instant)>,
     /// The question under way: its answer, once it has come.
     asking: Option<watch::Receiver<Option<Answer>>>,
+    /// When an answer was last waited for in vain.
+    silent: Option<Instant>,
 }
 
 impl Name {
@@ -81,10 +87,16 @@ impl Name {
     /// Its addresses, in the resolver's order, as far as is known. Must be called within a `LocalSet` or `LocalRuntime`.
     pub(super) async fn addresses(&self) -> Answer {
         let known = self.known.borrow().addresses.clone();
-        let Some((addresses, _)) = known else {
+        let Some((addresses, since)) = known else {
             return self.ask().await;
         };
-        if self.is_old() && self.known.borrow().asking.is_none() {
+        let silent = self.known.borrow().silent;
+        if [Some(since), silent].into_iter().flatten().all(|then| then.elapsed() >= STALE) {
+            if let Ok(Ok(addresses)) = timeout(PATIENCE, self.ask()).await {
+                return Ok(addresses);
+            }
+            self.known.borrow_mut().silent = Some(Instant::now());
+        } else if self.is_old() && self.known.borrow().asking.is_none() {
             self.begin();
         }
         Ok(addresses)
@@ -222,6 +234,35 @@ mod tests {
             }
             sleep(Duration::from_secs(60)).await;
             assert_eq!(*name.addresses().await.expect("the late answer"), [address(9)]);
+        });
+    }
+
+    #[test]
+    fn a_new_answer_is_waited_for_when_the_old_one_is_stale_but_once_in_a_while() {
+        run(async {
+            let asked = Rc::default();
+            let name = name(&asked, |turn| match turn {
+                1 | 4 => (Duration::ZERO, Ok(vec![address(turn)])),
+                2 => (PATIENCE / 2, Ok(vec![address(turn)])),
+                _ => (PATIENCE * 2, Err(io::Error::other("SERVFAIL"))),
+            });
+            let reached = async |last, waited| {
+                let before = Instant::now();
+                assert_eq!(*name.addresses().await.expect("an answer"), [address(last)]);
+                assert_eq!(before.elapsed(), waited);
+            };
+            reached(1, Duration::ZERO).await;
+            advance(STALE).await;
+            reached(2, PATIENCE / 2).await;
+            advance(STALE).await;
+            reached(2, PATIENCE).await;
+            // The third question is under way, and fails; the fourth is asked behind.
+            reached(2, Duration::ZERO).await;
+            sleep(STALE / 2).await;
+            reached(2, Duration::ZERO).await;
+            sleep(Duration::from_millis(1)).await;
+            reached(4, Duration::ZERO).await;
+            assert_eq!(asked.get(), 4);
         });
     }
 

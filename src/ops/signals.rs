@@ -1,6 +1,7 @@
 //! What signals ask for. The first SIGTERM or SIGINT ends the proxy in its way, and the next one at once, whichever it is: but one that comes
 //! within a second counts as the first, since supervisors send to the group and to the process. SIGHUP, SIGUSR1 and SIGUSR2 ask for nothing,
-//! and would kill a process that does not listen to them; so would SIGXFSZ, which says that the file of a log is full.
+//! and would kill a process that does not listen to them; so would SIGXFSZ, which says that the file of a log is full. Before anything
+//! is served, SIGTERM and SIGINT end the process at once: the kernel would do that too, but for the first process of a container.
 
 use std::io;
 use std::sync::Arc;
@@ -8,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::SigSet;
-use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
+use signal_hook::flag;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
@@ -37,34 +39,42 @@ pub enum EndSignal {
     Interrupt,
 }
 
-/// Signals that do not kill the process any more.
+/// Signals that do not kill the process any more, or that end it in order.
 #[derive(Debug)]
 pub struct Survived {
     hung_up: Arc<AtomicBool>,
+    /// Whether those that end the proxy end the process.
+    is_starting: Arc<AtomicBool>,
 }
 
 impl Survived {
     /// Has the process live on after them; needs no runtime, and so comes before all else.
     pub fn begin() -> io::Result<Self> {
         let hung_up = Arc::default();
-        signal_hook::flag::register(SIGHUP, Arc::clone(&hung_up))?;
-        signal_hook::flag::register(SIGUSR1, Arc::default())?;
-        signal_hook::flag::register(SIGUSR2, Arc::default())?;
-        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
+        flag::register(SIGHUP, Arc::clone(&hung_up))?;
+        flag::register(SIGUSR1, Arc::default())?;
+        flag::register(SIGUSR2, Arc::default())?;
+        flag::register(SIGXFSZ, Arc::default())?;
+        let is_starting = Arc::new(AtomicBool::new(true));
+        for signal in [SIGTERM, SIGINT] {
+            flag::register_conditional_shutdown(signal, 0, Arc::clone(&is_starting))?;
+        }
         // Whoever starts the process may have blocked them, and its threads inherit that.
         SigSet::all().thread_unblock()?;
-        Ok(Self { hung_up })
+        Ok(Self { hung_up, is_starting })
     }
 
     /// Listens to all. Must be called within a runtime.
     pub fn listen(self) -> io::Result<Signals> {
-        Ok(Signals {
+        let signals = Signals {
             hang_up: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             has_hung_up: self.hung_up.load(Ordering::Relaxed),
             endings: Endings::default(),
-        })
+        };
+        self.is_starting.store(false, Ordering::Relaxed);
+        Ok(signals)
     }
 }
 
