@@ -88,7 +88,7 @@ pub(super) struct TransferEncoding {
     has_others: bool,
     /// Whether a line said `chunked` and nothing else where that was the last coding already: it changes nothing.
     has_repeats: bool,
-    /// Whether the last line is `chunked` in lower case.
+    /// Whether the last line is `chunked` in lower case, with nothing but a space before it.
     pub(super) is_exact: bool,
 }
 
@@ -193,8 +193,8 @@ impl TransferEncoding {
 
     /// Records one line. Returns whether it changes nothing.
     pub(super) fn see(&mut self, value: &[u8]) -> bool {
+        self.is_exact = matches!(value, b" chunked" | b"chunked");
         let value = trimmed(value);
-        self.is_exact = value == b"chunked";
         let is_repeat = self.codings == Codings::ChunkedLast && value.eq_ignore_ascii_case(b"chunked");
         if is_repeat {
             self.has_repeats = true;

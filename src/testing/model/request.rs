@@ -68,7 +68,7 @@ pub(super) fn read(bytes: &[u8], rules: &Rules) -> Result<Option<Request>, Fault
     let mut offers = head.section.list(b"upgrade");
     offers.retain(|protocol| !protocol.is_empty());
     Ok(Some(Request {
-        is_plain: is_plain(&head, framing, rules) && bytes.len() <= MAX_PLAIN_HEAD,
+        is_plain: is_plain(&bytes, &head, framing, rules) && bytes.len() <= MAX_PLAIN_HEAD,
         persists: head.section.persists(head.version),
         expects_continue: head.section.list(b"expect").iter().any(|member| member == b"100-continue"),
         bytes,
@@ -208,7 +208,7 @@ fn without_offers(bytes: &[u8], head: &RequestHead, rules: &Rules) -> Vec<u8> {
 
 /// Whether no server is known that reads such a request otherwise than we, but for what its body may show. What is not
 /// listed is not plain.
-fn is_plain(head: &RequestHead, framing: Framing, rules: &Rules) -> bool {
+fn is_plain(bytes: &[u8], head: &RequestHead, framing: Framing, rules: &Rules) -> bool {
     let section = &head.section;
     let method = head.method.as_slice();
     let takes_body: [&[u8]; 3] = [b"POST", b"PUT", b"PATCH"];
@@ -218,8 +218,8 @@ fn is_plain(head: &RequestHead, framing: Framing, rules: &Rules) -> bool {
     let is_method_plain = takes_body.contains(&method) || takes_none.contains(&method);
     let is_body_plain = framing == Framing::Empty
         || takes_body.contains(&method)
-            // The case of it counts, so the value is asked, not the list.
-            && section.named(b"transfer-encoding").all(|field| field.value == b"chunked");
+            // The case of it counts, and so does white space.
+            && section.named(b"transfer-encoding").all(|field| [&b"chunked"[..], b" chunked"].contains(&&bytes[field.value_at.clone()]));
     let is_reuse_allowed = match rules.reuse_origin {
         Reuse::Plain => true,
         Reuse::Bodyless => framing == Framing::Empty,
