@@ -68,16 +68,19 @@ impl UsageError {
     fn of_argh(complaint: &str, arguments: &[&str]) -> Self {
         let complaint = complaint.trim_end();
         let is_stray = |argument: &&str| complaint == format!("Unrecognized argument: {argument}");
+        let info = flags::info();
+        let command = info.commands.iter().find(|command| arguments.contains(&command.name));
         let advice = match arguments.iter().copied().find(is_stray) {
             Some("true" | "false") => "; to switch a flag off, write --flag=false".to_owned(),
-            Some(argument) if !argument.starts_with('-') => {
-                let commands: Vec<&str> = flags::info().commands.iter().map(|command| command.name).collect();
-                // There is none after a command.
-                if arguments.iter().any(|argument| commands.contains(argument)) {
-                    String::new()
-                } else {
-                    format!("; the commands are: {}", commands.join(", "))
-                }
+            Some(argument) if argument.starts_with('-') => {
+                let known = command.map_or(info.flags, |command| command.command.flags).iter();
+                let names = known.map(|flag| flag.long.trim_start_matches('-'));
+                let meant = flags::most_like(argument.trim_start_matches('-'), names);
+                meant.map_or(String::new(), |name| format!("; did you mean --{name}?"))
+            }
+            Some(_) if command.is_none() => {
+                let commands: Vec<&str> = info.commands.iter().map(|command| command.name).collect();
+                format!("; the commands are: {}", commands.join(", "))
             }
             Some(_) | None => String::new(),
         };

@@ -4,9 +4,11 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::fmt;
 use std::io::{self, Write};
+use std::net::ToSocketAddrs;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread;
 
 use headsnip::cli::{self, Command};
 use headsnip::config::{Config, Drain};
@@ -76,6 +78,7 @@ fn run(config: Config, log: &'static Log) -> ExitCode {
         log.observe(Event::Warning(format_args!("{doubt}")));
     }
     let (drain, told) = (config.drain, Greeting::new(&config));
+    let name = config.upstream.name().map(|(host, port)| (host.to_owned(), port));
     let mut proxy = match Proxy::bind(config, Arc::new(|event: Event<'_>| log.observe(event))) {
         Ok(proxy) => proxy,
         Err(error) => return fail(log, format_args!("{error}")),
@@ -92,6 +95,9 @@ fn run(config: Config, log: &'static Log) -> ExitCode {
         }
         if let Some(admin) = admin {
             log.observe(Event::Notice(format_args!("admin on {admin}")));
+        }
+        if let Some(name) = name {
+            look_up(name, log);
         }
         ready.tell(State::Ready);
     };
@@ -117,6 +123,17 @@ fn run(config: Config, log: &'static Log) -> ExitCode {
     log.flush();
     log.observe(Event::Notice(format_args!("drained: {finished} connections finished, {cut} cut")));
     ExitCode::SUCCESS
+}
+
+/// Warns if the upstream's name has no address. A resolver may take its time, so nobody waits for that.
+fn look_up((host, port): (String, u16), log: &'static Log) {
+    let ask = move || {
+        if let Err(error) = (&*host, port).to_socket_addrs() {
+            log.observe(Event::Warning(format_args!("cannot resolve {host} of --upstream yet: {error}")));
+        }
+    };
+    // It is asked again for clients, and then each failure is logged.
+    let _ = thread::Builder::new().name("resolver".into()).spawn(ask);
 }
 
 fn fail(log: &Log, problem: fmt::Arguments<'_>) -> ExitCode {
@@ -157,7 +174,7 @@ impl fmt::Display for Greeting {
             write!(formatter, ", but keeping {}", self.kept.join(", "))?;
         }
         if !self.denied_of_requests.is_empty() {
-            write!(formatter, "; from requests {}", self.denied_of_requests.join(", "))?;
+            write!(formatter, "; from requests: {}", self.denied_of_requests.join(", "))?;
         }
         match self.added {
             0 => Ok(()),

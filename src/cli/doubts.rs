@@ -3,8 +3,6 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use rust_fuzzy_search::fuzzy_search_sorted;
-
 use super::{PREFIX, flags, variable};
 use crate::config::Config;
 use crate::net::address::{Address, Listen};
@@ -17,9 +15,6 @@ const NEEDED: [&str; 6] =
 /// A longer `--drain-delay` outlives what ECS (120 s), systemd (90 s) and Kubernetes (30 s) wait for a process to end.
 const LONGEST_DELAY: Duration = Duration::from_secs(120);
 
-/// How alike two names must be for one to be a misspelling of the other, from 0 to 1.
-const ALIKE: f32 = 0.3;
-
 /// What to warn of before serving, a sentence each.
 pub fn doubts(config: &Config, environment: impl Iterator<Item = (OsString, OsString)>) -> Vec<String> {
     let variables =
@@ -28,6 +23,9 @@ pub fn doubts(config: &Config, environment: impl Iterator<Item = (OsString, OsSt
     let needed: Vec<&str> = NEEDED.into_iter().filter(|name| config.policy.denylist.denies(name.as_bytes())).collect();
     if !needed.is_empty() {
         doubts.push(format!("denying {} is likely to break clients", needed.join(", ")));
+    }
+    if config.policy.added.bytes().windows(2).any(|two| two == br"\n") {
+        doubts.push(r"--add: a value has a backslash and an n in it; was a line end meant?".to_owned());
     }
     if !config.access_log && config.log_fields.names().next().is_some() {
         doubts.push("--log-fields has no effect without --access-log".to_owned());
@@ -69,9 +67,8 @@ fn unknown(name: &str, value: &str) -> Option<String> {
         return None;
     }
     let flag = rest.to_ascii_lowercase().replace('_', "-");
-    let known: Vec<&str> = flags::settings().collect();
-    let best = fuzzy_search_sorted(&flag, &known).into_iter().next().filter(|(_, alike)| *alike >= ALIKE);
-    let meant = best.map_or_else(|| "a typo?".to_owned(), |(known, _)| format!("did you mean {}?", variable(known)));
+    let best = flags::most_like(&flag, flags::settings());
+    let meant = best.map_or_else(|| "a typo?".to_owned(), |known| format!("did you mean {}?", variable(known)));
     Some(format!("unknown environment variable {name}: {meant}"))
 }
 
@@ -147,6 +144,8 @@ mod tests {
     fn what_clients_need_and_a_long_delay_are_doubted() {
         let line = "denying content-type, set-cookie is likely to break clients";
         assert_eq!(doubted(&["--deny", "set-cookie,content-type"], &[]), [line]);
+        let line = r"--add: a value has a backslash and an n in it; was a line end meant?";
+        assert_eq!(doubted(&["--add", r"X-A: b\nX-B: c"], &[]), [line]);
         let line = "denying location is likely to break clients";
         assert_eq!(doubted(&["--deny", "loc*"], &[]), [line]);
         let line = "--log-fields has no effect without --access-log";

@@ -1,6 +1,7 @@
 //! The flags and subcommands, from which the help text, the man page and the completions are made too.
 
 use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfoKind, FromArgs};
+use rust_fuzzy_search::fuzzy_compare;
 
 use super::NAME;
 
@@ -214,6 +215,16 @@ pub(super) struct Man {}
 pub(super) fn info() -> CommandInfoWithArgs {
     // argh knows the type's name alone.
     CommandInfoWithArgs { name: NAME, ..Flags::get_args_info() }
+}
+
+/// How alike two names must be for one to be a misspelling of the other, from 0 to 1.
+const ALIKE: f32 = 0.3;
+
+/// The one of these names that was probably meant.
+pub(super) fn most_like<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let scored = names.map(|name| (fuzzy_compare(given, name), name)).filter(|(alike, _)| *alike >= ALIKE);
+    // Of equals the first.
+    scored.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, name)| name)
 }
 
 /// Returns whether a flag has no value.

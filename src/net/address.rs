@@ -110,6 +110,15 @@ impl Listen {
 }
 
 impl Address {
+    /// The host and the port, if the host is a name.
+    #[must_use]
+    pub fn name(&self) -> Option<(&str, u16)> {
+        match self {
+            Self::Tcp { host, port } if host.parse::<IpAddr>().is_err() => Some((host, *port)),
+            Self::Tcp { .. } | Self::Unix(_) => None,
+        }
+    }
+
     /// Returns whether a connection to this address reaches that listener, as far as the addresses show.
     pub(crate) fn is_reached_at(&self, listening: &Self) -> bool {
         match (self, listening) {

@@ -164,8 +164,8 @@ pub fn holds(rules: &Rules, steps: &[Step]) -> Result<Driven, String> {
     let whole = drive(&policy, steps);
     only_denied_lines_go(steps, &whole)?;
     let (outcome, fault) = model::outcome_and_fault(rules, steps);
-    equal("the model's outcome", &outcome, &whole.outcome)?;
-    equal("the model's broken rule", &fault, &whole.violation.map(Violation::name))?;
+    equal("the core's outcome, against the model's", &whole.outcome, &outcome)?;
+    equal("the core's broken rule, against the model's", &whole.violation.map(Violation::name), &fault)?;
     let length: usize = steps.iter().map(|step| step.bytes().len()).sum();
     if length <= ALL_CUTS {
         cuts_do_not_matter(&policy, steps, &whole, &(1..length).collect::<Vec<_>>())?;

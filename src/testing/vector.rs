@@ -30,52 +30,13 @@ use std::collections::HashSet;
 use std::iter::Peekable;
 use std::str::Lines;
 
-use super::{End, Rules, Step};
-use crate::http1::Reuse;
+use strum::VariantNames;
 
-/// What a vector may name as its error: each rule that can be broken, once.
-pub const ERRORS: [&str; 40] = [
-    "method_case",
-    "underscore_in_name",
-    "no_host",
-    "many_hosts",
-    "invalid_host",
-    "connection_names_framing",
-    "content_length_and_transfer_encoding",
-    "content_length_repeated",
-    "content_length_malformed",
-    "content_lengths_differ",
-    "transfer_encoding_in_http_1_0",
-    "transfer_encoding_unsupported",
-    "transfer_encoding_malformed",
-    "trailer_not_allowed",
-    "bare_lf",
-    "bare_cr",
-    "control_byte",
-    "tls_handshake",
-    "proxy_preamble",
-    "obs_fold",
-    "white_space_before_colon",
-    "no_colon",
-    "invalid_field_name",
-    "request_line_malformed",
-    "version_unsupported",
-    "connect_unsupported",
-    "head_too_long",
-    "too_many_field_lines",
-    "status_line_malformed",
-    "chunk_size_malformed",
-    "chunk_size_too_large",
-    "chunk_line_malformed",
-    "chunk_line_too_long",
-    "chunk_end_malformed",
-    "upgrade_unasked",
-    "upgrade_not_allowed",
-    "too_many_interim_responses",
-    "response_missing",
-    "response_incomplete",
-    "unsolicited_bytes",
-];
+use super::{End, Rules, Step};
+use crate::http1::{Reuse, Violation};
+
+/// What a vector may name as its error: each rule that can be broken.
+pub const ERRORS: &[&str] = Violation::VARIANTS;
 
 /// The longest block, in bytes after its escapes: a slip in a count must not eat the memory.
 const MAX_BLOCK: usize = 1 << 22;
@@ -220,6 +181,7 @@ impl Draft {
             ("error", Some(text)) if ERRORS.contains(&text) => {
                 set(&mut self.error, text.to_owned())?;
             }
+            ("error", Some(text)) => return Err(format!("no rule of this name: {text}")),
             _ => return Err(format!("not understood: {line}")),
         }
         Ok(())

@@ -173,6 +173,11 @@ fn what_is_wrong_with_tls_is_told_in_a_line() {
         (serving(&USUAL), "other-ca.pem", "set SSL_CERT_FILE to a file with the right ones"),
         (serving(&USUAL), "none.pem", "no CA certificates were found"),
         (serving(&Server { certificate: "elsewhere", ..USUAL }), "ca.pem", "not valid for name \"127.0.0.1\""),
+        (
+            serving(&Server { certificate: "other-ca", ..USUAL }),
+            "other-ca.pem",
+            "its certificate is that of an authority",
+        ),
         (serving(&Server { certificate: "expired", ..USUAL }), "ca.pem", "its certificate has expired"),
         (serving(&Server { protocols: &["h2"], ..USUAL }), "ca.pem", "no HTTP/1.1 over TLS, but HTTP/2"),
         (plain, "ca.pem", "it does not speak TLS; did you mean http://?"),

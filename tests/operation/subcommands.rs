@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
+use headsnip::net::address::Address;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::support::Origin;
@@ -75,6 +76,11 @@ fn short_flags_and_switches_with_a_value_are_understood() {
     for (arguments, code, words) in [
         (vec!["-h"], 0, "--drain-timeout"),
         (vec!["-V"], 0, concat!("headsnip ", env!("CARGO_PKG_VERSION"), "\n")),
+        (vec!["-v"], 2, "-v; did you mean --version?\n"),
+        (vec!["--pid", "a"], 2, "Unrecognized argument: --pid\nRun headsnip --help"),
+        (vec!["--listn", "a:1"], 2, "--listn; did you mean --listen?\n"),
+        (vec!["probe", "--json", "http://a/"], 2, "Unrecognized argument: --json\n"),
+        (vec!["probe", "--formt", "json"], 2, "--formt; did you mean --format?\n"),
         (vec!["--dry-run=perhaps"], 2, "--dry-run \"perhaps\": expected true or false"),
         (vec!["--listen", "0.0.0.0:81", "--upstream", "localhost:81"], 2, "relay to itself"),
     ] {
@@ -89,9 +95,12 @@ fn short_flags_and_switches_with_a_value_are_understood() {
         let proxy = Headsnip::start_by(&mut command, &origin.address(), &["--access-log", flag]);
         proxy.await_line(words);
     }
+    // RFC 6761 §6.4: a name that never resolves.
+    let nowhere = Headsnip::start(&Address::Tcp { host: "nowhere.invalid".into(), port: 1 }, &[]);
+    nowhere.await_line("cannot resolve nowhere.invalid of --upstream yet: ");
     let flags = ["--deny-request", "proxy,x-forwarded-*", "--add", "A: b", "--add", "C: d"];
     let proxy = Headsnip::start(&origin.address(), &flags);
-    proxy.await_line("x-powered-by; from requests proxy, x-forwarded-*; adding 2 lines; memory: ");
+    proxy.await_line("x-powered-by; from requests: proxy, x-forwarded-*; adding 2 lines; memory: ");
 }
 
 /// "A wrong one is refused before anything is bound": passed over, it would leave in place what it says to remove.

@@ -76,6 +76,9 @@ fn told(error: io::Error) -> io::Error {
         Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })
     ) {
         "its certificate has expired, or the clock of this machine is wrong".to_owned()
+    } else if matches!(fault, Error::InvalidCertificate(CertificateError::Other(other)) if format!("{other:?}").contains("CaUsedAsEndEntity"))
+    {
+        "its certificate is that of an authority, as of openssl req -x509; one for a server has CA:FALSE".to_owned()
     } else if matches!(fault, Error::InvalidMessage(_)) {
         "it does not speak TLS; did you mean http://?".to_owned()
     } else if has_no_http1.contains(fault) {

@@ -142,6 +142,7 @@ fn haproxy(running: &Running, at: SocketAddr) -> Result<Process, String> {
         "defaults
             mode http
             timeout connect 5s
+            timeout check 5s
             timeout client 30s
             timeout server 30s
         frontend all
