@@ -144,7 +144,9 @@ fn added(values: &[Value], denylist: &Denylist) -> Result<AddedLines, UsageError
 
 fn upgrades(values: &[Value]) -> Result<Upgrades, UsageError> {
     let is_protocol = |text: &str| {
-        let is_part = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
+        let is_part = |part: &str| {
+            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"*".contains(&byte))
+        };
         text.split('/').count() <= 2 && text.split('/').all(is_part)
     };
     for value in values {

@@ -50,7 +50,7 @@ impl Value {
 
     /// Of a flag that needs no value.
     pub(super) fn switch(&self) -> Result<bool, UsageError> {
-        match &*self.text {
+        match &*self.text.to_ascii_lowercase() {
             "true" | "1" => Ok(true),
             "false" | "0" | "" => Ok(false),
             _ => Err(self.complain("expected true or false")),

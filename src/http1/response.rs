@@ -173,7 +173,7 @@ impl Responses {
         let is_unread = status == 205 && framing != Framing::Empty;
         let is_in_doubt = is_until_close || is_awaiting_end || is_unread;
         asked.closes |= !fields.persists(version) || is_in_doubt || is_unwanted || is_draining;
-        let is_said = is_until_close || (version == Version::Http10 && !fields.keep_alive);
+        let is_said = (is_until_close && !is_unread) || (version == Version::Http10 && !fields.keep_alive);
         if asked.closes && !fields.close && (is_draining || !is_said) {
             mend::close(bytes, edits);
         }

@@ -123,8 +123,8 @@ impl Exchange {
         // RFC 9110 §15.3.6: content must not be there, so clients may not read it.
         let may_be_unread = response.status == 205 && response.framing != Framing::Empty;
         self.closes |= is_given_up || !response.persists || ends || is_unknown || may_be_unread;
-        // What ends with the connection says so, and so does HTTP/1.0 without keep-alive.
-        let is_said = ends || (response.version == Version::Http10 && !response.persists);
+        // What ends with the connection says so to who reads it, and so does HTTP/1.0 without keep-alive.
+        let is_said = (ends && !may_be_unread) || (response.version == Version::Http10 && !response.persists);
         if is_draining || (self.closes && !is_said) {
             response.say_close(rules);
         }
