@@ -1,8 +1,8 @@
 //! The end of a connection over which something may still be under way: FIN, then what the other side says is read and thrown away until
 //! its end. Closed at once, it would be reset by the first byte that comes, and the reset destroys what is still to be sent.
 
-use std::cell::Cell;
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,27 +21,8 @@ const MOST: usize = 3;
 const ROOM: usize = 4096;
 
 thread_local! {
-    static DEPARTING: Cell<usize> = const { Cell::new(0) };
-}
-
-/// One of the connections that depart.
-struct Departing;
-
-impl Departing {
-    /// `None`: there are too many.
-    fn begin() -> Option<Self> {
-        let count = DEPARTING.get();
-        (count < MOST).then(|| {
-            DEPARTING.set(count + 1);
-            Self
-        })
-    }
-}
-
-impl Drop for Departing {
-    fn drop(&mut self) {
-        DEPARTING.set(DEPARTING.get() - 1);
-    }
+    /// Shared by the connections that depart.
+    static DEPARTING: Rc<()> = Rc::default();
 }
 
 /// Until when a connection that departs is read.
@@ -54,15 +35,16 @@ pub(crate) enum Until {
 
 /// Ends a connection. Must be called within a `LocalSet` or `LocalRuntime`.
 pub(super) fn depart(mut stream: Stream, until: Until) {
-    let Some(departing) = Departing::begin() else { return };
-    if stream.shut_down_write().is_err() {
+    let departing = DEPARTING.with(Rc::clone);
+    // The first share is the thread's.
+    if Rc::strong_count(&departing) > 1 + MOST || stream.shut_down_write().is_err() {
         return;
     }
     stream.change_task();
     drop(spawn_local(async move {
-        let _departing = departing;
         // It ends anyway.
         let _ = timeout(LIMIT, poll_fn(|context| poll_end(&mut stream, until, context))).await;
+        drop(departing);
     }));
 }
 
@@ -94,6 +76,10 @@ mod tests {
     use super::super::stream::Peer;
     use super::*;
 
+    fn departing() -> usize {
+        DEPARTING.with(Rc::strong_count) - 1
+    }
+
     /// The task that read before is no longer: the other side's bytes and its end must wake the one that throws them away.
     #[test]
     fn a_connection_departs_when_the_other_side_ends() {
@@ -102,13 +88,13 @@ mod tests {
             let (mut stream, mut far) = Stream::pair();
             poll_fn(|context| Poll::Ready(stream.poll_read(context, &mut [0; 9]).is_pending())).await;
             depart(stream, Until::End);
-            assert_eq!(DEPARTING.get(), 1);
+            assert_eq!(departing(), 1);
             assert_eq!(far.read(&mut [0; 9]).expect("an end"), 0, "FIN was sent");
             far.write_all(b"late").expect("it is read on");
             tokio::task::yield_now().await;
             drop(far);
             let gone = async {
-                while DEPARTING.get() > 0 {
+                while departing() > 0 {
                     tokio::task::yield_now().await;
                 }
             };
@@ -138,7 +124,7 @@ mod tests {
                     for _ in 0..64 {
                         tokio::task::yield_now().await;
                     }
-                    DEPARTING.get()
+                    departing()
                 };
                 far.write_all(b"early").expect("it is read on");
                 assert_eq!(turns().await, 1, "not all has arrived");

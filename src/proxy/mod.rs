@@ -161,7 +161,7 @@ impl Proxy {
     /// Whether its workers go on, for who looks so often, `alongside` in [`Self::run`]: a stuck first worker lets nobody look.
     pub fn pulse(&mut self, pause: Duration) -> Pulse {
         let pulse = Pulse::new(self.config.workers.get() - 1, pause);
-        self.beats = pulse.beats().collect();
+        self.beats = pulse.beats();
         pulse
     }
 

@@ -1,6 +1,6 @@
 //! The places for clients, of all workers together. A client without a place waits, and somebody whose place is less dear gives way.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
@@ -9,11 +9,12 @@ use tokio::time::timeout;
 /// How long a client waits for somebody to give way before another is asked.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// The places that are free, and how many clients of a worker that has nobody to ask wait for one.
+/// The places that are free, and who waits for one.
 #[derive(Debug)]
 pub(crate) struct Places {
     free: Semaphore,
-    wanted: AtomicUsize,
+    /// Shared by the clients of a worker that has nobody to ask, for as long as they wait.
+    wanted: Arc<()>,
     /// A client has begun to linger.
     lingers: Notify,
 }
@@ -21,7 +22,7 @@ pub(crate) struct Places {
 impl Places {
     pub(crate) fn new(count: usize) -> Self {
         let free = Semaphore::new(count.min(Semaphore::MAX_PERMITS));
-        Self { free, wanted: AtomicUsize::new(0), lingers: Notify::new() }
+        Self { free, wanted: Arc::default(), lingers: Notify::new() }
     }
 
     /// Takes a place if one is free. Whose it is gives it back.
@@ -34,7 +35,7 @@ impl Places {
     pub(super) async fn take(&self, ask: impl Fn() -> bool) {
         while !self.try_take() {
             let lingers = self.lingers.notified();
-            let wanting = (!ask()).then(|| Wanting::new(&self.wanted));
+            let wanting = (!ask()).then(|| Arc::clone(&self.wanted));
             let taken = tokio::select! {
                 biased;
                 taken = timeout(PATIENCE, self.free.acquire()) => taken.ok(),
@@ -59,22 +60,6 @@ impl Places {
 
     /// Returns whether another worker wants a place.
     pub(super) fn are_wanted(&self) -> bool {
-        self.wanted.load(Ordering::Relaxed) > 0
-    }
-}
-
-/// A wish for a place that others are to see, for as long as it lives.
-struct Wanting<'w>(&'w AtomicUsize);
-
-impl<'w> Wanting<'w> {
-    fn new(wanted: &'w AtomicUsize) -> Self {
-        wanted.fetch_add(1, Ordering::Relaxed);
-        Self(wanted)
-    }
-}
-
-impl Drop for Wanting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        Arc::strong_count(&self.wanted) > 1
     }
 }

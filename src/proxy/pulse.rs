@@ -10,47 +10,42 @@ use tokio::time::sleep;
 /// Beats from one look to the next: of a worker that is only slow one is in time.
 const BEATS: u32 = 4;
 
-/// What a worker counts once it has ended, as it may.
-const ENDED: u64 = u64::MAX;
-
 /// The beats of all workers but the first.
 #[derive(Debug)]
 pub struct Pulse {
-    beats: Arc<[AtomicU64]>,
-    seen: Vec<u64>,
+    /// Those of each that are counted, and that were at the last look. A worker that has ended, as it may, shares them no longer.
+    beats: Vec<(Arc<AtomicU64>, u64)>,
     pause: Duration,
 }
 
 /// One of these workers.
 #[derive(Debug)]
 pub(super) struct Beat {
-    beats: Arc<[AtomicU64]>,
-    index: usize,
+    beats: Arc<AtomicU64>,
     pause: Duration,
 }
 
 impl Pulse {
     /// Of so many workers beside the first, to be looked at so often.
     pub(super) fn new(workers: usize, pause: Duration) -> Self {
-        let beats = (0..workers).map(|_| AtomicU64::new(0)).collect();
         // The first look is not to fail for who has hardly begun.
-        Self { beats, seen: vec![ENDED; workers], pause }
+        Self { beats: (0..workers).map(|_| (Arc::default(), u64::MAX)).collect(), pause }
     }
 
     /// What each of them is to do.
-    pub(super) fn beats(&self) -> impl Iterator<Item = Beat> + use<> {
-        let (beats, pause) = (Arc::clone(&self.beats), self.pause / BEATS);
-        (0..beats.len()).map(move |index| Beat { beats: Arc::clone(&beats), index, pause })
+    pub(super) fn beats(&self) -> Vec<Beat> {
+        let beat = |beats: &Arc<AtomicU64>| Beat { beats: Arc::clone(beats), pause: self.pause / BEATS };
+        self.beats.iter().map(|(beats, _)| beat(beats)).collect()
     }
 
     /// Waits for the next look, and returns whether all workers have responded since the last one.
     pub async fn next(&mut self) -> bool {
         sleep(self.pause).await;
         let mut goes_on = true;
-        for (beat, seen) in self.beats.iter().zip(&mut self.seen) {
-            let beat = beat.load(Ordering::Relaxed);
-            goes_on &= beat != *seen || beat == ENDED;
-            *seen = beat;
+        for (beats, seen) in &mut self.beats {
+            let count = beats.load(Ordering::Relaxed);
+            goes_on &= count != *seen || Arc::strong_count(beats) == 1;
+            *seen = count;
         }
         goes_on
     }
@@ -61,14 +56,8 @@ impl Beat {
     pub(super) async fn go_on(self) {
         loop {
             sleep(self.pause).await;
-            self.beats[self.index].fetch_add(1, Ordering::Relaxed);
+            self.beats.fetch_add(1, Ordering::Relaxed);
         }
-    }
-}
-
-impl Drop for Beat {
-    fn drop(&mut self) {
-        self.beats[self.index].store(ENDED, Ordering::Relaxed);
     }
 }
 
@@ -84,7 +73,7 @@ mod tests {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
         runtime.block_on(async {
             let mut pulse = Pulse::new(2, Duration::from_secs(8));
-            let mut beats = pulse.beats();
+            let mut beats = pulse.beats().into_iter();
             let (one, stuck) = (beats.next().expect("the first"), beats.next().expect("the second"));
             let first = tokio::spawn(one.go_on());
             assert!(pulse.next().await, "it had not begun");
