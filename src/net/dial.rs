@@ -5,15 +5,15 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::FuturesUnordered;
 use rustix::io::Errno;
 use socket2::{SockAddr, Socket, Type};
 use tokio::time::{sleep, timeout};
@@ -120,7 +120,7 @@ impl Upstream {
         name: &'a Name,
         best: &'a Cell<Option<SocketAddr>>,
         limit: Duration,
-    ) -> Dialling<'a, Stream> {
+    ) -> Dialling<'a> {
         Box::pin(async move {
             let found = |error| io::Error::other::<Unresolved>(error);
             let addresses = name.addresses().await.map_err(found)?;
@@ -149,21 +149,16 @@ impl Upstream {
     }
 
     /// Connects to the first address that accepts the connection, or returns the last error.
-    fn race<'a>(&'a self, addresses: Rc<[SocketAddr]>, best: &'a Cell<Option<SocketAddr>>) -> Dialling<'a, Stream> {
+    fn race<'a>(&'a self, addresses: Rc<[SocketAddr]>, best: &'a Cell<Option<SocketAddr>>) -> Dialling<'a> {
         Box::pin(async move {
             let first = best.get().filter(|best| addresses.contains(best));
             let others = addresses.iter().copied().filter(|address| Some(*address) != first);
             let mut left = first.into_iter().chain(others).peekable();
-            let mut attempts = Vec::new();
+            let mut attempts = FuturesUnordered::new();
             let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
             loop {
-                if let Some(address) = left.next() {
-                    let attempt: Attempt<'_> = Box::pin(async move { Ok((self.connect(address).await?, address)) });
-                    attempts.push(attempt);
-                } else if attempts.is_empty() {
-                    return Err(last);
-                }
-                let ended = poll_fn(|context| poll_any(&mut attempts, context));
+                attempts.extend(left.next().map(|address| async move { Ok((self.connect(address).await?, address)) }));
+                let ended = attempts.next();
                 let ended = if left.peek().is_none() {
                     ended.await
                 } else {
@@ -173,14 +168,15 @@ impl Upstream {
                     }
                 };
                 match ended {
-                    Ok((stream, address)) => {
+                    None => return Err(last),
+                    Some(Ok((stream, address))) => {
                         best.set(Some(address));
                         return Ok(stream);
                     }
                     // Those under way may still be taken.
-                    Err(error) if is_passing(&error) && !attempts.is_empty() => last = error,
-                    Err(error) if is_final(&error) => return Err(error),
-                    Err(error) => last = error,
+                    Some(Err(error)) if is_passing(&error) && !attempts.is_empty() => last = error,
+                    Some(Err(error)) if is_final(&error) => return Err(error),
+                    Some(Err(error)) => last = error,
                 }
             }
         })
@@ -210,19 +206,7 @@ impl Dial for Upstream {
     }
 }
 
-type Dialling<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + 'a>>;
-type Attempt<'a> = Dialling<'a, (Stream, SocketAddr)>;
-
-/// The first attempt that has ended.
-fn poll_any(attempts: &mut Vec<Attempt<'_>>, context: &mut Context<'_>) -> Poll<io::Result<(Stream, SocketAddr)>> {
-    for at in 0..attempts.len() {
-        if let Poll::Ready(ended) = attempts[at].as_mut().poll(context) {
-            drop(attempts.swap_remove(at));
-            return Poll::Ready(ended);
-        }
-    }
-    Poll::Pending
-}
+type Dialling<'a> = LocalBoxFuture<'a, io::Result<Stream>>;
 
 async fn connect_to(address: &SockAddr, peer: Peer) -> io::Result<Stream> {
     let socket = Socket::new(address.domain(), Type::STREAM.nonblocking(), None)?;
@@ -286,7 +270,9 @@ impl std::error::Error for Itself {}
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::net::TcpListener;
+    use std::task::{Context, Poll};
 
     use tokio::runtime::Builder;
     use tokio::task::LocalSet;

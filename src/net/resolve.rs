@@ -10,13 +10,13 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use futures_util::future::{FutureExt, LocalBoxFuture, Shared};
+use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
 
@@ -29,8 +29,9 @@ const STALE: Duration = Duration::from_secs(30);
 /// How long to wait for a new answer when the old one is useless or stale.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-type Question = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>;
+type Question = LocalBoxFuture<'static, io::Result<Vec<SocketAddr>>>;
 type Answer = Result<Rc<[SocketAddr]>, Unresolved>;
+type Asking = Shared<LocalBoxFuture<'static, Answer>>;
 
 /// A name that could not be resolved, and why.
 #[derive(Clone, Debug)]
@@ -55,8 +56,8 @@ pub(crate) struct Name {
 struct Known {
     /// The last addresses, at least one, and when they came.
     addresses: Option<(Rc<[SocketAddr]>, Instant)>,
-    /// The question under way: its answer, once it has come.
-    asking: Option<watch::Receiver<Option<Answer>>>,
+    /// The question under way.
+    asking: Option<Asking>,
     /// When an answer was last waited for in vain.
     silent: Option<Instant>,
 }
@@ -97,7 +98,7 @@ impl Name {
             }
             self.known.borrow_mut().silent = Some(Instant::now());
         } else if self.is_old() && self.known.borrow().asking.is_none() {
-            self.begin();
+            drop(self.begin());
         }
         Ok(addresses)
     }
@@ -116,21 +117,13 @@ impl Name {
     /// Waits for the answer to the question under way, or to a new one. To stop waiting does not stop the question.
     async fn ask(&self) -> Answer {
         let asking = self.known.borrow().asking.clone();
-        let mut asking = asking.unwrap_or_else(|| self.begin());
-        let answer = match asking.wait_for(Option::is_some).await {
-            Ok(answer) => answer.clone(),
-            // The worker ends.
-            Err(_) => None,
-        };
-        answer.unwrap_or_else(|| Err(unresolved(&self.host, &"the lookup was cancelled")))
+        asking.unwrap_or_else(|| self.begin()).await
     }
 
     /// Begins a question, whose answer is taken when it comes.
-    fn begin(&self) -> watch::Receiver<Option<Answer>> {
-        let (teller, asking) = watch::channel(None);
-        self.known.borrow_mut().asking = Some(asking.clone());
+    fn begin(&self) -> Asking {
         let (host, known, question) = (Rc::clone(&self.host), Rc::clone(&self.known), (self.lookup)());
-        drop(spawn_local(async move {
+        let asking = async move {
             let answer = match question.await {
                 Ok(addresses) if addresses.is_empty() => Err(unresolved(&host, &"no address found")),
                 Ok(addresses) => Ok(Rc::from(addresses)),
@@ -141,8 +134,11 @@ impl Name {
             if let Ok(addresses) = &answer {
                 known.addresses = Some((Rc::clone(addresses), Instant::now()));
             }
-            teller.send_replace(Some(answer));
-        }));
+            answer
+        };
+        let asking = asking.boxed_local().shared();
+        self.known.borrow_mut().asking = Some(asking.clone());
+        drop(spawn_local(asking.clone()));
         asking
     }
 }
