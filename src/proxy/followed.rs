@@ -23,12 +23,6 @@ const WORTH_ASKING: usize = 16;
 /// The detail for bytes that were written, but not acknowledged by the client.
 pub(super) const UNACKNOWLEDGED: &str = "unacknowledged";
 
-/// The exchanges of one client connection, with what was noted of the one that is not over.
-pub(super) struct Followed {
-    pub(super) exchange: Exchange<'static>,
-    told: Told,
-}
-
 /// What is relayed to a client, for the access log alone.
 #[derive(Default)]
 struct Written {
@@ -40,8 +34,9 @@ struct Written {
     asked: u64,
 }
 
-/// What lines of the log are made of.
-struct Told {
+/// The exchanges of one client connection, with what lines of the log are made of.
+pub(super) struct Followed {
+    pub(super) exchange: Exchange<'static>,
     client: Peer,
     /// When the head of the request under way was complete, until its response begins, if an operator is told how long that takes.
     begun: Option<Instant>,
@@ -57,8 +52,8 @@ struct Told {
 
 impl Followed {
     pub(super) fn new(exchange: Exchange<'static>, client: Peer) -> Self {
-        let told = Told { client, begun: None, record: None, written: None, is_early: false, has_failed: false };
-        let mut followed = Self { exchange, told };
+        let mut followed =
+            Self { exchange, client, begun: None, record: None, written: None, is_early: false, has_failed: false };
         followed.set_client(client);
         followed
     }
@@ -66,12 +61,12 @@ impl Followed {
     /// Records who the client is, before its first request: for logs, and for requests that name it.
     pub(super) fn set_client(&mut self, client: Peer) {
         self.exchange.set_client(client.0.map(|address| address.ip()));
-        self.told.client = client;
+        self.client = client;
     }
 
     /// Who the client is.
     pub(super) fn client(&self) -> Peer {
-        self.told.client
+        self.client
     }
 
     /// Lets the core judge, and counts what it found.
@@ -124,8 +119,8 @@ impl Followed {
         worker.counters.requests.count();
         // The one before it is over, and written.
         self.put_away(worker);
-        self.told.is_early = false;
-        self.told.begun = worker.is_timed.then(Instant::now);
+        self.is_early = false;
+        self.begun = worker.is_timed.then(Instant::now);
         self.note(worker, head);
     }
 
@@ -133,21 +128,21 @@ impl Followed {
     #[inline]
     fn note<D: Dial>(&mut self, worker: &Worker<D>, head: &[u8]) {
         if worker.config.access_log {
-            let begun = self.told.begun.unwrap_or_else(Instant::now);
-            self.told.record = Some(worker.memory.hold_record(Record::of(head, begun, &worker.config.log_fields)));
-            self.told.written.get_or_insert_default();
+            let begun = self.begun.unwrap_or_else(Instant::now);
+            self.record = Some(worker.memory.hold_record(Record::of(head, begun, &worker.config.log_fields)));
+            self.written.get_or_insert_default();
         }
     }
 
     pub(super) fn count<D: Dial>(&mut self, worker: &Worker<D>, direction: Direction, count: usize, path: Means) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         worker.counters.bytes(direction, path).add(count);
-        let Some(record) = &mut self.told.record else { return };
+        let Some(record) = &mut self.record else { return };
         match direction {
             Direction::Inbound => record.bytes_in += count,
             Direction::Outbound => {
                 record.bytes_out += count;
-                if let Some(written) = &mut self.told.written {
+                if let Some(written) = &mut self.written {
                     written.relayed += count;
                 }
             }
@@ -168,27 +163,27 @@ impl Followed {
         if let Some(removed) = worker.counters.removed(direction, entry) {
             removed.count();
         }
-        if let Some(record) = &mut self.told.record {
+        if let Some(record) = &mut self.record {
             record.removed += 1;
         }
     }
 
     fn mend<D: Dial>(&mut self, worker: &Worker<D>, rule: Mended) {
         worker.counters.mended(rule).count();
-        worker.observer.observe(Event::Mended { client: self.told.client, rule });
+        worker.observer.observe(Event::Mended { client: self.client, rule });
     }
 
     fn answer<D: Dial>(&mut self, worker: &Worker<D>, status: u16) {
         worker.counters.responses(status).count();
         let is_final = status >= 200 || status == 101;
         if is_final {
-            self.told.is_early = self.exchange.is_asking();
+            self.is_early = self.exchange.is_asking();
         }
-        let first_byte = self.told.begun.take_if(|_| is_final).map(|begun| begun.elapsed());
+        let first_byte = self.begun.take_if(|_| is_final).map(|begun| begun.elapsed());
         if let Some(took) = first_byte {
             worker.counters.first_byte.observe(took);
         }
-        if let Some(record) = &mut self.told.record {
+        if let Some(record) = &mut self.record {
             record.status = Some(status);
             record.first_byte = first_byte;
         }
@@ -197,7 +192,7 @@ impl Followed {
     /// The request under way goes to the origin again.
     pub(super) fn replay<D: Dial>(&mut self, worker: &Worker<D>) {
         worker.counters.replays.count();
-        if let Some(record) = &mut self.told.record {
+        if let Some(record) = &mut self.record {
             record.is_replayed = true;
         }
     }
@@ -210,15 +205,15 @@ impl Followed {
         detail: &dyn Display,
         ending: Ending,
     ) {
-        if !self.told.has_failed {
+        if !self.has_failed {
             worker.counters.failures(side, reason).count();
-            let (client, detail) = (self.told.client, format_args!("{detail}"));
+            let (client, detail) = (self.client, format_args!("{detail}"));
             worker.observer.observe(Event::BadEnd { client, side, reason, detail, ending });
         }
         if ending == Ending::DropOrigin {
             return;
         }
-        self.told.has_failed = true;
+        self.has_failed = true;
         if let Ending::Reply(status) = ending {
             worker.counters.responses(status.code()).count();
             if !self.exchange.is_under_way() {
@@ -226,12 +221,12 @@ impl Followed {
                 self.put_away(worker);
                 self.note(worker, b"");
             }
-            if let Some(record) = &mut self.told.record {
+            if let Some(record) = &mut self.record {
                 record.status = Some(status.code());
             }
         }
         if (self.exchange.is_under_way() || matches!(ending, Ending::Reply(_)))
-            && let Some(record) = &mut self.told.record
+            && let Some(record) = &mut self.record
         {
             // The first reason is the cause of the others.
             record.failure.get_or_insert_with(|| Failure::new(side, reason, detail, ending));
@@ -240,12 +235,12 @@ impl Followed {
 
     /// Returns whether the last response came before the complete request was written.
     pub(super) fn was_early(&self) -> bool {
-        self.told.is_early
+        self.is_early
     }
 
     /// Puts away the exchange that is over, its response being written. Returns whether its end is waited for.
     pub(super) fn tell<D: Dial>(&mut self, worker: &Worker<D>) -> bool {
-        let is_over = self.told.record.is_some() && !self.exchange.is_under_way();
+        let is_over = self.record.is_some() && !self.exchange.is_under_way();
         if is_over {
             self.put_away(worker);
         }
@@ -261,8 +256,8 @@ impl Followed {
     /// The exchange there is has nothing more to come.
     #[inline]
     fn put_away<D: Dial>(&mut self, worker: &Worker<D>) {
-        let Some(mut record) = self.told.record.take() else { return };
-        let Some(written) = &mut self.told.written else { return };
+        let Some(mut record) = self.record.take() else { return };
+        let Some(written) = &mut self.written else { return };
         record.end();
         written.over.push_back((written.relayed, record));
         if !worker.is_told_of_arrival {
@@ -279,17 +274,17 @@ impl Followed {
 
     /// Returns whether the kernel is to be asked which of them have arrived.
     pub(super) fn is_to_ask(&mut self, now: u64) -> bool {
-        let Some(written) = self.told.written.as_mut().filter(|written| !written.over.is_empty()) else { return false };
+        let Some(written) = self.written.as_mut().filter(|written| !written.over.is_empty()) else { return false };
         written.over.len() >= WORTH_ASKING || std::mem::replace(&mut written.asked, now) != now
     }
 
     fn first_written(&self) -> Option<&(u64, Box<Record>)> {
-        self.told.written.as_ref()?.over.front()
+        self.written.as_ref()?.over.front()
     }
 
     /// Tells of the exchanges whose end has arrived: so many bytes at the end have not.
     pub(super) fn acknowledge<D: Dial>(&mut self, worker: &Worker<D>, outstanding: usize) {
-        let relayed = self.told.written.as_ref().map_or(0, |written| written.relayed);
+        let relayed = self.written.as_ref().map_or(0, |written| written.relayed);
         let arrived = relayed.saturating_sub(u64::try_from(outstanding).unwrap_or(u64::MAX));
         while self.first_written().is_some_and(|(end, _)| *end <= arrived) {
             self.log_first(worker, None);
@@ -297,14 +292,14 @@ impl Followed {
     }
 
     fn log_first<D: Dial>(&mut self, worker: &Worker<D>, detail: Option<&str>) {
-        let Some((_, mut record)) = self.told.written.as_mut().and_then(|written| written.over.pop_front()) else {
+        let Some((_, mut record)) = self.written.as_mut().and_then(|written| written.over.pop_front()) else {
             return;
         };
         if let Some(detail) = detail {
             let failure = || Failure::new(Side::Client, Reason::ConnectionTerminated, &detail, Ending::Close);
             record.failure.get_or_insert_with(failure);
         }
-        let (client, fields) = (self.told.client, &worker.config.log_fields);
+        let (client, fields) = (self.client, &worker.config.log_fields);
         worker.observer.observe(Event::Exchange { client, record: &record, fields });
         worker.memory.release_record(record);
     }

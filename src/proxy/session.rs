@@ -4,7 +4,7 @@
 //! Relaying ──finished, or a rule broken──▶ Flushing ──▶ Lingering ──client's FIN, or nothing moves──▶ Gone
 //! Relaying ──a cut must be seen──▶ Resetting ──the client has what was relayed──▶ Gone
 //! Relaying ──client gone──▶ Gone
-//! Introducing ──its preamble is complete──▶ Relaying, ──else──▶ Gone; Foreign ──▶ Gone: with --accept-proxy alone
+//! Introducing ──its preamble is complete──▶ Relaying, ──else──▶ Gone: with --accept-proxy alone
 //! ```
 //!
 //! Each direction has its turns: see `relay`. How a session ends is in `ending`.
@@ -68,8 +68,6 @@ enum Reading {
 enum Stage {
     /// Who the client is must come before its first request.
     Introducing,
-    /// It comes whence nobody is to come.
-    Foreign,
     Relaying,
     Flushing,
     Lingering(Linger),
@@ -98,7 +96,7 @@ impl<D: Dial> Session<D> {
     pub(crate) fn new(worker: Rc<Worker<D>>, client: D::Stream, peer: Peer) -> Self {
         let policy = &worker.config.policy;
         let followed = Followed::new(Exchange::new(policy), peer);
-        let stage = Self::first_stage(peer, &worker);
+        let stage = if worker.config.accept_proxy.is_some() { Stage::Introducing } else { Stage::Relaying };
         let [inbound, outbound] =
             [Direction::Inbound, Direction::Outbound].map(|way| Relay::new(policy.most_added(way)));
         worker.join();
@@ -324,7 +322,6 @@ where
             let next = match session.stage {
                 Stage::Relaying => session.relay(context, deadline),
                 Stage::Introducing => session.introduce(context, deadline),
-                Stage::Foreign => Some(session.turn_away()),
                 Stage::Flushing => session.flush(context, deadline),
                 Stage::Lingering(linger) => session.linger(context, deadline, linger),
                 Stage::Resetting(since) => session.reset(context, deadline, since),

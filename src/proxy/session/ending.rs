@@ -167,7 +167,7 @@ impl<D: Dial> Session<D> {
                 deadlines.set(deadline, self.worker.waits.none, Some(GaveWay::Lingering));
                 self.worker.places.tell_of_lingering();
             }
-            Stage::Introducing | Stage::Foreign | Stage::Relaying | Stage::Gone => {}
+            Stage::Introducing | Stage::Relaying | Stage::Gone => {}
         }
         self.stage = stage;
     }
@@ -333,7 +333,7 @@ impl<D: Dial> Session<D> {
             Stage::Relaying => self.followed.exchange.give_up(Status::BadGateway) == Ending::Reset,
             Stage::Flushing => !self.outbound.is_flushed(),
             Stage::Resetting(_) => true,
-            Stage::Introducing | Stage::Foreign | Stage::Lingering(_) | Stage::Gone => false,
+            Stage::Introducing | Stage::Lingering(_) | Stage::Gone => false,
         };
         if is_cut {
             self.client.reset_on_close();

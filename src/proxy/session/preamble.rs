@@ -3,6 +3,7 @@
 //! Until the preamble is complete, its bytes are held as those of an unfinished head, within a head's time. A client that sends anything else, or comes
 //! from elsewhere, is closed without a reply, since it does not speak HTTP.
 
+use std::fmt::Display;
 use std::io;
 use std::task::Context;
 
@@ -17,19 +18,14 @@ use crate::proxy::deadline::Key;
 use crate::proxy::handle::Closing;
 
 impl<D: Dial> Session<D> {
-    /// How a client begins.
-    pub(super) fn first_stage(client: Peer, worker: &super::Worker<D>) -> Stage {
-        match &worker.config.accept_proxy {
-            None => Stage::Relaying,
-            Some(networks) if networks.contain(client.0.map(|address| address.ip())) => Stage::Introducing,
-            Some(_) => Stage::Foreign,
-        }
-    }
-
     /// Reads the preamble. `Some`: what comes next.
     #[cold]
     pub(super) fn introduce(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
         if self.waited.is_none() {
+            let networks = self.worker.config.accept_proxy.as_ref();
+            if !networks.is_some_and(|networks| networks.contain(self.followed.client().0.map(|address| address.ip()))) {
+                return Some(self.turn_away(&"network_not_accepted"));
+            }
             self.waited = Some(Phase::Head);
             self.worker.deadlines.set(deadline, self.worker.waits.head, Some(GaveWay::NoRequest));
         }
@@ -75,19 +71,14 @@ impl<D: Dial> Session<D> {
         }
     }
 
-    /// Closes the connection of a client from a network of which no preamble is taken.
-    #[cold]
-    pub(super) fn turn_away(&mut self) -> Stage {
-        self.log(Side::Client, Reason::PreambleRefused, &"network_not_accepted", Ending::Close);
-        Stage::Gone
-    }
-
     /// Closes the connection of a client that has not said who it is. Of one that has said nothing at all, as balancers look whether somebody
     /// listens, nothing is told.
-    fn unintroduced(&mut self, detail: &dyn std::fmt::Display) -> Stage {
-        if !self.inbound.unjudged().is_empty() {
-            self.log(Side::Client, Reason::PreambleRefused, detail, Ending::Close);
-        }
+    fn unintroduced(&mut self, detail: &dyn Display) -> Stage {
+        if self.inbound.unjudged().is_empty() { Stage::Gone } else { self.turn_away(detail) }
+    }
+
+    fn turn_away(&mut self, detail: &dyn Display) -> Stage {
+        self.log(Side::Client, Reason::PreambleRefused, detail, Ending::Close);
         Stage::Gone
     }
 
