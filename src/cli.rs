@@ -13,10 +13,10 @@ mod manual;
 mod serving;
 mod value;
 
-use std::fmt;
 use std::time::Duration;
 
 use argh::FromArgs;
+use thiserror::Error;
 
 pub use self::doubts::doubts;
 use self::flags::{Flags, Subcommand};
@@ -54,14 +54,9 @@ pub enum Command {
 }
 
 /// A complaint about the command line or the environment, in whole sentences.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("{0}")]
 pub struct UsageError(String);
-
-impl fmt::Display for UsageError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
 
 impl UsageError {
     /// argh's complaint, with advice.

@@ -1,8 +1,9 @@
 //! The configuration of a proxy, and its checks.
 
-use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
+
+use thiserror::Error;
 
 use crate::http1::{LogFields, MAX_FIELDS_CEILING, MAX_HEAD_CEILING, Policy};
 use crate::net::address::{Address, Listen};
@@ -157,10 +158,13 @@ impl Config {
 }
 
 /// Why a configuration cannot be served.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The upstream is where the proxy listens.
+    #[error(
+        "--listen {listen} is where --upstream {upstream} is: headsnip would relay to itself. Set --upstream to the application server's address."
+    )]
     RelaysToItself {
         /// Where clients connect.
         listen: Address,
@@ -168,55 +172,35 @@ pub enum ConfigError {
         upstream: Address,
     },
     /// [`Config::listen_mode`] is for a socket file, which that is not.
+    #[error("--listen-mode {0}: only for a socket file, and --listen is {1}; {advice}", advice = advice(.1))]
     NoSocketFile(SocketMode, Listen),
     /// The upstream's port is 0.
+    #[error("--upstream \"{0}\": nothing listens on port 0")]
     NoUpstreamPort(Address),
     /// The admin listener is where clients or the proxy connect.
+    #[error("--admin is {0}, which is --listen or --upstream too: clients must not reach it. Choose another port.")]
     AdminIsTaken(Address),
     /// One of [`Timeouts`] is zero.
+    #[error("a time limit must be longer than zero")]
     NoTime,
     /// [`Policy::max_head`] is not from 1 to [`MAX_HEAD_CEILING`].
+    #[error("--max-head: {0} bytes are out of range: 1 to {MAX_HEAD_CEILING}")]
     MaxHead(usize),
     /// [`Policy::max_fields`] is not from 1 to [`MAX_FIELDS_CEILING`].
+    #[error("--max-fields: {0} is out of range: 1 to {MAX_FIELDS_CEILING}")]
     MaxFields(usize),
     /// [`Config::max_memory`] is too little.
+    #[error("--max-memory: {0} bytes are too few; the least is {least}MiB", least = LEAST_MEMORY / MIB)]
     MaxMemory(usize),
 }
 
-impl fmt::Display for ConfigError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::RelaysToItself { listen, upstream } => write!(
-                formatter,
-                "--listen {listen} is where --upstream {upstream} is: headsnip would relay to itself. Set --upstream to the application server's address."
-            ),
-            Self::NoSocketFile(mode, listen) => {
-                let advice = match listen {
-                    Listen::At(_) => "use --listen unix:/path",
-                    Listen::Passed => "use SocketMode= in the socket unit",
-                };
-                write!(formatter, "--listen-mode {mode}: only for a socket file, and --listen is {listen}; {advice}")
-            }
-            Self::NoUpstreamPort(upstream) => write!(formatter, "--upstream \"{upstream}\": nothing listens on port 0"),
-            Self::AdminIsTaken(admin) => write!(
-                formatter,
-                "--admin is {admin}, which is --listen or --upstream too: clients must not reach it. Choose another port."
-            ),
-            Self::NoTime => formatter.write_str("a time limit must be longer than zero"),
-            Self::MaxHead(size) => {
-                write!(formatter, "--max-head: {size} bytes are out of range: 1 to {MAX_HEAD_CEILING}")
-            }
-            Self::MaxFields(count) => {
-                write!(formatter, "--max-fields: {count} is out of range: 1 to {MAX_FIELDS_CEILING}")
-            }
-            Self::MaxMemory(size) => {
-                write!(formatter, "--max-memory: {size} bytes are too few; the least is {}MiB", LEAST_MEMORY / MIB)
-            }
-        }
+/// What to do where permissions of a socket file are asked for, and there is none.
+fn advice(listen: &Listen) -> &'static str {
+    match listen {
+        Listen::At(_) => "use --listen unix:/path",
+        Listen::Passed => "use SocketMode= in the socket unit",
     }
 }
-
-impl std::error::Error for ConfigError {}
 
 /// A size in whole units, rounded down.
 fn told(bytes: u64) -> String {

@@ -43,7 +43,7 @@
 //! `examples/embedded.rs` runs two. A program that has sockets and a runtime already needs only [`http1`]; its documentation shows a loop around it.
 //!
 //! Features: `cli`, which is on by default, is for the binary; `proxy` has [`proxy`], [`config`], [`net`] and [`ops`]; without either there is [`http1`],
-//! which brings httparse, memchr and strum.
+//! which brings httparse, memchr, strum and thiserror.
 //!
 //! Versions follow `SemVer`; while the first number is 0, the second one counts breaking changes. Structs to which a setting, and enums to
 //! which a rule, may be added are `#[non_exhaustive]`; enums that a caller must handle in full, [`Verdict`](http1::Verdict) and

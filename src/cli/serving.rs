@@ -10,8 +10,7 @@ use crate::http1::added::AddedError;
 use crate::http1::denylist::DenylistError;
 use crate::http1::trailers::TrailersError;
 use crate::http1::{
-    AddedLines, Denylist, MAX_FIELDS_CEILING, MAX_HEAD_CEILING, MAX_UPGRADES, Policy, RequestTrailers,
-    Reuse, Upgrades,
+    AddedLines, Denylist, MAX_FIELDS_CEILING, MAX_HEAD_CEILING, MAX_UPGRADES, Policy, RequestTrailers, Reuse, Upgrades,
 };
 use crate::net::address::{Address, Listen};
 use crate::net::preamble::PreambleVersion;

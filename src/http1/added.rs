@@ -3,8 +3,9 @@
 //! Which of the names a head has is a bit each. Lines whose name is denied too, so that they replace what the application says, stand last: judged
 //! again, they are withheld and added again in the same place (invariant 4).
 
-use std::fmt;
 use std::ops::Range;
+
+use thiserror::Error;
 
 use super::denylist::{Denylist, protected_by};
 use super::names::{is_meant, is_name, mark, with_dashes};
@@ -108,14 +109,17 @@ fn checked(line: &str) -> Result<(&str, &str), AddedError> {
 }
 
 /// Why lines cannot be added.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AddedError {
     /// Not a field name and a colon.
+    #[error("{0:?} is not a field name, a colon and a value; for example 'X-Content-Type-Options: nosniff'")]
     NotALine(String),
     /// It has no value, or one with a control byte.
+    #[error("{0:?} has no value, or a control byte in it; for example 'X-Content-Type-Options: nosniff'")]
     BadValue(String),
     /// It frames the message, carries the connection, or describes the body.
+    #[error("\"{name}\" is about framing, the connection or one body and cannot be added to all responses")]
     Protected {
         /// As it was given.
         line: String,
@@ -123,29 +127,9 @@ pub enum AddedError {
         name: String,
     },
     /// More than [`MAX_ADDED_LINES`], or of more than [`MAX_ADDED_BYTES`].
+    #[error("at most {MAX_ADDED_LINES} lines of {MAX_ADDED_BYTES} bytes in all can be added")]
     TooMuch,
 }
-
-impl fmt::Display for AddedError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let example = "for example 'X-Content-Type-Options: nosniff'";
-        match self {
-            Self::NotALine(line) => write!(formatter, "{line:?} is not a field name, a colon and a value; {example}"),
-            Self::BadValue(line) => {
-                write!(formatter, "{line:?} has no value, or a control byte in it; {example}")
-            }
-            Self::Protected { name, .. } => write!(
-                formatter,
-                "\"{name}\" is about framing, the connection or one body and cannot be added to all responses"
-            ),
-            Self::TooMuch => {
-                write!(formatter, "at most {MAX_ADDED_LINES} lines of {MAX_ADDED_BYTES} bytes in all can be added")
-            }
-        }
-    }
-}
-
-impl std::error::Error for AddedError {}
 
 #[cfg(test)]
 mod tests {

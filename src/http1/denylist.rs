@@ -4,7 +4,7 @@
 //! (`x-amz-*`), or the preset `@owasp`. What is kept wins over what is denied. Names that carry framing or the connection
 //! itself cannot be denied. Asking costs no allocation: most names are turned away by their length and first letter.
 
-use std::fmt;
+use thiserror::Error;
 
 use super::names::{dashed, is_meant, is_name, mark, overlap, with_dashes};
 
@@ -198,10 +198,11 @@ pub(super) fn protected_by(entry: &str) -> Option<&'static str> {
 }
 
 /// Why a list of names was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DenylistError {
     /// The entry would take away a name that carries framing or the connection.
+    #[error("{entry:?} covers \"{name}\", which is needed for framing or the connection and cannot be denied")]
     Protected {
         /// As it was given.
         entry: String,
@@ -209,6 +210,7 @@ pub enum DenylistError {
         name: &'static str,
     },
     /// The entry would take away a name that frames, routes or connects a request.
+    #[error("{entry:?} covers \"{name}\", which is needed for framing, routing or the connection and cannot be denied")]
     ProtectedInRequests {
         /// As it was given.
         entry: String,
@@ -216,33 +218,12 @@ pub enum DenylistError {
         name: &'static str,
     },
     /// No preset of that name.
+    #[error("there is no preset {0:?}; the only one is @owasp")]
     UnknownPreset(String),
     /// Not a field name, with or without a `*` at its end.
+    #[error("{0:?} is not a field name; for example x-runtime, x-amz-* or @owasp")]
     NotAName(String),
 }
-
-impl fmt::Display for DenylistError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Protected { entry, name } => {
-                write!(
-                    formatter,
-                    "{entry:?} covers \"{name}\", which is needed for framing or the connection and cannot be denied"
-                )
-            }
-            Self::ProtectedInRequests { entry, name } => write!(
-                formatter,
-                "{entry:?} covers \"{name}\", which is needed for framing, routing or the connection and cannot be denied"
-            ),
-            Self::UnknownPreset(entry) => write!(formatter, "there is no preset {entry:?}; the only one is @owasp"),
-            Self::NotAName(entry) => {
-                write!(formatter, "{entry:?} is not a field name; for example x-runtime, x-amz-* or @owasp")
-            }
-        }
-    }
-}
-
-impl std::error::Error for DenylistError {}
 
 #[cfg(test)]
 mod tests {

@@ -6,10 +6,11 @@
 
 use std::fmt;
 
-use strum::{IntoStaticStr, VariantNames};
+use strum::{Display, IntoStaticStr, VariantNames};
+use thiserror::Error;
 
 /// A broken rule. The name of each variant in snake case is the detail in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantNames)]
+#[derive(Clone, Copy, Debug, Display, Error, PartialEq, Eq, Hash, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum Violation {
@@ -118,14 +119,6 @@ impl Violation {
     }
 }
 
-impl fmt::Display for Violation {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
-    }
-}
-
-impl std::error::Error for Violation {}
-
 /// The statuses of our own replies (RFC 9110 §15, RFC 6585).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -166,7 +159,8 @@ impl Status {
 }
 
 /// A broken rule and what follows from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("{violation} ({ending})")]
 #[non_exhaustive]
 pub struct Fault {
     /// The rule.
@@ -174,14 +168,6 @@ pub struct Fault {
     /// What becomes of the connections.
     pub ending: Ending,
 }
-
-impl fmt::Display for Fault {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} ({})", self.violation, self.ending)
-    }
-}
-
-impl std::error::Error for Fault {}
 
 /// How an exchange ends that cannot continue. Bytes that were judged before are still written to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

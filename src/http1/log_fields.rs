@@ -1,6 +1,6 @@
 //! Which fields of a request the access log has, and their values.
 
-use std::fmt;
+use thiserror::Error;
 
 use super::lines::FieldLines;
 use super::names::{is_meant, is_name, trimmed};
@@ -47,27 +47,16 @@ impl LogFields {
 }
 
 /// Why a list of names was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LogFieldsError {
     /// Not a field name.
+    #[error("{0:?} is not a field name; for example x-forwarded-for, x-request-id")]
     NotAName(String),
     /// More than [`MOST_LOG_FIELDS`].
+    #[error("more than {MOST_LOG_FIELDS} names")]
     TooMany,
 }
-
-impl fmt::Display for LogFieldsError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotAName(name) => {
-                write!(formatter, "{name:?} is not a field name; for example x-forwarded-for, x-request-id")
-            }
-            Self::TooMany => write!(formatter, "more than {MOST_LOG_FIELDS} names"),
-        }
-    }
-}
-
-impl std::error::Error for LogFieldsError {}
 
 #[cfg(test)]
 mod tests {

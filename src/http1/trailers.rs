@@ -3,7 +3,7 @@
 //! Servers are known to take a trailer line for the next request, or for one of its fields. A name that frames, routes,
 //! authenticates or turns a request into another (RFC 9110 §6.5.1) cannot be allowed.
 
-use std::fmt;
+use thiserror::Error;
 
 use super::names::{is_meant, overlap, with_dashes};
 
@@ -42,10 +42,13 @@ fn checked(name: &str) -> Result<Box<str>, TrailersError> {
 }
 
 /// Why a list of names was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrailersError {
     /// It frames, routes or authenticates a request.
+    #[error(
+        "\"{name}\" covers \"{protected}\", which frames, routes or authenticates a request and cannot be a trailer field"
+    )]
     Protected {
         /// As it was given.
         name: String,
@@ -53,24 +56,9 @@ pub enum TrailersError {
         protected: &'static str,
     },
     /// Not a field name.
+    #[error("{0:?} is not a field name; for example x-checksum, grpc-status")]
     NotAName(String),
 }
-
-impl fmt::Display for TrailersError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Protected { name, protected } => write!(
-                formatter,
-                "\"{name}\" covers \"{protected}\", which frames, routes or authenticates a request and cannot be a trailer field"
-            ),
-            Self::NotAName(name) => {
-                write!(formatter, "{name:?} is not a field name; for example x-checksum, grpc-status")
-            }
-        }
-    }
-}
-
-impl std::error::Error for TrailersError {}
 
 #[cfg(test)]
 mod tests {

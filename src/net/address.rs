@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use thiserror::Error;
+
 /// An address as an operator writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -34,23 +36,33 @@ const LONGEST_PATH: usize = 107;
 /// What is written where systemd knows the address.
 const SYSTEMD: &str = "systemd";
 
+/// What would be right.
+const EXAMPLES: &str = "for example 127.0.0.1:8080, [::1]:8080, localhost:8080 or unix:/run/app.sock";
+
 /// What is wrong with an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AddressError {
     /// There is no `:port` at the end.
+    #[error("expected host:port; {EXAMPLES}")]
     NoPort,
     /// What follows the last colon is not a number from 0 to 65535.
+    #[error("the port is not a number from 0 to 65535; {EXAMPLES}")]
     BadPort,
     /// The host is missing.
+    #[error("the host is missing; {EXAMPLES}")]
     NoHost,
     /// More than one colon and no brackets, or brackets around something else than an IPv6 address.
+    #[error("the host is neither a name nor an IP address (IPv6 needs brackets); {EXAMPLES}")]
     BadHost,
     /// What follows `unix:` is nothing, or a name without a slash, as of a host.
+    #[error("expected a path with a slash after \"unix:\"; {EXAMPLES}")]
     BadPath,
     /// The path is longer than the kernel takes.
+    #[error("a socket path has at most {LONGEST_PATH} bytes")]
     LongPath,
     /// It looks like a URL.
+    #[error("expected an address, not a URL; {EXAMPLES}")]
     Url,
 }
 
@@ -166,23 +178,6 @@ impl fmt::Display for Listen {
         }
     }
 }
-
-impl fmt::Display for AddressError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::NoPort => "expected host:port",
-            Self::BadPort => "the port is not a number from 0 to 65535",
-            Self::NoHost => "the host is missing",
-            Self::BadHost => "the host is neither a name nor an IP address (IPv6 needs brackets)",
-            Self::BadPath => "expected a path with a slash after \"unix:\"",
-            Self::LongPath => return write!(formatter, "a socket path has at most {LONGEST_PATH} bytes"),
-            Self::Url => "expected an address, not a URL",
-        })?;
-        formatter.write_str("; for example 127.0.0.1:8080, [::1]:8080, localhost:8080 or unix:/run/app.sock")
-    }
-}
-
-impl std::error::Error for AddressError {}
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,6 @@
 //! for a moment, or at once when one has failed; the first connection is taken (RFC 8305, with the families in the resolver's order).
 
 use std::cell::Cell;
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,6 +15,7 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use rustix::io::Errno;
 use socket2::{SockAddr, Socket, Type};
+use thiserror::Error;
 use tokio::time::{sleep, timeout};
 
 use super::address::Address;
@@ -63,7 +63,8 @@ enum Place {
 }
 
 /// What was dialled is one of our own listeners: each request would come back to us, and be dialled for again.
-#[derive(Debug)]
+#[derive(Debug, Error)]
+#[error("the upstream {0} is headsnip itself")]
 struct Itself(Address);
 
 impl Upstream {
@@ -115,12 +116,7 @@ impl Upstream {
         connect_to(&SockAddr::unix(path)?, Peer(None)).await
     }
 
-    fn connect_name<'a>(
-        &'a self,
-        name: &'a Name,
-        best: &'a Cell<Option<SocketAddr>>,
-        limit: Duration,
-    ) -> Dialling<'a> {
+    fn connect_name<'a>(&'a self, name: &'a Name, best: &'a Cell<Option<SocketAddr>>, limit: Duration) -> Dialling<'a> {
         Box::pin(async move {
             let found = |error| io::Error::other::<Unresolved>(error);
             let addresses = name.addresses().await.map_err(found)?;
@@ -259,14 +255,6 @@ fn is_final(error: &io::Error) -> bool {
 fn is_passing(error: &io::Error) -> bool {
     are_exhausted(error) || Errno::from_io_error(error) == Some(Errno::AGAIN)
 }
-
-impl fmt::Display for Itself {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "the upstream {} is headsnip itself", self.0)
-    }
-}
-
-impl std::error::Error for Itself {}
 
 #[cfg(test)]
 mod tests {

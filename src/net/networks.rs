@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use thiserror::Error;
+
 /// Some networks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Networks(Vec<Network>);
@@ -24,15 +26,21 @@ pub enum Network {
     },
 }
 
+/// What would be right.
+const EXAMPLES: &str = "for example 10.0.0.0/8, 192.0.2.7, fd00::/8, unix or any";
+
 /// What is wrong with a network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NetworkError {
     /// Neither an address, nor one of the words.
+    #[error("not a network; {EXAMPLES}")]
     NoNetwork,
     /// What follows the slash is not a number, or more bits than the address has.
+    #[error("the prefix length does not fit the address; {EXAMPLES}")]
     BadLength,
     /// The address has bits beyond those that count.
+    #[error("the address has bits set beyond the prefix; {EXAMPLES}")]
     Beyond,
 }
 
@@ -112,19 +120,6 @@ impl fmt::Display for Network {
         }
     }
 }
-
-impl fmt::Display for NetworkError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::NoNetwork => "not a network",
-            Self::BadLength => "the prefix length does not fit the address",
-            Self::Beyond => "the address has bits set beyond the prefix",
-        })?;
-        formatter.write_str("; for example 10.0.0.0/8, 192.0.2.7, fd00::/8, unix or any")
-    }
-}
-
-impl std::error::Error for NetworkError {}
 
 #[cfg(test)]
 mod tests {

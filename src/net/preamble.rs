@@ -5,11 +5,11 @@
 //! a port, a word that only begins with `UNKNOWN`. Of `LOCAL` everything after the length is skipped unseen, as section 2.2 wants it.
 //! TLVs are skipped, a checksum among them.
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
 use proxy_header::{ParseConfig, ProxiedAddress, ProxyHeader};
+use thiserror::Error;
 
 /// The bytes that the first version begins with.
 const FIRST: &[u8] = b"PROXY ";
@@ -43,21 +43,14 @@ pub(crate) struct Ends {
 }
 
 /// What is wrong with a preamble.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub(crate) enum Malformed {
     /// Something else, or against its form.
+    #[error("preamble_malformed")]
     Form,
     /// More than [`LONGEST`] bytes.
+    #[error("preamble_too_long")]
     Length,
-}
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Form => "preamble_malformed",
-            Self::Length => "preamble_too_long",
-        })
-    }
 }
 
 /// Reads the preamble that these bytes begin with: what it tells (nothing, of `LOCAL`, `UNKNOWN` and a socket file), and how long it is. `None`: it is

@@ -16,6 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use futures_util::future::{FutureExt, LocalBoxFuture, Shared};
+use thiserror::Error;
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
@@ -34,16 +35,9 @@ type Answer = Result<Rc<[SocketAddr]>, Unresolved>;
 type Asking = Shared<LocalBoxFuture<'static, Answer>>;
 
 /// A name that could not be resolved, and why.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Error)]
+#[error("{0}")]
 pub(crate) struct Unresolved(Arc<str>);
-
-impl fmt::Display for Unresolved {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unresolved {}
 
 /// A name, and what is known of it.
 pub(crate) struct Name {

@@ -2,14 +2,12 @@
 //!
 //! The words are proxy error types of RFC 9209 §2.3, where it has one; which of our rules was broken is a detail beside them.
 
-use std::fmt;
-
-use strum::{IntoStaticStr, VariantArray};
+use strum::{Display, IntoStaticStr, VariantArray};
 
 use crate::http1::Violation;
 
 /// Whose side it was on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[derive(Clone, Copy, Debug, Display, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum Side {
@@ -22,7 +20,7 @@ pub enum Side {
 }
 
 /// A proxy error type of RFC 9209 §2.3. Words of one side may be used of the other: the side stands beside it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[derive(Clone, Copy, Debug, Display, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
@@ -173,17 +171,5 @@ impl Reason {
             | V::TooManyInterimResponses
             | V::UnsolicitedBytes => Self::HttpProtocolError,
         }
-    }
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
     }
 }

@@ -15,7 +15,6 @@ mod sessions;
 pub(crate) mod worker;
 
 use std::convert::Infallible;
-use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -24,6 +23,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use thiserror::Error;
 use tokio::runtime::LocalRuntime;
 use tokio::sync::{mpsc, watch};
 
@@ -75,19 +75,26 @@ pub struct Drained {
 }
 
 /// Why a proxy could not be started.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// The configuration cannot be served.
+    #[error("{0}")]
     Config(ConfigError),
     /// So many descriptors cannot be opened.
-    Descriptors(u64, io::Error),
+    #[error(
+        "cannot open the {0} files needed to serve one client: {1}; raise the limit with ulimit -n or LimitNOFILE="
+    )]
+    Descriptors(u64, #[source] io::Error),
     /// The address could not be listened on.
-    Listen(Listen, io::Error),
+    #[error("{}", explain("--listen", .0, .1))]
+    Listen(Listen, #[source] io::Error),
     /// The admin address could not be listened on.
-    Admin(Listen, io::Error),
+    #[error("{}", explain("--admin", .0, .1))]
+    Admin(Listen, #[source] io::Error),
     /// The sockets that were passed are not those that were asked for.
-    Passed(io::Error),
+    #[error("{0}")]
+    Passed(#[source] io::Error),
 }
 
 impl Proxy {
@@ -274,24 +281,8 @@ fn most_clients(config: &Config, allowed: usize, observer: &dyn Observer) -> usi
     wanted.map_or(allowed, |wanted| wanted.min(allowed))
 }
 
-impl fmt::Display for StartError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Config(error) => error.fmt(formatter),
-            Self::Descriptors(needed, error) => write!(
-                formatter,
-                "cannot open the {needed} files needed to serve one client: {error}; raise the limit with ulimit -n or LimitNOFILE="
-            ),
-            Self::Passed(error) => error.fmt(formatter),
-            Self::Listen(address, error) => explain(formatter, "--listen", address, error),
-            Self::Admin(address, error) => explain(formatter, "--admin", address, error),
-        }
-    }
-}
-
 /// Says what is wrong with the address of a flag, and what to do.
-fn explain(formatter: &mut fmt::Formatter<'_>, flag: &str, listen: &Listen, error: &io::Error) -> fmt::Result {
-    write!(formatter, "cannot listen on {listen}: {error}")?;
+fn explain(flag: &str, listen: &Listen, error: &io::Error) -> String {
     let advice = [
         (io::ErrorKind::AddrInUse, "another process holds it: stop that one, or choose another"),
         (io::ErrorKind::AlreadyExists, "a file that is not a socket is in the way: remove it, or choose another"),
@@ -300,22 +291,12 @@ fn explain(formatter: &mut fmt::Formatter<'_>, flag: &str, listen: &Listen, erro
         (io::ErrorKind::AddrNotAvailable, "no interface of this machine has that address: choose another"),
     ];
     let is_name = matches!(listen, Listen::At(Address::Tcp { host, .. }) if host.parse::<IpAddr>().is_err());
-    match advice.iter().find(|(kind, _)| *kind == error.kind()) {
-        Some((_, advice)) => write!(formatter, "; {advice} {flag}"),
+    let advice = match advice.iter().find(|(kind, _)| *kind == error.kind()) {
+        Some((_, advice)) => format!("; {advice} {flag}"),
         None if is_name => {
-            write!(formatter, "; if the name is not this machine's, give {flag} an IP address: 0.0.0.0 is all of them")
+            format!("; if the name is not this machine's, give {flag} an IP address: 0.0.0.0 is all of them")
         }
-        None => Ok(()),
-    }
-}
-
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Config(_) => None,
-            Self::Descriptors(_, error) | Self::Listen(_, error) | Self::Admin(_, error) | Self::Passed(error) => {
-                Some(error)
-            }
-        }
-    }
+        None => String::new(),
+    };
+    format!("cannot listen on {listen}: {error}{advice}")
 }

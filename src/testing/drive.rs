@@ -7,8 +7,8 @@ use super::{CLIENT, End, Outcome, Rules, Step};
 
 use crate::http1::edits::Section;
 use crate::http1::{
-    AddedLines, Denylist, Direction, Edits, Ending, Exchange, Fault, MAX_REPLAY, OriginEnd, Policy,
-    RequestTrailers, Run, Upgrades, Verdict, Violation,
+    AddedLines, Denylist, Direction, Edits, Ending, Exchange, Fault, MAX_REPLAY, OriginEnd, Policy, RequestTrailers,
+    Run, Upgrades, Verdict, Violation,
 };
 
 /// What the core made of the steps, the rule that was broken, and what each step let out to the client.

@@ -23,7 +23,8 @@ impl<D: Dial> Session<D> {
     pub(super) fn introduce(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
         if self.waited.is_none() {
             let networks = self.worker.config.accept_proxy.as_ref();
-            if !networks.is_some_and(|networks| networks.contain(self.followed.client().0.map(|address| address.ip()))) {
+            if !networks.is_some_and(|networks| networks.contain(self.followed.client().0.map(|address| address.ip())))
+            {
                 return Some(self.turn_away(&"network_not_accepted"));
             }
             self.waited = Some(Phase::Head);
