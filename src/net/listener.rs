@@ -176,43 +176,30 @@ fn listen_on_first(addresses: impl Iterator<Item = SocketAddr>, count: NonZeroUs
     Err(last)
 }
 
-fn listen_tcp(address: SocketAddr, count: NonZeroUsize) -> io::Result<Vec<Socket>> {
-    let first = bound_tcp(address, Sharing::No)?;
-    // A port of the kernel's choice is known now.
-    let address = first.local_addr()?.as_socket().unwrap_or(address);
-    let mut sockets = vec![first];
-    if count > NonZeroUsize::MIN {
-        // The first was bound to have the port alone, so that one held by another process is an error though that one would share it.
-        sockets[0].set_reuse_port(true)?;
-        for _ in 1..count.get() {
-            sockets.push(bound_tcp(address, Sharing::Yes)?);
+fn listen_tcp(mut address: SocketAddr, count: NonZeroUsize) -> io::Result<Vec<Socket>> {
+    let mut sockets = Vec::new();
+    for _ in 0..count.get() {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
+        // Connections of a former process that are still closing must not keep us from starting.
+        socket.set_reuse_address(true)?;
+        // The first is bound to have the port alone, so that one held by another process is an error though that one would share it.
+        socket.set_reuse_port(!sockets.is_empty())?;
+        if address.is_ipv6() {
+            // `[::]` is all addresses, whatever the default of this machine (net.ipv6.bindv6only).
+            socket.set_only_v6(false)?;
         }
+        // Accepted connections have it from here: what is relayed was already held back by its sender, if at all.
+        socket.set_tcp_nodelay(true)?;
+        socket.bind(&address.into())?;
+        socket.set_reuse_port(count > NonZeroUsize::MIN)?;
+        // A port of the kernel's choice is known now.
+        address = socket.local_addr()?.as_socket().unwrap_or(address);
+        sockets.push(socket);
     }
     for socket in &sockets {
         socket.listen(MOST_WAITING)?;
     }
     Ok(sockets)
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sharing {
-    No,
-    Yes,
-}
-
-fn bound_tcp(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
-    // Connections of a former process that are still closing must not keep us from starting.
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(sharing == Sharing::Yes)?;
-    if address.is_ipv6() {
-        // `[::]` is all addresses, whatever the default of this machine (net.ipv6.bindv6only).
-        socket.set_only_v6(false)?;
-    }
-    // Accepted connections have it from here: what is relayed was already held back by its sender, if at all.
-    socket.set_tcp_nodelay(true)?;
-    socket.bind(&address.into())?;
-    Ok(socket)
 }
 
 #[cfg(test)]
