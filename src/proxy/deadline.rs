@@ -31,6 +31,7 @@ const LEFT_ALONE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Deadlines {
     tick: Duration,
+    /// When the tick under way began, in nanoseconds.
     now: Cell<u64>,
     /// Rises with each tick and each call: who has seen it has nothing to look for.
     epoch: Cell<u64>,
@@ -38,15 +39,11 @@ pub(crate) struct Deadlines {
     first_came: Notify,
 }
 
-/// A wait in whole ticks, which are computed once for all requests.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ticks(u64);
-
 #[derive(Debug)]
 struct Slot {
-    /// In ticks.
+    /// In nanoseconds.
     at: u64,
-    /// What it is, were it to give way, and since which tick. `None`: it is served.
+    /// What it is, were it to give way, and since when. `None`: it is served.
     standing: Option<GaveWay>,
     since: u64,
     /// Bytes that it holds of a head that is not finished.
@@ -109,10 +106,9 @@ impl Deadlines {
     }
 
     /// Sets a deadline that much from now, and what is waited for: no head, unless that is said afterwards.
-    pub(super) fn set(&self, key: Key, wait: Ticks, standing: Option<GaveWay>) {
+    pub(super) fn set(&self, key: Key, wait: Duration, standing: Option<GaveWay>) {
         if let Some(slot) = self.table.borrow_mut().get_mut(key.index()) {
-            // The tick under way may be nearly over, so it does not count.
-            slot.at = self.now.get().saturating_add(wait.0).saturating_add(1);
+            slot.at = self.after(self.now.get(), wait);
             (slot.standing, slot.since, slot.head) = (standing, self.now.get(), 0);
         }
     }
@@ -131,19 +127,19 @@ impl Deadlines {
         }
     }
 
-    /// A wait in whole ticks.
-    pub(super) fn ticks(&self, wait: Duration) -> Ticks {
-        Ticks(u64::try_from(wait.as_nanos().div_ceil(self.tick.as_nanos())).unwrap_or(u64::MAX))
-    }
-
-    /// The tick under way.
+    /// When the tick under way began.
     pub(super) fn now(&self) -> u64 {
         self.now.get()
     }
 
-    /// Returns whether so much time has passed since that tick, at the least.
+    /// The time from which on so much has passed since another. The tick that was under way may have been nearly over, so it does not count.
+    fn after(&self, since: u64, wait: Duration) -> u64 {
+        since.saturating_add(nanoseconds(wait)).saturating_add(nanoseconds(self.tick))
+    }
+
+    /// Returns whether so much time has passed since then, at the least.
     pub(super) fn is_past(&self, since: u64, wait: Duration) -> bool {
-        self.now.get() > since.saturating_add(self.ticks(wait).0)
+        self.now.get() >= self.after(since, wait)
     }
 
     /// What a session must do now, if anything, that has looked last in that epoch.
@@ -159,12 +155,10 @@ impl Deadlines {
 
     /// Asks the session whose place is the least dear to give it up. Returns whether there was one.
     pub(crate) fn ask_for_a_place(&self) -> bool {
-        let now = self.now.get();
-        let left_alone = self.ticks(LEFT_ALONE).0;
         let mut table = self.table.borrow_mut();
         let standing = |slot: &Slot| {
             let standing = slot.standing.filter(|_| slot.call.is_none())?;
-            let is_left_alone = standing != GaveWay::Lingering && now <= slot.since + left_alone;
+            let is_left_alone = standing != GaveWay::Lingering && !self.is_past(slot.since, LEFT_ALONE);
             (!is_left_alone).then_some((standing, slot.since))
         };
         self.epoch.set(self.epoch.get() + 1);
@@ -205,7 +199,7 @@ impl Deadlines {
 
     /// A tick is over: wakes everyone who is late.
     pub(crate) fn tick(&self) {
-        let now = self.now.get() + 1;
+        let now = self.now.get().saturating_add(nanoseconds(self.tick));
         self.now.set(now);
         self.epoch.set(self.epoch.get() + 1);
         for (_, slot) in self.table.borrow().iter() {
@@ -214,6 +208,10 @@ impl Deadlines {
             }
         }
     }
+}
+
+fn nanoseconds(wait: Duration) -> u64 {
+    u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Slot {
@@ -259,7 +257,7 @@ mod tests {
         let deadlines = Deadlines::new(Duration::from_millis(80));
         assert_eq!(deadlines.tick, Duration::from_millis(10));
         let ((late, late_count), (_, never_count)) = (place(&deadlines), place(&deadlines));
-        deadlines.set(late, deadlines.ticks(Duration::from_millis(21)), None);
+        deadlines.set(late, Duration::from_millis(21), None);
         let mut seen = 0;
         for passed in [false, false, false, true, true] {
             deadlines.tick();
@@ -281,7 +279,7 @@ mod tests {
         let sweeping = async {
             advance(Duration::from_secs(1)).await;
             let (key, count) = place(&deadlines);
-            deadlines.set(key, deadlines.ticks(Duration::from_millis(10)), None);
+            deadlines.set(key, Duration::from_millis(10), None);
             tokio::time::sleep(Duration::from_millis(15)).await;
             assert_eq!(count.is(), 0, "it is woken no sooner");
             tokio::time::sleep(Duration::from_millis(10)).await;

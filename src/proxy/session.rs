@@ -71,7 +71,7 @@ enum Stage {
     Relaying,
     Flushing,
     Lingering(Linger),
-    /// Since that tick.
+    /// Since then.
     Resetting(u64),
     Gone,
 }
@@ -284,7 +284,7 @@ impl<D: Dial> Session<D> {
     fn wait_for(&mut self, phase: Phase, deadline: Key) {
         self.waited = Some(phase);
         self.has_asked |= phase == Phase::Response;
-        let waits = &self.worker.waits;
+        let waits = &self.worker.config.timeouts;
         let standing = match phase {
             Phase::Idle | Phase::Head if !self.has_asked => Some(GaveWay::NoRequest),
             Phase::Idle => Some(GaveWay::Idle),
@@ -295,7 +295,7 @@ impl<D: Dial> Session<D> {
             (Origin::Dialling(_), _) => waits.connect,
             (_, Phase::Idle) => waits.idle,
             (_, Phase::Head) => waits.head,
-            (_, Phase::Response) if self.followed.exchange.passes_origin_end() => waits.tunnel,
+            (_, Phase::Response) if self.followed.exchange.passes_origin_end() => waits.tunnel(),
             (_, Phase::Request | Phase::Response) => waits.exchange,
         };
         self.worker.deadlines.set(deadline, wait, standing);

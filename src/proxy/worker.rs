@@ -2,11 +2,10 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::deadline::{Deadlines, Ticks};
+use super::deadline::Deadlines;
 use super::handle::Closing;
 use super::memory::Memory;
 use super::places::Places;
@@ -25,18 +24,6 @@ pub(crate) struct Allowance {
     pub(crate) memory: usize,
 }
 
-/// Time limits, in ticks.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Waits {
-    pub(super) connect: Ticks,
-    pub(super) head: Ticks,
-    pub(super) idle: Ticks,
-    pub(super) exchange: Ticks,
-    pub(super) tunnel: Ticks,
-    /// Until the next tick.
-    pub(super) none: Ticks,
-}
-
 /// What the sessions of a worker share.
 #[derive(Debug)]
 pub(crate) struct Worker<D> {
@@ -48,7 +35,6 @@ pub(crate) struct Worker<D> {
     /// Whether the kernel tells what of a client's bytes has arrived: in some sandboxes it does not.
     pub(super) is_told_of_arrival: bool,
     pub(crate) deadlines: Deadlines,
-    pub(super) waits: Waits,
     pub(super) memory: Memory,
     pub(crate) upstream: D,
     closing: Cell<Closing>,
@@ -73,26 +59,15 @@ impl<D: Dial> Worker<D> {
         share: Allowance,
         upstream: D,
     ) -> Self {
-        let deadlines = Deadlines::new(config.timeouts.shortest());
-        let timeouts = &config.timeouts;
         let headroom = [Direction::Inbound, Direction::Outbound].map(|way| config.policy.most_added(way));
         let headroom = headroom.into_iter().sum();
-        let waits = Waits {
-            connect: deadlines.ticks(timeouts.connect),
-            head: deadlines.ticks(timeouts.head),
-            idle: deadlines.ticks(timeouts.idle),
-            exchange: deadlines.ticks(timeouts.exchange),
-            tunnel: deadlines.ticks(timeouts.tunnel()),
-            none: deadlines.ticks(Duration::ZERO),
-        };
         Self {
             config,
             counters,
             observer,
             is_timed: config.admin.is_some() || config.access_log || config.time_first_byte,
             is_told_of_arrival: true,
-            deadlines,
-            waits,
+            deadlines: Deadlines::new(config.timeouts.shortest()),
             memory: Memory::new(share.pipes, share.memory, headroom, &counters.memory),
             upstream,
             closing: Cell::default(),

@@ -26,7 +26,7 @@ const LINGER_STILL: Duration = Duration::from_secs(5);
 /// How long to wait in all: to close after our last byte, or to take what was relayed before a reset.
 const LINGER: Duration = Duration::from_secs(30);
 
-/// How the wait for a client's FIN goes, in ticks.
+/// How the wait for a client's FIN goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Linger {
     begun: u64,
@@ -161,10 +161,10 @@ impl<D: Dial> Session<D> {
     pub(super) fn enter(&mut self, stage: Stage, deadline: Key) {
         let deadlines = &self.worker.deadlines;
         match stage {
-            Stage::Flushing => deadlines.set(deadline, self.worker.waits.exchange, None),
+            Stage::Flushing => deadlines.set(deadline, self.worker.config.timeouts.exchange, None),
             // Looked at with each tick.
             Stage::Lingering(_) | Stage::Resetting(_) => {
-                deadlines.set(deadline, self.worker.waits.none, Some(GaveWay::Lingering));
+                deadlines.set(deadline, Duration::ZERO, Some(GaveWay::Lingering));
                 self.worker.places.tell_of_lingering();
             }
             Stage::Introducing | Stage::Relaying | Stage::Gone => {}
@@ -190,7 +190,7 @@ impl<D: Dial> Session<D> {
             Poll::Pending => {
                 let Ok(count) = self.discard(context) else { return Some(Stage::Gone) };
                 if has_moved || count > 0 {
-                    self.worker.deadlines.set(deadline, self.worker.waits.exchange, None);
+                    self.worker.deadlines.set(deadline, self.worker.config.timeouts.exchange, None);
                 }
                 None
             }

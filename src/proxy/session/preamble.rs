@@ -28,7 +28,7 @@ impl<D: Dial> Session<D> {
                 return Some(self.turn_away(&"network_not_accepted"));
             }
             self.waited = Some(Phase::Head);
-            self.worker.deadlines.set(deadline, self.worker.waits.head, Some(GaveWay::NoRequest));
+            self.worker.deadlines.set(deadline, self.worker.config.timeouts.head, Some(GaveWay::NoRequest));
         }
         match self.worker.deadlines.due(deadline, &mut self.seen) {
             None => {}
