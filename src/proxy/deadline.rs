@@ -113,6 +113,13 @@ impl Deadlines {
         }
     }
 
+    /// Sets the deadline that much from now, of what is waited for already.
+    pub(super) fn put_off(&self, key: Key, wait: Duration) {
+        if let Some(slot) = self.table.borrow_mut().get_mut(key.index()) {
+            slot.at = self.after(self.now.get(), wait);
+        }
+    }
+
     /// Has the session woken at each tick, or no longer.
     pub(super) fn watch(&self, key: Key, is_watched: bool) {
         if let Some(slot) = self.table.borrow_mut().get_mut(key.index()) {

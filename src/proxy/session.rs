@@ -19,6 +19,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use self::ending::{Linger, dial_failure};
 use super::deadline::{Due, Key};
@@ -51,6 +52,8 @@ pub(crate) struct Session<D: Dial> {
     deadline: Option<Key>,
     /// What the deadline is for.
     waited: Option<Phase>,
+    /// Bytes in the send queue of who takes no more, when the kernel was last asked; the most there can be: it was not yet.
+    queued: u32,
     /// The round of waiting for room in which it takes part.
     round: u32,
     /// The epoch of the deadlines in which it has looked last.
@@ -113,6 +116,7 @@ impl<D: Dial> Session<D> {
             has_asked: false,
             deadline: None,
             waited: None,
+            queued: u32::MAX,
             round: 0,
             seen: 0,
             stage,
@@ -125,6 +129,7 @@ impl<D: Dial> Session<D> {
             None => {}
             // Its next request has come in time.
             Some(Due::Late) if self.waited == Some(Phase::Idle) && self.client.has_unread() => self.waited = None,
+            Some(Due::Late) if self.is_under_way() && self.is_taken_from(deadline, self.limit()) => {}
             Some(Due::Late) => return Some(self.time_out()),
             Some(Due::GiveWay(why)) => {
                 if let Some(stage) = self.give_way(why) {
@@ -284,21 +289,34 @@ impl<D: Dial> Session<D> {
     fn wait_for(&mut self, phase: Phase, deadline: Key) {
         self.waited = Some(phase);
         self.has_asked |= phase == Phase::Response;
-        let waits = &self.worker.config.timeouts;
         let standing = match phase {
             Phase::Idle | Phase::Head if !self.has_asked => Some(GaveWay::NoRequest),
             Phase::Idle => Some(GaveWay::Idle),
             Phase::Response if self.has_deserted() => Some(GaveWay::Ended),
             Phase::Head | Phase::Request | Phase::Response => None,
         };
-        let wait = match (&self.origin, phase) {
-            (Origin::Dialling(_), _) => waits.connect,
-            (_, Phase::Idle) => waits.idle,
-            (_, Phase::Head) => waits.head,
-            (_, Phase::Response) if self.followed.exchange.passes_origin_end() => waits.tunnel(),
-            (_, Phase::Request | Phase::Response) => waits.exchange,
-        };
-        self.worker.deadlines.set(deadline, wait, standing);
+        let limit = self.limit();
+        self.worker.deadlines.set(deadline, limit, standing);
+        if self.is_under_way() {
+            self.begin_to_write(deadline, limit);
+        }
+    }
+
+    /// Returns whether a request is waited for that has begun, or a response.
+    fn is_under_way(&self) -> bool {
+        matches!(self.waited, Some(Phase::Request | Phase::Response)) && !matches!(self.origin, Origin::Dialling(_))
+    }
+
+    /// How long what is waited for may take.
+    fn limit(&self) -> Duration {
+        let limits = &self.worker.config.timeouts;
+        match (&self.origin, self.waited) {
+            (Origin::Dialling(_), _) => limits.connect,
+            (_, Some(Phase::Idle)) => limits.idle,
+            (_, Some(Phase::Head)) => limits.head,
+            (_, Some(Phase::Response)) if self.followed.exchange.passes_origin_end() => limits.tunnel(),
+            (_, Some(Phase::Request | Phase::Response) | None) => limits.exchange,
+        }
     }
 
     /// Returns whether the client has ended, and only the origin is waited for.

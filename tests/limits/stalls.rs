@@ -1,6 +1,10 @@
 //! Clients and origins that stop reading.
 
+use std::io::Read;
 use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
 
 use super::support::headsnip::Headsnip;
 use super::support::{Ended, Origin, Peer, body};
@@ -104,6 +108,37 @@ fn who_stops_reading_is_cut_off_and_named() {
     // An origin that does not end either is waited for.
     drop((client, origin));
     await_descriptors(&proxy, idle);
+}
+
+/// What a side takes counts though there is no room for more yet: the kernel tells of room in a send queue once a third of it is free.
+#[test]
+fn who_reads_slowly_but_steadily_is_not_cut_off() {
+    let listener = Origin::new();
+    let proxy = Headsnip::start(&listener.address(), &["--exchange-timeout", "1s"]);
+    for (request, response) in [
+        (GET.to_owned(), format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", BODY / 10)),
+        (format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", BODY / 10), String::new()),
+    ] {
+        let mut client = proxy.dial();
+        client.send(&request);
+        let mut origin = listener.accept();
+        origin.expect(&request);
+        origin.send(&response);
+        client.expect(&response);
+        let (mut sender, reader) = if response.is_empty() { (client, origin) } else { (origin, client) };
+        let sending = thread::spawn(move || sender.try_send(body(BODY / 10)));
+        let mut reader = reader.into_stream();
+        SockRef::from(&reader).set_recv_buffer_size(16 * 1024).expect("a socket option");
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(5) {
+            reader.read_exact(&mut [0; 2048]).expect("there is more");
+            thread::sleep(Duration::from_millis(20));
+        }
+        drop(reader);
+        // The rest of an upload is read and thrown away.
+        let _ = sending.join().expect("no panic");
+    }
+    assert!(proxy.log().iter().all(|line| !line.contains("timeout")), "{:?}", proxy.log());
 }
 
 /// "`--tunnel-timeout`: as exchange": a WebSocket may be silent for longer than a request may, or for less long.

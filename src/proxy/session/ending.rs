@@ -26,6 +26,9 @@ const LINGER_STILL: Duration = Duration::from_secs(5);
 /// How long to wait in all: to close after our last byte, or to take what was relayed before a reset.
 const LINGER: Duration = Duration::from_secs(30);
 
+/// The part of a limit of time that is left when it is first looked whether a send queue becomes shorter.
+const LAST_PART: u32 = 4;
+
 /// How the wait for a client's FIN goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Linger {
@@ -72,6 +75,38 @@ impl<D: Dial> Session<D> {
         self.worker.counters.gave_way(why).count();
         let ending = self.followed.exchange.give_up(Status::ServiceUnavailable);
         Some(self.end(ending, Side::Proxy, reason, &detail))
+    }
+
+    /// What was judged is to be written within the limit. The kernel tells of room in a send queue once a third of it is free, which at a slow
+    /// reader's pace takes longer: so before the limit is over it is asked how long the queue is.
+    pub(super) fn begin_to_write(&mut self, deadline: Key, limit: Duration) {
+        self.queued = u32::MAX;
+        if self.send_queue().is_some() {
+            self.worker.deadlines.put_off(deadline, limit - limit / LAST_PART);
+        }
+    }
+
+    /// Returns whether who takes no more of us for the time being still takes from the send queue, and puts off the deadline then.
+    pub(super) fn is_taken_from(&mut self, deadline: Key, limit: Duration) -> bool {
+        let Some(stream) = self.send_queue() else { return false };
+        // Where the kernel does not tell, there is nothing to see of it.
+        let queued = stream.unsent().and_then(|count| count.try_into().ok()).unwrap_or(0);
+        let wait = match std::mem::replace(&mut self.queued, queued) {
+            u32::MAX => limit / LAST_PART,
+            before if queued < before => limit,
+            _ => return false,
+        };
+        self.worker.deadlines.put_off(deadline, wait);
+        true
+    }
+
+    /// The connection that takes no more of what was judged; the client's, if it is both.
+    fn send_queue(&self) -> Option<&D::Stream> {
+        match &self.origin {
+            _ if !self.outbound.is_flushed() => Some(&self.client),
+            Origin::Open { stream, .. } if !self.inbound.is_flushed() => Some(stream),
+            Origin::Absent | Origin::Dialling(_) | Origin::Open { .. } => None,
+        }
     }
 
     pub(super) fn time_out(&mut self) -> Stage {
@@ -161,7 +196,11 @@ impl<D: Dial> Session<D> {
     pub(super) fn enter(&mut self, stage: Stage, deadline: Key) {
         let deadlines = &self.worker.deadlines;
         match stage {
-            Stage::Flushing => deadlines.set(deadline, self.worker.config.timeouts.exchange, None),
+            Stage::Flushing => {
+                let limit = self.worker.config.timeouts.exchange;
+                deadlines.set(deadline, limit, None);
+                self.begin_to_write(deadline, limit);
+            }
             // Looked at with each tick.
             Stage::Lingering(_) | Stage::Resetting(_) => {
                 deadlines.set(deadline, Duration::ZERO, Some(GaveWay::Lingering));
@@ -179,9 +218,10 @@ impl<D: Dial> Session<D> {
         let before = self.outbound.unwritten();
         let flushed = self.outbound.flush(context, &self.worker.memory, &mut self.client);
         let has_moved = self.outbound.unwritten() < before;
-        let mut is_late = || self.worker.deadlines.due(deadline, &mut self.seen) == Some(Due::Late);
+        let limit = self.worker.config.timeouts.exchange;
+        let is_late = self.worker.deadlines.due(deadline, &mut self.seen) == Some(Due::Late);
         match flushed {
-            Poll::Pending if is_over || (!has_moved && is_late()) => {
+            Poll::Pending if is_over || (is_late && !has_moved && !self.is_taken_from(deadline, limit)) => {
                 // For a body that ends with the connection, a plain close would be a lie.
                 self.client.reset_on_close();
                 Some(Stage::Gone)
@@ -190,7 +230,7 @@ impl<D: Dial> Session<D> {
             Poll::Pending => {
                 let Ok(count) = self.discard(context) else { return Some(Stage::Gone) };
                 if has_moved || count > 0 {
-                    self.worker.deadlines.set(deadline, self.worker.config.timeouts.exchange, None);
+                    self.begin_to_write(deadline, limit);
                 }
                 None
             }
