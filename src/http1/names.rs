@@ -34,20 +34,22 @@ pub(super) const fn mark(name: &[u8]) -> u64 {
     1 << (letter.wrapping_mul(2).wrapping_add(length) % 64)
 }
 
-/// From a name in lower case, and how it is compared, to what it means.
+/// From a name in lower case, with its length, and how it is compared, to what it means.
 macro_rules! names {
-    ($($name:literal $is:ident $meaning:ident)*) => {
+    ($($length:literal $name:literal $is:ident $meaning:ident)*) => {
         /// The marks of all names that mean something.
         pub(super) const KNOWN: u64 = $(mark($name))|*;
 
         impl Name {
             pub(super) fn of(name: &[u8]) -> Self {
                 match name.len() {
-                    $(length if length == $name.len() && $is(name, $name) => Self::$meaning,)*
+                    $($length if $is(name, $name) => Self::$meaning,)*
                     _ => Self::Other,
                 }
             }
         }
+
+        $(const _: () = assert!($name.len() == $length);)*
 
         #[cfg(test)]
         const ALL: &[(&[u8], Name)] = &[$(($name, Name::$meaning)),*];
@@ -55,20 +57,20 @@ macro_rules! names {
 }
 
 names! {
-    b"te" is_name Te
-    b"host" is_name Host
-    b"expect" is_name Expect
-    b"upgrade" is_name Upgrade
-    b"trailer" is_name Trailer
-    b"connection" is_name Connection
-    b"x-http-method" is_spelt MethodOverride
-    b"content-length" is_name ContentLength
-    b"content_length" is_name Underscored
-    b"http2-settings" is_name Http2Settings
-    b"transfer-encoding" is_name TransferEncoding
-    b"transfer_encoding" is_name Underscored
-    b"x-method-override" is_spelt MethodOverride
-    b"x-http-method-override" is_spelt MethodOverride
+    2 b"te" is_name Te
+    4 b"host" is_name Host
+    6 b"expect" is_name Expect
+    7 b"upgrade" is_name Upgrade
+    7 b"trailer" is_name Trailer
+    10 b"connection" is_name Connection
+    13 b"x-http-method" is_spelt MethodOverride
+    14 b"content-length" is_name ContentLength
+    14 b"content_length" is_name Underscored
+    14 b"http2-settings" is_name Http2Settings
+    17 b"transfer-encoding" is_name TransferEncoding
+    17 b"transfer_encoding" is_name Underscored
+    17 b"x-method-override" is_spelt MethodOverride
+    22 b"x-http-method-override" is_spelt MethodOverride
 }
 
 /// A one in each of eight bytes.

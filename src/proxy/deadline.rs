@@ -30,8 +30,9 @@ const LEFT_ALONE: Duration = Duration::from_secs(1);
 /// The deadlines of a worker's connections.
 #[derive(Debug)]
 pub(crate) struct Deadlines {
-    tick: Duration,
-    /// When the tick under way began, in nanoseconds.
+    /// In nanoseconds, as all times.
+    tick: u64,
+    /// When the tick under way began.
     now: Cell<u64>,
     /// Rises with each tick and each call: who has seen it has nothing to look for.
     epoch: Cell<u64>,
@@ -41,7 +42,6 @@ pub(crate) struct Deadlines {
 
 #[derive(Debug)]
 struct Slot {
-    /// In nanoseconds.
     at: u64,
     /// What it is, were it to give way, and since when. `None`: it is served.
     standing: Option<GaveWay>,
@@ -82,7 +82,7 @@ impl Deadlines {
     /// A table for time limits of which the shortest is given.
     pub(super) fn new(shortest: Duration) -> Self {
         Self {
-            tick: (shortest / 8).clamp(SHORTEST_TICK, LONGEST_TICK),
+            tick: nanoseconds((shortest / 8).clamp(SHORTEST_TICK, LONGEST_TICK)),
             now: Cell::new(0),
             epoch: Cell::new(0),
             table: RefCell::default(),
@@ -141,7 +141,7 @@ impl Deadlines {
 
     /// The time from which on so much has passed since another. The tick that was under way may have been nearly over, so it does not count.
     fn after(&self, since: u64, wait: Duration) -> u64 {
-        since.saturating_add(nanoseconds(wait)).saturating_add(nanoseconds(self.tick))
+        since.saturating_add(nanoseconds(wait)).saturating_add(self.tick)
     }
 
     /// Returns whether so much time has passed since then, at the least.
@@ -198,7 +198,7 @@ impl Deadlines {
             if self.table.borrow().is_empty() {
                 self.first_came.notified().await;
             }
-            tokio::time::sleep(self.tick).await;
+            tokio::time::sleep(Duration::from_nanos(self.tick)).await;
             self.tick();
             each();
         }
@@ -206,7 +206,7 @@ impl Deadlines {
 
     /// A tick is over: wakes everyone who is late.
     pub(crate) fn tick(&self) {
-        let now = self.now.get().saturating_add(nanoseconds(self.tick));
+        let now = self.now.get().saturating_add(self.tick);
         self.now.set(now);
         self.epoch.set(self.epoch.get() + 1);
         for (_, slot) in self.table.borrow().iter() {
@@ -218,7 +218,7 @@ impl Deadlines {
 }
 
 fn nanoseconds(wait: Duration) -> u64 {
-    u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)
+    wait.as_secs().saturating_mul(1_000_000_000).saturating_add(wait.subsec_nanos().into())
 }
 
 impl Slot {
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn who_is_late_is_woken_at_every_tick() {
         let deadlines = Deadlines::new(Duration::from_millis(80));
-        assert_eq!(deadlines.tick, Duration::from_millis(10));
+        assert_eq!(deadlines.tick, 10_000_000);
         let ((late, late_count), (_, never_count)) = (place(&deadlines), place(&deadlines));
         deadlines.set(late, Duration::from_millis(21), None);
         let mut seen = 0;
