@@ -82,7 +82,7 @@ impl<D: Dial> Session<D> {
     pub(super) fn begin_to_write(&mut self, deadline: Key, limit: Duration) {
         self.queued = u32::MAX;
         if self.send_queue().is_some() {
-            self.worker.deadlines.put_off(deadline, limit - limit / LAST_PART);
+            self.worker.deadlines.put_off(deadline, limit.saturating_sub(limit / LAST_PART));
         }
     }
 
