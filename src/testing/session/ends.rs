@@ -69,6 +69,7 @@ mod tests {
     use super::super::wire::Hold;
     use super::*;
     use crate::config::Config;
+    use crate::net::networks::{Network, Networks};
 
     const ENDLESS: &str = "c=GET / HTTP/1.1\r\nHost: a\r\n\r\n|o=HTTP/1.1 200 OK\r\n\r\nhello";
     const UPLOAD: &str = "c=POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n";
@@ -142,7 +143,7 @@ mod tests {
 
     #[test]
     fn who_writes_all_before_it_reads_has_its_refusal() {
-        let refusal = "o=HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 900\r\n\r\n|x=900|O";
+        let refusal = "o=HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 900\r\n\r\n|x=900";
         let mut bench = after(&format!("q=5000|w|{UPLOAD}|k=20|{refusal}"));
         for _ in 0..10 {
             then(&mut bench, "k=190|s=10");
@@ -225,6 +226,41 @@ mod tests {
         assert!(bench.client.borrow().sent.is_empty(), "what comes is read");
         then(&mut bench, "W|C|s=5");
         assert_eq!(bench.client.borrow().received.len(), 940);
+    }
+
+    /// Over several limits of time, each piece within one.
+    #[test]
+    fn a_response_is_written_as_slowly_as_it_is_taken_though_its_origin_is_gone() {
+        let mut bench = after(
+            "q=100|w|c=GET / HTTP/1.1\r\nHost: a\r\nTE: gzip\r\n\r\n|o=HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n|x=900",
+        );
+        for taken in (50..=900).step_by(50) {
+            then(&mut bench, "t=50|s=6");
+            assert_eq!(bench.client.borrow().received.len(), taken);
+        }
+    }
+
+    /// Behind a part of the next one, which is read to see the end.
+    #[test]
+    fn an_end_behind_a_request_is_seen_once_there_is_room() {
+        let get = "c=GET / HTTP/1.1\r\nHost: a\r\n";
+        let mut bench = Bench::with(&ROOMY, 16 * 1024);
+        then(&mut bench, &format!("{get}\r\n|p|j=1|{get}A: |k=9000|c=\r\n\r\n|j=0|{get}A: |k=7000|C"));
+        let client = Rc::clone(&bench.client);
+        assert!(!client.borrow().sent.is_empty(), "there is no room");
+        then(&mut bench, "j=1|X");
+        assert!(client.borrow().sent.is_empty(), "there is room");
+    }
+
+    #[test]
+    fn a_preamble_on_its_way_keeps_its_place() {
+        let networks = Networks::new(vec![Network::Any]);
+        let config: &Config = Box::leak(Box::new(Config { accept_proxy: networks, ..(**ROOMY).clone() }));
+        for (said, seen) in [("TCP4 ", Side::Open), ("", Side::Finished)] {
+            let mut bench = Bench::with(config, MEMORY);
+            then(&mut bench, &format!("c=PROXY |s=6|g={said}"));
+            assert_eq!(bench.client.borrow().seen, seen, "{said:?}");
+        }
     }
 
     #[test]
