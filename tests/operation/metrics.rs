@@ -84,6 +84,28 @@ fn the_metrics_of_the_contract_count_what_happened() {
     check_by_promtool(&metrics);
 }
 
+/// The time to a final head goes on over interim ones, of which a client of HTTP/1.0 gets none.
+#[test]
+fn interim_responses_are_no_first_byte_and_count_only_where_they_go() {
+    const HINTS: &str = "HTTP/1.1 103 Early Hints\r\n\r\n";
+    let origin = Origin::new();
+    let (proxy, admin) = with_admin(&origin, &[]);
+    let of = |name: &str| value(&ask(&admin, "GET", "/metrics").1, name);
+    exchange(&proxy, &origin, "GET / HTTP/1.0\r\n\r\n", &format!("{HINTS}{STRIPPED}"));
+    assert_eq!(of("headsnip_responses_total{class=\"1xx\"}"), Some(0.0));
+    let mut client = proxy.dial();
+    client.send(GET);
+    let mut server = origin.accept();
+    server.expect(GET);
+    server.send(HINTS);
+    client.expect(HINTS);
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    server.send(STRIPPED);
+    client.expect(STRIPPED);
+    assert_eq!(of("headsnip_responses_total{class=\"1xx\"}"), Some(1.0));
+    assert!(of("headsnip_first_byte_seconds_sum").is_some_and(|sum| sum >= 0.1));
+}
+
 /// By the names and in the units of other Prometheus clients.
 #[test]
 fn the_process_is_told_of_as_the_kernel_knows_it() {
