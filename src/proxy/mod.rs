@@ -16,7 +16,6 @@ pub(crate) mod worker;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::ops::AddAssign;
 use std::sync::Arc;
@@ -290,7 +289,7 @@ fn explain(flag: &str, listen: &Listen, error: &io::Error) -> String {
         (io::ErrorKind::PermissionDenied, "permission is missing: choose another"),
         (io::ErrorKind::AddrNotAvailable, "no interface of this machine has that address: choose another"),
     ];
-    let is_name = matches!(listen, Listen::At(Address::Tcp { host, .. }) if host.parse::<IpAddr>().is_err());
+    let is_name = matches!(listen, Listen::At(address) if address.name().is_some());
     let advice = match advice.iter().find(|(kind, _)| *kind == error.kind()) {
         Some((_, advice)) => format!("; {advice} {flag}"),
         None if is_name => {

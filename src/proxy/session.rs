@@ -297,7 +297,9 @@ impl<D: Dial> Session<D> {
         };
         let limit = self.limit();
         self.worker.deadlines.set(deadline, limit, standing);
-        if self.is_under_way() {
+        // As it is nearly always.
+        let is_written = self.inbound.is_flushed() && self.outbound.is_flushed();
+        if !is_written && self.is_under_way() {
             self.begin_to_write(deadline, limit);
         }
     }

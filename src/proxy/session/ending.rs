@@ -79,6 +79,7 @@ impl<D: Dial> Session<D> {
 
     /// What was judged is to be written within the limit. The kernel tells of room in a send queue once a third of it is free, which at a slow
     /// reader's pace takes longer: so before the limit is over it is asked how long the queue is.
+    #[cold]
     pub(super) fn begin_to_write(&mut self, deadline: Key, limit: Duration) {
         self.queued = u32::MAX;
         if self.send_queue().is_some() {
@@ -87,6 +88,7 @@ impl<D: Dial> Session<D> {
     }
 
     /// Returns whether who takes no more of us for the time being still takes from the send queue, and puts off the deadline then.
+    #[cold]
     pub(super) fn is_taken_from(&mut self, deadline: Key, limit: Duration) -> bool {
         let Some(stream) = self.send_queue() else { return false };
         // Where the kernel does not tell, there is nothing to see of it.
