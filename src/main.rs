@@ -141,6 +141,9 @@ fn fail(log: &Log, problem: fmt::Arguments<'_>) -> ExitCode {
     ExitCode::from(FAILED)
 }
 
+/// Names of a list in the first log line.
+const MOST_LISTED: usize = 10;
+
 /// What the first log line says.
 struct Greeting {
     upstream: String,
@@ -168,19 +171,27 @@ impl Greeting {
 impl fmt::Display for Greeting {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = if self.is_dry_run { "a dry run, looking for" } else { "removing" };
-        let denied = if self.denied.is_empty() { "nothing" } else { &self.denied.join(", ") };
+        let denied = if self.denied.is_empty() { "nothing" } else { &listed(&self.denied) };
         write!(formatter, "upstream {}, {verb} {denied}", self.upstream)?;
         if !self.kept.is_empty() {
             write!(formatter, ", but keeping {}", self.kept.join(", "))?;
         }
         if !self.denied_of_requests.is_empty() {
-            write!(formatter, "; from requests: {}", self.denied_of_requests.join(", "))?;
+            write!(formatter, "; from requests: {}", listed(&self.denied_of_requests))?;
         }
         match self.added {
             0 => Ok(()),
             1 => formatter.write_str("; adding a line"),
             count => write!(formatter, "; adding {count} lines"),
         }
+    }
+}
+
+/// The first of these names, and how many there are besides: `@owasp` has some ninety.
+fn listed(names: &[String]) -> String {
+    match names.split_at_checked(MOST_LISTED) {
+        Some((first, others @ [_, _, ..])) => format!("{} and {} more", first.join(", "), others.len()),
+        _ => names.join(", "),
     }
 }
 

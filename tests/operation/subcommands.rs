@@ -96,6 +96,9 @@ fn short_flags_and_switches_with_a_value_are_understood() {
         let proxy = Headsnip::start_by(&mut command, &origin.address(), &["--access-log", flag]);
         proxy.await_line(words);
     }
+    let proxy = Headsnip::start(&origin.address(), &["--deny", "@owasp"]);
+    let line = proxy.await_line("removing server, x-powered-by, ");
+    assert!(line.contains(" more; memory: ") && line.len() < 300, "{line}");
     // RFC 6761 §6.4: a name that never resolves.
     let nowhere = Headsnip::start(&Address::Tcp { host: "nowhere.invalid".into(), port: 1 }, &[]);
     nowhere.await_line("cannot resolve nowhere.invalid of --upstream yet: ");
