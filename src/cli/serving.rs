@@ -10,7 +10,8 @@ use crate::http1::added::AddedError;
 use crate::http1::denylist::DenylistError;
 use crate::http1::trailers::TrailersError;
 use crate::http1::{
-    AddedLines, Denylist, MAX_FIELDS_CEILING, MAX_HEAD_CEILING, MAX_UPGRADES, Policy, RequestTrailers, Reuse, Upgrades,
+    AddedLines, Denylist, MAX_FIELDS_CEILING, MAX_HEAD_CEILING, MAX_UPGRADES, Policy, RequestDenylist, RequestTrailers,
+    Reuse, Upgrades,
 };
 use crate::net::address::{Address, Listen};
 use crate::net::preamble::PreambleVersion;
@@ -39,7 +40,7 @@ pub(super) fn config(flags: Flags, environment: &Environment<'_>) -> Result<Conf
     let denylist = listed("--deny", &deny, &keep, Denylist::new(texts(&deny), texts(&keep)))?;
     let (deny, keep) =
         (environment.many(flags.deny_request, "deny-request"), environment.many(flags.keep_request, "keep-request"));
-    let request_denylist = listed("--deny-request", &deny, &keep, Denylist::of_requests(texts(&deny), texts(&keep)))?;
+    let request_denylist = listed("--deny-request", &deny, &keep, RequestDenylist::new(texts(&deny), texts(&keep)))?;
     let config = Config {
         listen,
         listen_mode,

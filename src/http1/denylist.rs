@@ -4,6 +4,8 @@
 //! (`x-amz-*`), or the preset `@owasp`. What is kept wins over what is denied. Names that carry framing or the connection
 //! itself cannot be denied. Asking costs no allocation: most names are turned away by their length and first letter.
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 
 use super::names::{dashed, is_meant, is_name, mark, overlap, with_dashes};
@@ -22,72 +24,46 @@ const ALWAYS: [&str; 2] = ["server", "x-powered-by"];
 /// 2026-07-19, Apache-2.0 (<https://owasp.org/www-project-secure-headers/>).
 const OWASP: &str = include_str!("owasp-secure-headers-remove.txt");
 
-/// The denied field names of one direction.
+/// The denied field names of responses.
 #[derive(Clone, Debug)]
 pub struct Denylist {
     denied: Names,
     kept: Names,
-    /// Of requests, in whose names an underscore, a dot or another mark counts as a dash.
-    is_of_requests: bool,
 }
 
 impl Default for Denylist {
-    /// Of responses: `Server` and `X-Powered-By`.
+    /// `Server` and `X-Powered-By`.
     fn default() -> Self {
         let mut denied = Names::default();
         for name in ALWAYS {
             denied.add(name);
         }
-        Self { denied, kept: Names::default(), is_of_requests: false }
+        Self { denied, kept: Names::default() }
     }
 }
 
 impl Denylist {
-    /// Of responses: the default list, more names, and exceptions; each an exact name, `prefix*`, or `@owasp`.
+    /// The default list, more names, and exceptions; each an exact name, `prefix*`, or `@owasp`.
     pub fn new<'a>(
         deny: impl IntoIterator<Item = &'a str>,
         keep: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, DenylistError> {
-        Self::default().with(deny, keep)
-    }
-
-    /// Of requests: these names and no others, and exceptions, in the same forms.
-    pub fn of_requests<'a>(
-        deny: impl IntoIterator<Item = &'a str>,
-        keep: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Self, DenylistError> {
-        Self::none_of_requests().with(deny, keep)
-    }
-
-    /// Of requests: nothing is denied.
-    #[must_use]
-    pub fn none_of_requests() -> Self {
-        Self { denied: Names::default(), kept: Names::default(), is_of_requests: true }
-    }
-
-    fn with<'a>(
-        mut self,
-        deny: impl IntoIterator<Item = &'a str>,
-        keep: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Self, DenylistError> {
-        let read = if self.is_of_requests { with_dashes } else { str::to_ascii_lowercase };
-        let of_requests = PROTECTED_OF_REQUESTS.into_iter().filter(|_| self.is_of_requests);
-        let protected: Vec<&str> = of_requests.chain(PROTECTED).collect();
+        let mut list = Self::default();
         for entry in deny {
-            for name in expand(entry)?.into_iter().map(read) {
-                if let Some(&protected) = protected.iter().find(|protected| overlap(&name, protected)) {
-                    let entry = entry.to_owned();
-                    return Err(if self.is_of_requests {
-                        DenylistError::ProtectedInRequests { entry, name: protected }
-                    } else {
-                        DenylistError::Protected { entry, name: protected }
-                    });
+            for name in expand(entry)? {
+                if let Some(protected) = protected_by(name) {
+                    return Err(DenylistError::Protected { entry: entry.to_owned(), name: protected });
                 }
-                self.denied.add(&name);
+                list.denied.add(name);
             }
         }
+        list.keep(keep)
+    }
+
+    /// With these exceptions.
+    fn keep<'a>(mut self, keep: impl IntoIterator<Item = &'a str>) -> Result<Self, DenylistError> {
         for entry in keep {
-            expand(entry)?.into_iter().map(read).for_each(|name| self.kept.add(&name));
+            expand(entry)?.into_iter().for_each(|name| self.kept.add(name));
         }
         let kept = &self.kept;
         self.denied.exact.retain(|name| kept.find(name.as_bytes()).is_none());
@@ -103,9 +79,6 @@ impl Denylist {
     /// Which of [`entries`](Self::entries), counted from 0, denies a field line of that name. `None`: it passes.
     #[must_use]
     pub fn entry(&self, name: &[u8]) -> Option<u16> {
-        if self.is_of_requests && name.iter().any(|byte| dashed(*byte) != *byte) {
-            return self.entry(&name.iter().copied().map(dashed).collect::<Vec<_>>());
-        }
         let place = self.denied.find(name)?;
         // Of the exact names those that are kept have gone.
         let is_kept = place >= self.denied.exact.len() && self.kept.find(name).is_some();
@@ -135,6 +108,71 @@ impl Denylist {
     }
 }
 
+/// The denied field names of requests: none by default. An underscore, a dot or another mark counts as a dash.
+#[derive(Clone, Debug)]
+pub struct RequestDenylist(Denylist);
+
+impl Default for RequestDenylist {
+    fn default() -> Self {
+        Self(Denylist { denied: Names::default(), kept: Names::default() })
+    }
+}
+
+impl RequestDenylist {
+    /// Names and exceptions, each in the forms of [`Denylist::new`].
+    pub fn new<'a>(
+        deny: impl IntoIterator<Item = &'a str>,
+        keep: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, DenylistError> {
+        let Self(mut list) = Self::default();
+        for entry in deny {
+            for name in expand(entry)? {
+                let name = with_dashes(name);
+                let mut protected = PROTECTED_OF_REQUESTS.into_iter().chain(PROTECTED);
+                if let Some(protected) = protected.find(|protected| overlap(&name, protected)) {
+                    return Err(DenylistError::ProtectedInRequests { entry: entry.to_owned(), name: protected });
+                }
+                list.denied.add(&name);
+                if name.starts_with('-') {
+                    // By its first letter, one that begins with another mark would be turned away.
+                    list.denied.marks = u64::MAX;
+                }
+            }
+        }
+        // What is not a name must be told as it was written.
+        let keep = keep.into_iter().map(expand).collect::<Result<Vec<_>, _>>()?;
+        let keep: Vec<_> = keep.into_iter().flatten().map(with_dashes).collect();
+        list.keep(keep.iter().map(String::as_str)).map(Self)
+    }
+
+    /// Which of [`entries`](Self::entries), counted from 0, denies a field line of that name. `None`: it passes.
+    #[must_use]
+    pub fn entry(&self, name: &[u8]) -> Option<u16> {
+        let is_read_otherwise = name.iter().any(|byte| dashed(*byte) != *byte);
+        let read = if is_read_otherwise {
+            Cow::Owned(name.iter().copied().map(dashed).collect())
+        } else {
+            Cow::Borrowed(name)
+        };
+        self.0.entry(&read)
+    }
+
+    /// What is denied, as an operator would write it: names and prefixes less those that are kept.
+    pub fn entries(&self) -> impl Iterator<Item = String> {
+        self.0.entries()
+    }
+
+    /// What is kept though an entry with a star covers it, or may cover it, in the same form.
+    pub fn exceptions(&self) -> impl Iterator<Item = String> {
+        self.0.exceptions()
+    }
+
+    /// The marks of names that may be denied.
+    pub(super) fn marks(&self) -> u64 {
+        self.0.marks()
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 struct Names {
     /// Lower case, each once.
@@ -146,13 +184,12 @@ struct Names {
 }
 
 impl Names {
-    /// Adds a name or `prefix*` in lower case.
+    /// Adds a name or `prefix*`.
     fn add(&mut self, name: &str) {
+        let name = name.to_ascii_lowercase();
         let (names, name, marks) = match name.strip_suffix('*') {
             Some(prefix) => (&mut self.prefixes, prefix, u64::MAX),
-            // By its first letter, a name that begins with another mark would be turned away.
-            None if name.starts_with('-') => (&mut self.exact, name, u64::MAX),
-            None => (&mut self.exact, name, mark(name.as_bytes())),
+            None => (&mut self.exact, name.as_str(), mark(name.as_bytes())),
         };
         self.marks |= marks;
         if !names.iter().any(|known| **known == *name) {
@@ -191,7 +228,7 @@ fn owasp() -> impl Iterator<Item = &'static str> {
     OWASP.lines().filter(|line| !line.starts_with('#') && !line.is_empty())
 }
 
-/// What is protected in responses of an exact name or `prefix*`.
+/// What is protected of an exact name or `prefix*`.
 pub(super) fn protected_by(entry: &str) -> Option<&'static str> {
     let entry = entry.to_ascii_lowercase();
     PROTECTED.into_iter().find(|protected| overlap(&entry, protected))
@@ -304,7 +341,7 @@ mod tests {
     #[test]
     fn in_requests_an_underscore_is_a_dash() {
         let deny = ["X_Forwarded-*", "forwarded", "x-real-ip", "-odd"];
-        let list = Denylist::of_requests(deny, ["x_forwarded_for"]).expect("a sound list");
+        let list = RequestDenylist::new(deny, ["x_forwarded_for"]).expect("a sound list");
         for name in ["X-Forwarded-Host", "x_forwarded_proto", "FORWARDED", "X_Real-IP", "_odd", "-ODD"] {
             assert!(list.entry(name.as_bytes()).is_some() && list.marks() & mark(name.as_bytes()) != 0, "{name}");
         }
@@ -313,9 +350,9 @@ mod tests {
         }
         assert_eq!(list.entries().collect::<Vec<_>>(), ["forwarded", "x-real-ip", "-odd", "x-forwarded-*"]);
         assert_eq!(list.exceptions().collect::<Vec<_>>(), ["x-forwarded-for"]);
-        let list = Denylist::of_requests(["x-*"], ["@owasp"]).expect("a sound list");
+        let list = RequestDenylist::new(["x-*"], ["@owasp"]).expect("a sound list");
         assert_eq!((list.entry(b"X.Powered-By"), list.entry(b"x-other")), (None, Some(0)));
-        assert_eq!((Denylist::none_of_requests().marks(), Denylist::none_of_requests().entry(b"server")), (0, None));
+        assert_eq!((RequestDenylist::default().marks(), RequestDenylist::default().entry(b"server")), (0, None));
     }
 
     #[test]
@@ -334,13 +371,13 @@ mod tests {
         ] {
             let refused = DenylistError::ProtectedInRequests { entry: entry.to_owned(), name };
             let expected = if name.is_empty() { None } else { Some(refused) };
-            assert_eq!(Denylist::of_requests([entry], []).err(), expected, "{entry}");
+            assert_eq!(RequestDenylist::new([entry], []).err(), expected, "{entry}");
         }
         for entry in ["x_*_id", "a b"] {
             let refused = Some(DenylistError::NotAName(entry.to_owned()));
-            assert_eq!(Denylist::of_requests([], [entry]).err(), refused, "{entry}");
+            assert_eq!(RequestDenylist::new([], [entry]).err(), refused, "{entry}");
         }
-        assert!(Denylist::of_requests(["@owasp", "x-forwarded-*", "proxy", "forwarded"], []).is_ok());
+        assert!(RequestDenylist::new(["@owasp", "x-forwarded-*", "proxy", "forwarded"], []).is_ok());
     }
 
     #[test]

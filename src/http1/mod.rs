@@ -106,7 +106,7 @@ mod upgrade;
 use std::num::{NonZeroU64, NonZeroUsize};
 
 pub use added::AddedLines;
-pub use denylist::Denylist;
+pub use denylist::{Denylist, RequestDenylist};
 pub use edits::{Edits, Mended};
 pub use error::{Ending, Fault, Status, Violation};
 pub use exchange::{Exchange, OriginEnd};
@@ -158,7 +158,7 @@ pub struct Policy {
     /// The field names that do not pass in responses.
     pub denylist: Denylist,
     /// Those that do not pass in requests.
-    pub request_denylist: Denylist,
+    pub request_denylist: RequestDenylist,
     /// Lines that are added to final response heads without a line of that name.
     pub added: AddedLines,
     /// Whether requests name the client, where its address [is known](Exchange::set_client).
@@ -197,7 +197,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             denylist: Denylist::default(),
-            request_denylist: Denylist::none_of_requests(),
+            request_denylist: RequestDenylist::default(),
             added: AddedLines::default(),
             forwarded_for: false,
             dry_run: false,

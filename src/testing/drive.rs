@@ -7,8 +7,8 @@ use super::{CLIENT, End, Outcome, Rules, Step};
 
 use crate::http1::edits::Section;
 use crate::http1::{
-    AddedLines, Denylist, Direction, Edits, Ending, Exchange, Fault, MAX_REPLAY, OriginEnd, Policy, RequestTrailers,
-    Run, Upgrades, Verdict, Violation,
+    AddedLines, Denylist, Direction, Edits, Ending, Exchange, Fault, MAX_REPLAY, OriginEnd, Policy, RequestDenylist,
+    RequestTrailers, Run, Upgrades, Verdict, Violation,
 };
 
 /// What the core made of the steps, the rule that was broken, and what each step let out to the client.
@@ -50,7 +50,7 @@ pub fn policy(rules: &Rules) -> Option<Policy> {
     Some(Policy {
         added: AddedLines::new(names(&rules.add), &denylist).ok()?,
         denylist,
-        request_denylist: Denylist::of_requests(names(&rules.deny_request), names(&rules.keep_request)).ok()?,
+        request_denylist: RequestDenylist::new(names(&rules.deny_request), names(&rules.keep_request)).ok()?,
         forwarded_for: rules.forwarded_for,
         dry_run: rules.dry_run,
         upgrades: Upgrades::new(names(&rules.allow_upgrade))?,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::property::equal;
 use crate::cli::{self, Command};
 use crate::config::Config;
-use crate::http1::{Denylist, Policy, RequestTrailers, Upgrades};
+use crate::http1::{Denylist, Policy, RequestDenylist, RequestTrailers, Upgrades};
 
 /// Names that carry framing or the connection itself.
 const PROTECTED: [&str; 8] = [
@@ -175,7 +175,7 @@ fn settings(config: &Config) -> String {
     let of_names: Vec<_> = written_names(&config).collect();
     let policy = Policy {
         denylist: Denylist::default(),
-        request_denylist: Denylist::none_of_requests(),
+        request_denylist: RequestDenylist::default(),
         upgrades: Upgrades::default(),
         request_trailers: RequestTrailers::default(),
         ..std::mem::take(&mut config.policy)
