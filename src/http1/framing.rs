@@ -88,7 +88,7 @@ pub(super) struct TransferEncoding {
     has_others: bool,
     /// Whether a line said `chunked` and nothing else where that was the last coding already: it changes nothing.
     has_repeats: bool,
-    /// Whether the last line is `chunked` in lower case, with nothing but a space before it.
+    /// Whether the last line is `chunked` in lower case, behind one space or none, with nothing after it.
     pub(super) is_exact: bool,
 }
 

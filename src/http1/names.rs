@@ -314,6 +314,10 @@ mod tests {
         assert_eq!(Name::of(b"Transfer_Encoding"), Name::Underscored);
         assert_eq!(Name::of(b"X_HTTP-Method_Override"), Name::MethodOverride);
         assert_eq!(Name::of(b"X-HTTP-Method-Overrid"), Name::Other);
+        let names: Vec<_> = ALL.iter().map(|(name, _)| str::from_utf8(name).expect("ASCII")).collect();
+        let known = "te host expect upgrade trailer connection x-http-method content-length content_length http2-settings \
+            transfer-encoding transfer_encoding x-method-override x-http-method-override";
+        assert_eq!(names.join(" "), known);
         for (name, meaning) in ALL {
             assert_eq!(Name::of(name), *meaning, "{}", name.escape_ascii());
             let other = [&name[..name.len() - 1], b"!"].concat();

@@ -119,7 +119,7 @@ impl Upstream {
     fn connect_name<'a>(&'a self, name: &'a Name, best: &'a Cell<Option<SocketAddr>>, limit: Duration) -> Dialling<'a> {
         Box::pin(async move {
             let found = |error| io::Error::other::<Unresolved>(error);
-            let addresses = name.addresses().await.map_err(found)?;
+            let addresses = name.addresses(limit).await.map_err(found)?;
             let mut race = self.race(addresses.clone(), best);
             if !name.is_old() {
                 return race.await;

@@ -1,10 +1,10 @@
 //! Finds the addresses of the upstream's name.
 //!
 //! The system's resolver blocks, so it runs on its own thread, for which nobody waits at the end of the process. At most
-//! one question of a worker is under way, however many connections wait for its answer. Only the first question is waited for:
-//! later ones are asked in the background, while the last answer serves, so a resolver that fails or dawdles, or a thread that cannot
-//! be had, takes nobody's time. Where nobody has asked for long, the address may be another's by now: then the resolver is waited for
-//! again, for a moment. A dead address costs a failed dial, and then the resolver is waited for once.
+//! one question of a worker is under way, however many connections wait for its answer. The first answer is waited for.
+//! Later ones are asked for in the background, while the last one serves, so a resolver that fails or dawdles, or a thread that cannot
+//! be had, takes nobody's time. There are two exceptions, of a moment each: an answer so old that the address may be another's by now, and one
+//! whose addresses cannot be connected to.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -79,15 +79,16 @@ impl Name {
         Self { host: host.into(), lookup: Box::new(lookup), known: Rc::default() }
     }
 
-    /// Its addresses, in the resolver's order, as far as is known. Must be called within a `LocalSet` or `LocalRuntime`.
-    pub(super) async fn addresses(&self) -> Answer {
+    /// Its addresses, in the resolver's order, as far as is known; in place of those there are, newer ones are waited for for half of the limit
+    /// at most. Must be called within a `LocalSet` or `LocalRuntime`.
+    pub(super) async fn addresses(&self, limit: Duration) -> Answer {
         let known = self.known.borrow().addresses.clone();
         let Some((addresses, since)) = known else {
             return self.ask().await;
         };
         let silent = self.known.borrow().silent;
         if [Some(since), silent].into_iter().flatten().all(|then| then.elapsed() >= STALE) {
-            if let Ok(Ok(addresses)) = timeout(PATIENCE, self.ask()).await {
+            if let Ok(Ok(addresses)) = timeout(PATIENCE.min(limit / 2), self.ask()).await {
                 return Ok(addresses);
             }
             self.known.borrow_mut().silent = Some(Instant::now());
@@ -104,7 +105,8 @@ impl Name {
 
     /// Other addresses than those that did not serve, if the resolver has them within a moment.
     pub(super) async fn renewed(&self, failed: &[SocketAddr]) -> Option<Rc<[SocketAddr]>> {
-        let answer = if self.is_old() { timeout(PATIENCE, self.ask()).await.ok()? } else { self.addresses().await };
+        let answer =
+            if self.is_old() { timeout(PATIENCE, self.ask()).await.ok()? } else { self.addresses(PATIENCE).await };
         answer.ok().filter(|addresses| **addresses != *failed)
     }
 
@@ -116,17 +118,20 @@ impl Name {
 
     /// Begins a question, whose answer is taken when it comes.
     fn begin(&self) -> Asking {
-        let (host, known, question) = (Rc::clone(&self.host), Rc::clone(&self.known), (self.lookup)());
+        // What is known holds the question.
+        let (host, known, question) = (Rc::clone(&self.host), Rc::downgrade(&self.known), (self.lookup)());
         let asking = async move {
             let answer = match question.await {
                 Ok(addresses) if addresses.is_empty() => Err(unresolved(&host, &"no address found")),
                 Ok(addresses) => Ok(Rc::from(addresses)),
                 Err(error) => Err(unresolved(&host, &error)),
             };
-            let mut known = known.borrow_mut();
-            known.asking = None;
-            if let Ok(addresses) = &answer {
-                known.addresses = Some((Rc::clone(addresses), Instant::now()));
+            if let Some(known) = known.upgrade() {
+                let mut known = known.borrow_mut();
+                known.asking = None;
+                if let Ok(addresses) = &answer {
+                    known.addresses = Some((Rc::clone(addresses), Instant::now()));
+                }
             }
             answer
         };
@@ -155,6 +160,8 @@ mod tests {
     use tokio::time::{advance, sleep};
 
     use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(5);
 
     fn address(last: u8) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, last], 80))
@@ -187,19 +194,19 @@ mod tests {
             let waiting: Vec<_> = (0..20)
                 .map(|_| {
                     let name = Rc::clone(&name);
-                    spawn_local(async move { name.addresses().await.expect("it resolves") })
+                    spawn_local(async move { name.addresses(LIMIT).await.expect("it resolves") })
                 })
                 .collect();
             for answer in waiting {
                 assert_eq!(*answer.await.expect("a task"), [address(1)]);
             }
             advance(KEPT.mul_f32(0.99)).await;
-            assert_eq!(*name.addresses().await.expect("known"), [address(1)]);
+            assert_eq!(*name.addresses(LIMIT).await.expect("known"), [address(1)]);
             assert_eq!(asked.get(), 1);
             advance(KEPT / 50).await;
-            assert_eq!(*name.addresses().await.expect("known"), [address(1)]);
+            assert_eq!(*name.addresses(LIMIT).await.expect("known"), [address(1)]);
             sleep(Duration::from_millis(11)).await;
-            assert_eq!((*name.addresses().await.expect("asked behind")).first(), Some(&address(2)));
+            assert_eq!((*name.addresses(LIMIT).await.expect("asked behind")).first(), Some(&address(2)));
             assert_eq!(asked.get(), 2);
         });
     }
@@ -216,14 +223,14 @@ mod tests {
             });
             for turn in 1..=4 {
                 let before = Instant::now();
-                assert_eq!(*name.addresses().await.expect("an answer, old or new"), [address(1), address(2)]);
+                assert_eq!(*name.addresses(LIMIT).await.expect("an answer, old or new"), [address(1), address(2)]);
                 assert_eq!(before.elapsed(), Duration::ZERO);
                 // What was asked in the background is answered.
                 sleep(KEPT).await;
                 assert_eq!(asked.get(), turn);
             }
             sleep(Duration::from_secs(60)).await;
-            assert_eq!(*name.addresses().await.expect("the late answer"), [address(9)]);
+            assert_eq!(*name.addresses(LIMIT).await.expect("the late answer"), [address(9)]);
         });
     }
 
@@ -238,7 +245,7 @@ mod tests {
             });
             let reached = async |last, waited| {
                 let before = Instant::now();
-                assert_eq!(*name.addresses().await.expect("an answer"), [address(last)]);
+                assert_eq!(*name.addresses(LIMIT).await.expect("an answer"), [address(last)]);
                 assert_eq!(before.elapsed(), waited);
             };
             reached(1, Duration::ZERO).await;
@@ -253,6 +260,11 @@ mod tests {
             sleep(Duration::from_millis(1)).await;
             reached(4, Duration::ZERO).await;
             assert_eq!(asked.get(), 4);
+            // With less time to connect, less of it.
+            advance(STALE).await;
+            let before = Instant::now();
+            assert_eq!(*name.addresses(PATIENCE).await.expect("the one there is"), [address(4)]);
+            assert_eq!(before.elapsed(), PATIENCE / 2);
         });
     }
 
@@ -266,7 +278,7 @@ mod tests {
                 4 => (PATIENCE / 2, Ok(vec![address(4)])),
                 _ => (PATIENCE * 2, Ok(vec![address(5)])),
             });
-            let failed = name.addresses().await.expect("an answer");
+            let failed = name.addresses(LIMIT).await.expect("an answer");
             assert_eq!(name.renewed(&failed).await, None, "it is new");
             assert_eq!(asked.get(), 1);
             for turn in 2..=3 {
@@ -288,8 +300,8 @@ mod tests {
         run(async {
             let asked = Rc::default();
             let name = name(&asked, |turn| (Duration::from_secs(2), Ok(vec![address(turn)])));
-            timeout(Duration::from_secs(1), name.addresses()).await.expect_err("it is slow");
-            assert_eq!(*name.addresses().await.expect("it resolves"), [address(1)]);
+            timeout(Duration::from_secs(1), name.addresses(LIMIT)).await.expect_err("it is slow");
+            assert_eq!(*name.addresses(LIMIT).await.expect("it resolves"), [address(1)]);
             assert_eq!(asked.get(), 1);
         });
     }
@@ -303,8 +315,8 @@ mod tests {
                 _ => (Duration::ZERO, Ok(vec![])),
             });
             let told = |answer: Answer| answer.expect_err("no address").to_string();
-            assert_eq!(told(name.addresses().await), "cannot resolve app: no such host");
-            assert_eq!(told(name.addresses().await), "cannot resolve app: no address found");
+            assert_eq!(told(name.addresses(LIMIT).await), "cannot resolve app: no such host");
+            assert_eq!(told(name.addresses(LIMIT).await), "cannot resolve app: no address found");
         });
     }
 }

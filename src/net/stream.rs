@@ -37,6 +37,9 @@ pub(crate) trait Transport {
 
     fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
 
+    /// Has the next write try though nobody has told of room: the kernel does so once a third of its queue is free.
+    fn try_to_write(&mut self);
+
     /// Waits until the other side has ended, though bytes before that be unread, or more of them have come.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Ended>;
 
@@ -78,6 +81,8 @@ pub(crate) struct Stream {
     /// Whether the reactor tells of room to write. Else the kernel is asked, as by most streams for as long as they last: to be told costs
     /// a turn of the reactor when it begins, and on a Unix-domain socket one each time that the other side reads.
     is_room_told: bool,
+    /// Whether the next write asks the kernel all the same.
+    is_trying: bool,
     /// Whether bytes may be unread of which the reactor does not know: it tells once of what has come.
     is_behind: Cell<bool>,
     /// Whether the reactor wakes the task that has read last, and need not be asked to again.
@@ -97,6 +102,7 @@ impl Stream {
         Ok(Self {
             socket: watch(socket, Interest::READABLE)?,
             is_room_told: false,
+            is_trying: false,
             is_behind: Cell::new(false),
             is_watched: Cell::new(false),
             is_flowing: Cell::new(false),
@@ -141,11 +147,13 @@ impl Stream {
         context: &mut Context<'_>,
         mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        if !self.is_room_told {
+        if std::mem::take(&mut self.is_trying) || !self.is_room_told {
             match call(self.as_fd()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 called => return Poll::Ready(called),
             }
+        }
+        if !self.is_room_told {
             self.have_room_told()?;
             // Who is to be woken for bytes must be told to the reactor anew.
             self.is_watched.set(false);
@@ -285,6 +293,10 @@ impl Transport for Stream {
             forget_readiness(&self.socket, Interest::WRITABLE);
         }
         Poll::Ready(written)
+    }
+
+    fn try_to_write(&mut self) {
+        self.is_trying = true;
     }
 
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Ended> {

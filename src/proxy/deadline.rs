@@ -1,7 +1,8 @@
 //! Coarse deadlines, swept by the worker; and which of its clients give way to others.
 //!
 //! A runtime timer would cost a registration for each request. Here a deadline is a number in a table, written at will;
-//! once per tick the worker goes through the table and wakes those that are late. A wait is longer than its limit by up to two ticks.
+//! once per tick the worker goes through the table and wakes those that are late. A wait is longer than its limit by up to two ticks, one with a look
+//! in its midst by up to four.
 //!
 //! What a session waits for also says how valuable its place is, so the table knows which one should give way.
 

@@ -13,7 +13,7 @@ const BEATS: u32 = 4;
 /// The beats of all workers but the first.
 #[derive(Debug)]
 pub struct Pulse {
-    /// Those of each that are counted, and that were at the last look. A worker that has ended, as it may, shares them no longer.
+    /// How many beats each worker has counted, and how many at the last look. A worker that has ended, as it may, shares its count no longer.
     beats: Vec<(Arc<AtomicU64>, u64)>,
     pause: Duration,
 }

@@ -52,8 +52,8 @@ pub(crate) struct Session<D: Dial> {
     deadline: Option<Key>,
     /// What the deadline is for.
     waited: Option<Phase>,
-    /// Bytes in the send queue of who takes no more, when the kernel was last asked; the most there can be: it was not yet.
-    queued: u32,
+    /// Whether it is over after half of its time, since bytes are to be written.
+    is_halved: bool,
     /// The round of waiting for room in which it takes part.
     round: u32,
     /// The epoch of the deadlines in which it has looked last.
@@ -116,7 +116,7 @@ impl<D: Dial> Session<D> {
             has_asked: false,
             deadline: None,
             waited: None,
-            queued: u32::MAX,
+            is_halved: false,
             round: 0,
             seen: 0,
             stage,
@@ -125,11 +125,12 @@ impl<D: Dial> Session<D> {
 
     /// Relays both ways until nothing moves. `Some`: what comes next.
     fn relay(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
+        let mut is_over = false;
         match self.worker.deadlines.due(deadline, &mut self.seen) {
             None => {}
             // Its next request has come in time.
             Some(Due::Late) if self.waited == Some(Phase::Idle) && self.client.has_unread() => self.waited = None,
-            Some(Due::Late) if self.is_under_way() && self.is_taken_from(deadline, self.limit()) => {}
+            Some(Due::Late) if self.is_under_way() => is_over = self.try_to_write(deadline, self.limit()),
             Some(Due::Late) => return Some(self.time_out()),
             Some(Due::GiveWay(why)) => {
                 if let Some(stage) = self.give_way(why) {
@@ -172,6 +173,9 @@ impl<D: Dial> Session<D> {
                 Origin::Absent if has_let_go => {}
                 Origin::Absent | Origin::Dialling(_) | Origin::Open { .. } => break,
             }
+        }
+        if is_over && !moved && self.is_under_way() {
+            return Some(self.time_out());
         }
         if self.outbound.is_flushed() && self.followed.tell(&self.worker) {
             self.worker.deadlines.watch(deadline, true);
@@ -297,7 +301,7 @@ impl<D: Dial> Session<D> {
         };
         let limit = self.limit();
         self.worker.deadlines.set(deadline, limit, standing);
-        // As it is nearly always.
+        self.is_halved = false;
         let is_written = self.inbound.is_flushed() && self.outbound.is_flushed();
         if !is_written && self.is_under_way() {
             self.begin_to_write(deadline, limit);

@@ -1,6 +1,8 @@
 //! Clients and origins that stop reading.
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -110,34 +112,63 @@ fn who_stops_reading_is_cut_off_and_named() {
     await_descriptors(&proxy, idle);
 }
 
-/// What a side takes counts though there is no room for more yet: the kernel tells of room in a send queue once a third of it is free.
+/// What a side takes counts though nobody is told of room yet: the kernel tells of it once a third of a send queue is free, on a socket file
+/// once three quarters are.
 #[test]
 fn who_reads_slowly_but_steadily_is_not_cut_off() {
-    let listener = Origin::new();
-    let proxy = Headsnip::start(&listener.address(), &["--exchange-timeout", "1s"]);
-    for (request, response) in [
-        (GET.to_owned(), format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", BODY / 10)),
-        (format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", BODY / 10), String::new()),
-    ] {
+    let response = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", BODY / 10);
+    let upload = format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", BODY / 10);
+    let start = |listen: &str, listener: &Origin| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_headsnip"));
+        Headsnip::start_at(listen, &mut command, &listener.address(), &["--exchange-timeout", "3s"])
+    };
+    let over_tcp = |request: &str, response: &str| {
+        let listener = Origin::new();
+        let proxy = start("127.0.0.1:0", &listener);
         let mut client = proxy.dial();
-        client.send(&request);
+        client.send(request);
         let mut origin = listener.accept();
-        origin.expect(&request);
-        origin.send(&response);
-        client.expect(&response);
-        let (mut sender, reader) = if response.is_empty() { (client, origin) } else { (origin, client) };
-        let sending = thread::spawn(move || sender.try_send(body(BODY / 10)));
-        let mut reader = reader.into_stream();
+        origin.expect(request);
+        origin.send(response);
+        client.expect(response);
+        let (sender, reader) = if response.is_empty() { (client, origin) } else { (origin, client) };
+        let reader = reader.into_stream();
+        // By its system, too: one with much room tells of it in lumps.
         SockRef::from(&reader).set_recv_buffer_size(16 * 1024).expect("a socket option");
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(5) {
-            reader.read_exact(&mut [0; 2048]).expect("there is more");
-            thread::sleep(Duration::from_millis(20));
-        }
-        drop(reader);
-        // The rest of an upload is read and thrown away.
-        let _ = sending.join().expect("no panic");
+        read_slowly(&proxy, sender, reader);
+    };
+    let over_a_socket_file = || {
+        let listener = Origin::new();
+        let path = std::env::temp_dir().join(format!("headsnip-{}-slow", std::process::id()));
+        let proxy = start(&format!("unix:{}", path.display()), &listener);
+        let mut client = UnixStream::connect(&path).expect("it listens");
+        client.write_all(GET.as_bytes()).expect("room");
+        let mut origin = listener.accept();
+        origin.expect(GET);
+        origin.send(&response);
+        read_slowly(&proxy, origin, client);
+        drop(proxy);
+        // It was killed.
+        std::fs::remove_file(path).expect("it is there");
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| over_tcp(GET, &response));
+        scope.spawn(|| over_tcp(&upload, ""));
+        scope.spawn(over_a_socket_file);
+    });
+}
+
+/// Some 40 KB a second, for several limits.
+fn read_slowly(proxy: &Headsnip, mut sender: Peer, mut reader: impl Read) {
+    let sending = thread::spawn(move || sender.try_send(body(BODY / 10)));
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(12) {
+        reader.read_exact(&mut [0; 1024]).expect("there is more");
+        thread::sleep(Duration::from_millis(25));
     }
+    drop(reader);
+    // The rest of an upload is read and thrown away.
+    let _ = sending.join().expect("no panic");
     assert!(proxy.log().iter().all(|line| !line.contains("timeout")), "{:?}", proxy.log());
 }
 

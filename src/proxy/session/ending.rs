@@ -26,9 +26,6 @@ const LINGER_STILL: Duration = Duration::from_secs(5);
 /// How long to wait in all: to close after our last byte, or to take what was relayed before a reset.
 const LINGER: Duration = Duration::from_secs(30);
 
-/// The part of a limit of time that is left when it is first looked whether a send queue becomes shorter.
-const LAST_PART: u32 = 4;
-
 /// How the wait for a client's FIN goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Linger {
@@ -77,38 +74,26 @@ impl<D: Dial> Session<D> {
         Some(self.end(ending, Side::Proxy, reason, &detail))
     }
 
-    /// What was judged is to be written within the limit. The kernel tells of room in a send queue once a third of it is free, which at a slow
-    /// reader's pace takes longer: so before the limit is over it is asked how long the queue is.
+    /// What was judged is to be written within the limit.
     #[cold]
     pub(super) fn begin_to_write(&mut self, deadline: Key, limit: Duration) {
-        self.queued = u32::MAX;
-        if self.send_queue().is_some() {
-            self.worker.deadlines.put_off(deadline, limit.saturating_sub(limit / LAST_PART));
-        }
+        self.is_halved = true;
+        self.worker.deadlines.put_off(deadline, limit / 2);
     }
 
-    /// Returns whether who takes no more of us for the time being still takes from the send queue, and puts off the deadline then.
+    /// Has the next writes try though nobody has told of room, of which a slow reader makes too little for that. Returns whether the limit is over,
+    /// if they move nothing; else half of it is left, which begins anew with what they move.
     #[cold]
-    pub(super) fn is_taken_from(&mut self, deadline: Key, limit: Duration) -> bool {
-        let Some(stream) = self.send_queue() else { return false };
-        // Where the kernel does not tell, there is nothing to see of it.
-        let queued = stream.unsent().and_then(|count| count.try_into().ok()).unwrap_or(0);
-        let wait = match std::mem::replace(&mut self.queued, queued) {
-            u32::MAX => limit / LAST_PART,
-            before if queued < before => limit,
-            _ => return false,
-        };
-        self.worker.deadlines.put_off(deadline, wait);
-        true
-    }
-
-    /// The connection that takes no more of what was judged; the client's, if it is both.
-    fn send_queue(&self) -> Option<&D::Stream> {
-        match &self.origin {
-            _ if !self.outbound.is_flushed() => Some(&self.client),
-            Origin::Open { stream, .. } if !self.inbound.is_flushed() => Some(stream),
-            Origin::Absent | Origin::Dialling(_) | Origin::Open { .. } => None,
+    pub(super) fn try_to_write(&mut self, deadline: Key, limit: Duration) -> bool {
+        self.client.try_to_write();
+        if let Origin::Open { stream, .. } = &mut self.origin {
+            stream.try_to_write();
         }
+        let is_over = !std::mem::take(&mut self.is_halved);
+        if !is_over {
+            self.worker.deadlines.put_off(deadline, limit / 2);
+        }
+        is_over
     }
 
     pub(super) fn time_out(&mut self) -> Stage {
@@ -217,13 +202,14 @@ impl<D: Dial> Session<D> {
     pub(super) fn flush(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
         self.part_from_origin();
         let is_over = self.worker.closing() == Closing::Cut;
+        let limit = self.worker.config.timeouts.exchange;
+        let is_late = self.worker.deadlines.due(deadline, &mut self.seen) == Some(Due::Late);
+        let is_late = is_late && self.try_to_write(deadline, limit);
         let before = self.outbound.unwritten();
         let flushed = self.outbound.flush(context, &self.worker.memory, &mut self.client);
         let has_moved = self.outbound.unwritten() < before;
-        let limit = self.worker.config.timeouts.exchange;
-        let is_late = self.worker.deadlines.due(deadline, &mut self.seen) == Some(Due::Late);
         match flushed {
-            Poll::Pending if is_over || (is_late && !has_moved && !self.is_taken_from(deadline, limit)) => {
+            Poll::Pending if is_over || (is_late && !has_moved) => {
                 // For a body that ends with the connection, a plain close would be a lie.
                 self.client.reset_on_close();
                 Some(Stage::Gone)

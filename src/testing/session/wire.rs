@@ -278,6 +278,9 @@ impl Near {
 }
 
 impl Transport for Near {
+    /// Each write tries.
+    fn try_to_write(&mut self) {}
+
     fn poll_read(&mut self, context: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut far = self.far.borrow_mut();
         let count = far.share(far.sent.len().min(room.len()));
