@@ -342,6 +342,15 @@ mod tests {
         assert_eq!(memory.account(), 0);
     }
 
+    /// A buffer that must grow for what is read doubles, as a rule.
+    #[test]
+    fn where_little_is_left_half_of_it_is_read() {
+        let memory = memory(0, 8 * SCRATCH);
+        let held: Vec<_> = std::iter::repeat_with(|| memory.hold(&vec![0; SCRATCH])).take(6).collect();
+        assert_eq!((memory.left(), memory.room(LEAST)), (SCRATCH, SCRATCH / 2));
+        drop(held);
+    }
+
     /// With the budget used up, reading waits, pipes are not lent, and each client has its least.
     #[test]
     fn without_room_a_client_has_its_least() {

@@ -63,3 +63,29 @@ impl Places {
         Arc::strong_count(&self.wanted) > 1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    #[test]
+    fn others_are_to_look_while_one_waits_that_has_nobody_to_ask() {
+        let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let _within = runtime.enter();
+        let mut context = Context::from_waker(Waker::noop());
+        for has_somebody in [true, false] {
+            let places = Places::new(0);
+            let mut waiting = pin!(places.take(|| has_somebody));
+            assert!(waiting.as_mut().poll(&mut context).is_pending());
+            assert_ne!(places.are_wanted(), has_somebody);
+            places.give_back();
+            assert_eq!(waiting.poll(&mut context), Poll::Ready(()));
+            assert!(!places.are_wanted());
+        }
+    }
+}
