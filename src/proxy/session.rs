@@ -52,7 +52,7 @@ pub(crate) struct Session<D: Dial> {
     deadline: Option<Key>,
     /// What the deadline is for.
     waited: Option<Phase>,
-    /// Whether it is over after half of its time, since bytes are to be written.
+    /// Whether it is but half of the limit away: there are bytes to write, which is tried again then.
     is_halved: bool,
     /// The round of waiting for room in which it takes part.
     round: u32,
@@ -130,7 +130,7 @@ impl<D: Dial> Session<D> {
             None => {}
             // Its next request has come in time.
             Some(Due::Late) if self.waited == Some(Phase::Idle) && self.client.has_unread() => self.waited = None,
-            Some(Due::Late) if self.is_under_way() => is_over = self.try_to_write(deadline, self.limit()),
+            Some(Due::Late) if self.awaits_exchange() => is_over = self.try_to_write(deadline, self.limit()),
             Some(Due::Late) => return Some(self.time_out()),
             Some(Due::GiveWay(why)) => {
                 if let Some(stage) = self.give_way(why) {
@@ -174,7 +174,7 @@ impl<D: Dial> Session<D> {
                 Origin::Absent | Origin::Dialling(_) | Origin::Open { .. } => break,
             }
         }
-        if is_over && !moved && self.is_under_way() {
+        if is_over && !moved && self.awaits_exchange() {
             return Some(self.time_out());
         }
         if self.outbound.is_flushed() && self.followed.tell(&self.worker) {
@@ -303,13 +303,13 @@ impl<D: Dial> Session<D> {
         self.worker.deadlines.set(deadline, limit, standing);
         self.is_halved = false;
         let is_written = self.inbound.is_flushed() && self.outbound.is_flushed();
-        if !is_written && self.is_under_way() {
+        if !is_written && self.awaits_exchange() {
             self.begin_to_write(deadline, limit);
         }
     }
 
-    /// Returns whether a request is waited for that has begun, or a response.
-    fn is_under_way(&self) -> bool {
+    /// Returns whether the rest of a request is waited for, or a response, and no connection to have it from.
+    fn awaits_exchange(&self) -> bool {
         matches!(self.waited, Some(Phase::Request | Phase::Response)) && !matches!(self.origin, Origin::Dialling(_))
     }
 

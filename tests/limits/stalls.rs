@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use super::support::headsnip::Headsnip;
-use super::support::{Ended, Origin, Peer, body};
+use super::support::{Ended, Origin, Peer, body, first_exchange};
 use super::{GET, await_descriptors};
 
 const STALLED: usize = 20;
@@ -125,12 +125,7 @@ fn who_reads_slowly_but_steadily_is_not_cut_off() {
     let over_tcp = |request: &str, response: &str| {
         let listener = Origin::new();
         let proxy = start("127.0.0.1:0", &listener);
-        let mut client = proxy.dial();
-        client.send(request);
-        let mut origin = listener.accept();
-        origin.expect(request);
-        origin.send(response);
-        client.expect(response);
+        let (client, origin) = first_exchange(proxy.dial(), &listener, request, response);
         let (sender, reader) = if response.is_empty() { (client, origin) } else { (origin, client) };
         let reader = reader.into_stream();
         // By its system, too: one with much room tells of it in lumps.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use super::support::{Origin, full_backlog, text};
+use super::support::{Origin, first_exchange, full_backlog, text};
 use super::{GET, LEAKY, STRIPPED, ask, exchange, with_admin, with_admin_before};
 
 /// The value of a sample.
@@ -93,12 +93,7 @@ fn interim_responses_are_no_first_byte_and_count_only_where_they_go() {
     let of = |name: &str| value(&ask(&admin, "GET", "/metrics").1, name);
     exchange(&proxy, &origin, "GET / HTTP/1.0\r\n\r\n", &format!("{HINTS}{STRIPPED}"));
     assert_eq!(of("headsnip_responses_total{class=\"1xx\"}"), Some(0.0));
-    let mut client = proxy.dial();
-    client.send(GET);
-    let mut server = origin.accept();
-    server.expect(GET);
-    server.send(HINTS);
-    client.expect(HINTS);
+    let (mut client, mut server) = first_exchange(proxy.dial(), &origin, GET, HINTS);
     std::thread::sleep(std::time::Duration::from_millis(100));
     server.send(STRIPPED);
     client.expect(STRIPPED);

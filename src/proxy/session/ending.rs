@@ -81,8 +81,8 @@ impl<D: Dial> Session<D> {
         self.worker.deadlines.put_off(deadline, limit / 2);
     }
 
-    /// Has the next writes try though nobody has told of room, of which a slow reader makes too little for that. Returns whether the limit is over,
-    /// if they move nothing; else half of it is left, which begins anew with what they move.
+    /// Has the next writes ask the kernel, which tells of room only once a slow reader has made much of it. Returns whether the limit is over; if only
+    /// its first half is, the other begins.
     #[cold]
     pub(super) fn try_to_write(&mut self, deadline: Key, limit: Duration) -> bool {
         self.client.try_to_write();
@@ -203,8 +203,8 @@ impl<D: Dial> Session<D> {
         self.part_from_origin();
         let is_over = self.worker.closing() == Closing::Cut;
         let limit = self.worker.config.timeouts.exchange;
-        let is_late = self.worker.deadlines.due(deadline, &mut self.seen) == Some(Due::Late);
-        let is_late = is_late && self.try_to_write(deadline, limit);
+        let is_late = self.worker.deadlines.due(deadline, &mut self.seen) == Some(Due::Late)
+            && self.try_to_write(deadline, limit);
         let before = self.outbound.unwritten();
         let flushed = self.outbound.flush(context, &self.worker.memory, &mut self.client);
         let has_moved = self.outbound.unwritten() < before;

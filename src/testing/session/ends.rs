@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn who_writes_all_before_it_reads_has_its_refusal() {
-        let refusal = "o=HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 900\r\n\r\n|x=900";
+        let refusal = "o=HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 900\r\n\r\n|x=900|O";
         let mut bench = after(&format!("q=5000|w|{UPLOAD}|k=20|{refusal}"));
         for _ in 0..10 {
             then(&mut bench, "k=190|s=10");
