@@ -10,7 +10,7 @@ use super::edits::Edits;
 use super::error::{Ending, Fault, Status, Violation};
 use super::message::{Asked, Mark, Sent, Version};
 use super::request::{Place, Requests};
-use super::response::{Event, Progress, Responses};
+use super::response::{Progress, Responses};
 use super::{Direction, Policy, Verdict};
 
 /// The state of one client connection: of all exchanges on it, one after another, whatever origin connections they are carried on.
@@ -169,18 +169,19 @@ impl<'p> Exchange<'p> {
         }
         let sent = self.requests.sent();
         let is_unwritten = sent == Sent::Whole && !self.is_written;
+        let is_awaiting_leave = asked.wants_continue && sent == Sent::Head;
         let asking = (asked, if is_unwritten { Sent::Part } else { sent });
-        match self.responses.judge(self.policy, asking, self.is_draining, shown, edits) {
-            Ok((verdict, event)) => {
-                match event {
-                    Event::None => {}
-                    Event::Switched => self.requests.switch(),
-                    Event::Unwanted => self.requests.abandon(),
-                }
-                Ok(verdict)
+        let judged = self.responses.judge(self.policy, asking, self.is_draining, shown, edits);
+        let verdict = judged.map_err(|violation| Fault { violation, ending: self.give_up(Status::BadGateway) })?;
+        if progress == Progress::Before && self.responses.progress() != Progress::Before {
+            if self.responses.is_tunnel() {
+                self.requests.switch();
+            } else if is_awaiting_leave {
+                // The body is not wanted.
+                self.requests.abandon();
             }
-            Err(violation) => Err(Fault { violation, ending: self.give_up(Status::BadGateway) }),
         }
+        Ok(verdict)
     }
 
     /// Records the end of the origin's connection, once all before it was judged. After `Ok`, the next request may go on a

@@ -60,16 +60,6 @@ pub(super) enum Progress {
     Over,
 }
 
-/// What happened beside the verdict, for the other direction to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Event {
-    None,
-    /// A 101 was judged.
-    Switched,
-    /// A final head was judged, to a request whose body waits for leave and is not wanted.
-    Unwanted,
-}
-
 impl Responses {
     pub(super) fn new() -> Self {
         Self { state: State::Head(HeadScan::default()), interim: 0, interim_bytes: 0, is_touched: false }
@@ -83,11 +73,10 @@ impl Responses {
         is_draining: bool,
         shown: &[u8],
         edits: &mut Edits,
-    ) -> Result<(Verdict, Event), Violation> {
-        let none = |verdict| Ok((verdict, Event::None));
+    ) -> Result<Verdict, Violation> {
         loop {
             match &mut self.state {
-                State::Head(_) if shown.is_empty() => return none(Verdict::NeedMore),
+                State::Head(_) if shown.is_empty() => return Ok(Verdict::NeedMore),
                 State::Head(scan) => {
                     if !scan.has_begun()
                         && let Some(verdict) = empty_lines(shown)
@@ -97,34 +86,34 @@ impl Responses {
                             asked.mark(Some(Mark::Mended));
                             self.add_interim(count.get())?;
                         }
-                        return none(verdict);
+                        return Ok(verdict);
                     }
                     let mut reader = Reader::new(policy, edits);
                     let Some(head) = reader.response(scan, shown)? else {
-                        return none(Verdict::NeedMore);
+                        return Ok(Verdict::NeedMore);
                     };
                     *scan = HeadScan::default();
                     return self.head((asked, sent), is_draining, &head, reader, shown);
                 }
-                State::Length(left) => return none(pass(*left)),
+                State::Length(left) => return Ok(pass(*left)),
                 State::Chunked(chunked) => match chunked.scan(shown)? {
-                    Piece::Framing(n) => return none(keep(n)),
-                    Piece::Data(left) => return none(pass(left)),
+                    Piece::Framing(n) => return Ok(keep(n)),
+                    Piece::Data(left) => return Ok(pass(left)),
                     Piece::Trailer(line) => self.state = State::Trailer(HeadScan::default(), line),
                 },
                 State::Trailer(scan, line) => {
                     let line = usize::from(*line);
                     let end = Reader::new(policy, edits).trailer(scan, Form::ResponseTrailer, line, shown)?;
                     let Some(end) = end else {
-                        return none(Verdict::NeedMore);
+                        return Ok(Verdict::NeedMore);
                     };
                     asked.mark(edits.is_mended().then_some(Mark::Mended));
                     self.state = State::Complete;
-                    return none(Verdict::head(end));
+                    return Ok(Verdict::head(end));
                 }
-                State::UntilClose | State::Tunnel => return none(Verdict::Pass(Run::UntilEof)),
+                State::UntilClose | State::Tunnel => return Ok(Verdict::Pass(Run::UntilEof)),
                 // Whatever the origin adds is not waited for and goes nowhere.
-                State::Complete | State::Over => return none(Verdict::Wait),
+                State::Complete | State::Over => return Ok(Verdict::Wait),
             }
         }
     }
@@ -137,7 +126,7 @@ impl Responses {
         head: &Head<u16>,
         mut reader: Reader<'_>,
         shown: &[u8],
-    ) -> Result<(Verdict, Event), Violation> {
+    ) -> Result<Verdict, Violation> {
         let &Head { length, start: status, version, .. } = head;
         let bytes = shown.get(..length).unwrap_or(shown);
         let (edits, fields) = (&mut *reader.edits, &reader.fields);
@@ -151,7 +140,7 @@ impl Responses {
             let offered = asked.upgrade.filter(|_| asked.version == Version::Http11);
             fields.upgrade.unwrap_or_default().check(offered)?;
             self.state = State::Tunnel;
-            return Ok((verdict, Event::Switched));
+            return Ok(verdict);
         }
         if status < 200 {
             if self.interim == MAX_INTERIM {
@@ -163,7 +152,7 @@ impl Responses {
             if asked.version == Version::Http10 {
                 edits.withhold_all(length);
             }
-            return Ok((verdict, Event::None));
+            return Ok(verdict);
         }
         let is_unwanted = asked.wants_continue && sent == Sent::Head;
         // A client of HTTP/1.0 knows no chunks, and no connection that persists unless the response says so: it waits for the end.
@@ -185,7 +174,7 @@ impl Responses {
             Framing::Chunked => State::Chunked(Chunked::new(Direction::Outbound)),
             Framing::UntilClose => State::UntilClose,
         };
-        Ok((verdict, if is_unwanted { Event::Unwanted } else { Event::None }))
+        Ok(verdict)
     }
 
     fn add_interim(&mut self, count: usize) -> Result<(), Violation> {
