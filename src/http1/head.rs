@@ -34,7 +34,7 @@ pub(super) struct Head<T> {
     /// Of a request the method, of a response the status: 100 ≤ status ≤ 999.
     pub(super) start: T,
     pub(super) version: Version,
-    /// Field lines; in a request, those that are forwarded.
+    /// Field lines that are not denied; in a request, those that are forwarded.
     pub(super) lines: usize,
 }
 
@@ -62,9 +62,6 @@ impl<'r> Reader<'r> {
         let Some(mut head) = self.read(scan, Form::Request, shown, Self::quick_request, start)? else {
             return Ok(None);
         };
-        if self.policy.request_denylist.marks() != 0 {
-            head.lines -= self.deny_lines(&shown[..head.length]);
-        }
         let upgrades = &self.policy.upgrades;
         head.lines -= withhold_offers(upgrades, &shown[..head.length], head.version, &mut self.fields, self.edits);
         Ok(Some(head))
@@ -91,13 +88,10 @@ impl<'r> Reader<'r> {
         };
         let end = start + length;
         for line in FieldLines::of_trailer(&shown[..end], start) {
-            if form == Form::ResponseTrailer {
-                self.deny_or_mend(&line);
-            } else if !self.policy.request_trailers.allow(line.name()) {
+            if form == Form::RequestTrailer && !self.policy.request_trailers.allow(line.name()) {
                 return Err(Violation::TrailerNotAllowed);
-            } else {
-                self.deny_of_request(line.name(), line.place());
             }
+            self.deny_or_mend(form, &line);
         }
         Ok(Some(end))
     }
@@ -118,7 +112,7 @@ impl<'r> Reader<'r> {
             }
         }
         match scan.walk(form, self.policy, shown)? {
-            Some(length) => self.split(&shown[..length], start).map(Some),
+            Some(length) => self.split(form, &shown[..length], start).map(Some),
             None => Ok(None),
         }
     }
@@ -128,23 +122,31 @@ impl<'r> Reader<'r> {
     #[inline(never)]
     fn quick_request(&mut self, bytes: &[u8]) -> Option<Head<Method>> {
         let (method, version, mut rest) = request_line(bytes).ok()?;
+        self.edits.begin(Section::Request);
+        let denied = self.policy.request_denylist.marks();
         let mut lines = 0;
         loop {
-            rest = rest.strip_prefix(EMPTY_LINE)?;
-            let (name, behind) = rest.split_at(token_length(rest));
+            let line = rest.strip_prefix(EMPTY_LINE)?;
+            let (name, behind) = line.split_at(token_length(line));
             if name.is_empty() {
+                rest = line;
                 break;
             }
             let behind = behind.strip_prefix(b":")?;
             let (value, behind) = behind.split_at(find_end::<0x1f>(behind)?);
-            if mark(name) & KNOWN != 0 {
-                self.fields.see(&self.policy.upgrades, Name::of(name), value);
-            }
             rest = behind;
             lines += 1;
+            let mark = mark(name);
+            if mark & (KNOWN | denied) == 0 {
+                continue;
+            }
+            let place = bytes.len() - line.len()..bytes.len() - behind.len() + EMPTY_LINE.len();
+            if mark & denied == 0 || !self.deny(Form::Request, name, place) {
+                self.fields.see(&self.policy.upgrades, Name::of(name), value);
+            }
         }
         let behind = rest.strip_prefix(EMPTY_LINE).filter(|_| lines <= self.policy.max_fields)?;
-        self.edits.begin(Section::Request);
+        let lines = lines - self.edits.withheld().len();
         Some(Head { length: bytes.len() - behind.len(), start: method, version, lines })
     }
 
@@ -187,44 +189,42 @@ impl<'r> Reader<'r> {
             }
             if mark & denied != 0 {
                 let end = behind.first().map_or(end_of_lines, start_of);
-                self.deny(name, start..end);
+                self.deny(Form::Response, name, start..end);
             }
         }
         // Before an empty line of an LF alone, there is no CR in this place.
-        ends_in_crlf(end_of_lines).then_some(Head { length, start: status, version, lines: lines.len() })
+        let lines = lines.len() - self.edits.withheld().len();
+        ends_in_crlf(end_of_lines).then_some(Head { length, start: status, version, lines })
     }
 
     /// Splits a head that the scanner found valid, and mends it.
-    fn split<T>(&mut self, bytes: &[u8], start: StartLine<T>) -> Result<Head<T>, Violation> {
+    fn split<T>(&mut self, form: Form, bytes: &[u8], start: StartLine<T>) -> Result<Head<T>, Violation> {
         let line = &bytes[..memchr(b'\n', bytes).unwrap_or_default()];
         let (section, start, version) = start(line.strip_suffix(b"\r").unwrap_or(line))?;
         self.edits.begin(section);
         self.fields = Fields::default();
         let mut lines = 0;
         for line in FieldLines::of_head(bytes) {
-            lines += 1;
-            self.fields.see(&self.policy.upgrades, Name::of(line.name()), line.value());
-            if section != Section::Request {
-                self.deny_or_mend(&line);
+            if !self.deny_or_mend(form, &line) {
+                self.fields.see(&self.policy.upgrades, Name::of(line.name()), line.value());
+                lines += 1;
             }
         }
         Ok(Head { length: bytes.len(), start, version, lines })
     }
 
-    /// Withholds a line of that name of a response that is denied. Returns whether it is withheld.
-    fn deny(&mut self, name: &[u8], place: Range<usize>) -> bool {
-        let Some(entry) = self.policy.denylist.entry(name) else {
-            return false;
+    /// Withholds a line of that name if it is denied, or notes it in a dry run. Returns whether it is withheld.
+    fn deny(&mut self, form: Form, name: &[u8], place: Range<usize>) -> bool {
+        let entry = match form {
+            Form::Request | Form::RequestTrailer => self.policy.request_denylist.entry(name),
+            Form::Response | Form::ResponseTrailer => self.policy.denylist.entry(name),
         };
         // RFC 9110 §7.8, §15.5.22: there it must be.
-        if matches!(self.edits.section(), Section::Response(101 | 426)) && Name::of(name) == Name::Upgrade {
+        let must_be =
+            || matches!(self.edits.section(), Section::Response(101 | 426)) && Name::of(name) == Name::Upgrade;
+        let Some(entry) = entry.filter(|_| !must_be()) else {
             return false;
-        }
-        self.withhold_denied(place, entry)
-    }
-
-    /// Withholds a denied line, or notes it in a dry run. Returns whether it is withheld.
-    fn withhold_denied(&mut self, place: Range<usize>, entry: u16) -> bool {
+        };
         if self.policy.dry_run {
             self.edits.spare(place, entry);
         } else {
@@ -233,32 +233,16 @@ impl<'r> Reader<'r> {
         !self.policy.dry_run
     }
 
-    /// Withholds the lines of a valid request head that are denied, and tells how many; the fields say what the others do.
-    #[cold]
-    fn deny_lines(&mut self, head: &[u8]) -> usize {
-        self.fields = Fields::default();
-        for line in FieldLines::of_head(head) {
-            if !self.deny_of_request(line.name(), line.place()) {
-                self.fields.see(&self.policy.upgrades, Name::of(line.name()), line.value());
-            }
-        }
-        self.edits.withheld().len()
-    }
-
-    /// Withholds a line of that name of a request that is denied. Returns whether it is withheld.
-    fn deny_of_request(&mut self, name: &[u8], place: Range<usize>) -> bool {
-        self.policy.request_denylist.entry(name).is_some_and(|entry| self.withhold_denied(place, entry))
-    }
-
-    /// Withholds a line that is denied, and of another what is mended within it.
-    fn deny_or_mend(&mut self, line: &FieldLine<'_>) {
-        if self.deny(line.name(), line.place()) {
-            if line.name < line.colon || line.value().contains(&b'\n') {
+    /// Withholds a line that is denied, and of another what is mended within it. Returns whether the line is withheld.
+    fn deny_or_mend(&mut self, form: Form, line: &FieldLine<'_>) -> bool {
+        let is_spaced = line.name < line.colon;
+        if self.deny(form, line.name(), line.place()) {
+            if is_spaced || line.value().contains(&b'\n') {
                 self.edits.note_malformed();
             }
-            return;
+            return true;
         }
-        if line.name < line.colon {
+        if is_spaced {
             let space = line.start + line.name..line.start + line.colon;
             self.edits.withhold(space, Why::Mended(Mended::SpaceBeforeColon));
         }
@@ -266,6 +250,7 @@ impl<'r> Reader<'r> {
             let end = line.value_start() + fold + 1;
             self.edits.withhold(end - EMPTY_LINE.len()..end, Why::Mended(Mended::Fold));
         }
+        false
     }
 
     /// Adds the operator's lines of whose name the response head has none left.
