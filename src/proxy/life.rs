@@ -163,7 +163,7 @@ impl Life {
         let cut = cut - before.1;
         let finished = ended - before.0 - cut;
         // Who waited for a place to the last had one request at least to make.
-        Drained { finished, cut: cut + usize::from(self.waiting.take().is_some()) }
+        Drained { finished, cut: cut + u64::from(self.waiting.take().is_some()) }
     }
 }
 

@@ -68,9 +68,9 @@ pub struct Proxy {
 #[non_exhaustive]
 pub struct Drained {
     /// Connections closed with nothing owed.
-    pub finished: usize,
+    pub finished: u64,
     /// Connections cut with something under way.
-    pub cut: usize,
+    pub cut: u64,
 }
 
 /// Why a proxy could not be started.

@@ -39,13 +39,10 @@ pub(crate) struct Worker<D> {
     pub(crate) upstream: D,
     closing: Cell<Closing>,
     origin_is_gone: Cell<bool>,
-    /// How many sessions there are.
-    clients: Cell<usize>,
     /// The places of all workers' clients.
     pub(super) places: Arc<Places>,
-    /// How many sessions have ended, and of those by being cut.
-    ended: Cell<usize>,
-    cut: Cell<usize>,
+    /// How many sessions have ended by being cut.
+    cut: Cell<u64>,
     /// A session ended.
     left: Notify,
 }
@@ -72,9 +69,7 @@ impl<D: Dial> Worker<D> {
             upstream,
             closing: Cell::default(),
             origin_is_gone: Cell::default(),
-            clients: Cell::default(),
             places,
-            ended: Cell::default(),
             cut: Cell::default(),
             left: Notify::new(),
         }
@@ -99,15 +94,12 @@ impl<D: Dial> Worker<D> {
 
     /// A session begins.
     pub(super) fn join(&self) {
-        self.clients.set(self.clients.get() + 1);
         self.counters.connections_opened.count();
     }
 
     /// A session ends.
     pub(super) fn leave(&self) {
-        self.clients.set(self.clients.get() - 1);
         self.counters.connections_closed.count();
-        self.ended.set(self.ended.get() + 1);
         self.places.give_back();
         self.left.notify_one();
     }
@@ -118,8 +110,8 @@ impl<D: Dial> Worker<D> {
     }
 
     /// How many sessions have ended, and of those by being cut.
-    pub(super) fn ended(&self) -> (usize, usize) {
-        (self.ended.get(), self.cut.get())
+    pub(super) fn ended(&self) -> (u64, u64) {
+        (self.counters.connections_closed.value(), self.cut.get())
     }
 
     /// The application was found gone.
@@ -129,7 +121,7 @@ impl<D: Dial> Worker<D> {
     }
 
     pub(super) async fn await_empty(&self) {
-        while self.clients.get() > 0 {
+        while self.counters.connections_opened.value() != self.counters.connections_closed.value() {
             self.left.notified().await;
         }
     }
