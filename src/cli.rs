@@ -82,6 +82,18 @@ impl UsageError {
         Self(format!("{complaint}{advice}"))
     }
 
+    /// A complaint that names flags, with their variables in place of those that were not given.
+    fn of_variables(self, arguments: &[&str], environment: &Environment<'_>) -> Self {
+        let is_given = |flag: &str| arguments.iter().any(|argument| argument.strip_prefix("--") == Some(flag));
+        let set = flags::settings().filter(|flag| !is_given(flag) && environment.one(None, flag).is_some());
+        Self(set.fold(self.0, |text, flag| {
+            // With what is behind it, so that it is no other that begins so.
+            let named =
+                |text: String, end| text.replace(&format!("--{flag}{end}"), &format!("{}{end}", variable(flag)));
+            named(named(text, ' '), ':')
+        }))
+    }
+
     /// With a pointer to the help text.
     fn with_help(self, arguments: &[String]) -> Self {
         let is_first = |name: &&str| arguments.first().is_some_and(|first| first == name);
@@ -112,7 +124,7 @@ fn understand(arguments: &[String], environment: impl Fn(&str) -> Option<String>
     }
     let environment = Environment(&environment);
     let Some(subcommand) = flags.subcommand.take() else {
-        return serve(flags, &environment);
+        return serve(flags, &environment).map_err(|error| error.of_variables(&arguments, &environment));
     };
     if let Some(flag) = arguments.first().filter(|argument| argument.starts_with('-')) {
         return Err(UsageError(format!("{flag} comes before the subcommand; put a subcommand's flags after its name")));
@@ -379,9 +391,8 @@ mod tests {
             (vec!["--add", "nosniff"], vec!["--add: \"nosniff\"", "X-Content-Type-Options: nosniff"]),
             (vec!["--add", "A: b\r\nC: d"], vec!["\"A: b\\r\\nC: d\"", "control byte"]),
             (vec!["--add", "Content-Type: text/html"], vec!["\"Content-Type\"", "cannot be added"]),
-            (vec!["--allow-upgrade", "h2c"], vec!["--allow-upgrade \"h2c\"", "cannot be allowed"]),
-            (vec!["--allow-upgrade", "HTTP/2.0"], vec!["\"HTTP/2.0\"", "cannot be allowed"]),
-            (vec!["--allow-upgrade", "TLS/1.3"], vec!["\"TLS/1.3\"", "cannot be allowed"]),
+            (vec!["--allow-upgrade", "h2c"], vec!["--allow-upgrade: \"h2c\"", "cannot be allowed"]),
+            (vec!["--allow-upgrade", "a,b,c,d,e,f,g,h,i,j,k,l,m,n"], vec!["--allow-upgrade", "more than 13"]),
             (vec!["--max-fields", "0"], vec!["--max-fields \"0\"", "1 to 65535"]),
             (vec!["--max-fields", "many"], vec!["--max-fields \"many\"", "65535"]),
             (vec!["--reuse-origin", "always"], vec!["\"always\"", "plain, bodyless or never"]),
@@ -405,6 +416,21 @@ mod tests {
         assert!(complaint.contains("admin listener"), "{complaint}");
         let complaint = parsed(&[], &[("HEADSNIP_MAX_HEAD", "1")]).expect_err("a usage error");
         assert!(complaint.starts_with("HEADSNIP_MAX_HEAD \"1\": "), "{complaint}");
+        for (arguments, environment, words) in [
+            (&[][..], [("HEADSNIP_MAX_MEMORY", "1MiB")], "HEADSNIP_MAX_MEMORY: 1048576 bytes"),
+            (&["--max-memory", "2MiB"], [("HEADSNIP_MAX_MEMORY", "1MiB")], "--max-memory: 2097152 bytes"),
+            (
+                &["--listen", "[::]:80"],
+                [("HEADSNIP_UPSTREAM", "[::]:80")],
+                "--listen [::]:80 is where HEADSNIP_UPSTREAM ",
+            ),
+            (&[], [("HEADSNIP_LISTEN_MODE", "660")], "HEADSNIP_LISTEN_MODE 0660: only for a socket file, and --listen"),
+            (&[], [("HEADSNIP_DENY", "server,te")], "HEADSNIP_DENY: \"te\""),
+            (&[], [("HEADSNIP_ALLOW_UPGRADE", "'tcp'")], "HEADSNIP_ALLOW_UPGRADE: \"'tcp'\" is not a protocol name"),
+        ] {
+            let complaint = parsed(arguments, &environment).expect_err("a usage error");
+            assert!(complaint.starts_with(words), "{complaint}");
+        }
     }
 
     #[test]

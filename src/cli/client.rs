@@ -3,7 +3,6 @@
 use super::UsageError;
 use super::value::{Value, blame};
 use crate::http1::LogFields;
-use crate::http1::log_fields::LogFieldsError;
 use crate::net::networks::{Network, Networks};
 use crate::ops::log::exchange::NAMES;
 
@@ -17,10 +16,8 @@ pub(super) fn log_fields(values: &[Value]) -> Result<LogFields, UsageError> {
     if let Some(own) = values.iter().find(is_own) {
         return Err(own.complain("each line of the access log has a field of that name already"));
     }
-    LogFields::new(values.iter().map(|value| &*value.text)).map_err(|error| {
-        let culprit = if let LogFieldsError::NotAName(name) = &error { Some(&**name) } else { None };
-        blame(values.iter(), "--log-fields", culprit, &error)
-    })
+    let fields = LogFields::new(values.iter().map(|value| &*value.text));
+    fields.map_err(|error| blame(values.iter(), "--log-fields", &error))
 }
 
 #[cfg(test)]

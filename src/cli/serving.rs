@@ -6,12 +6,9 @@ use super::flags::Flags;
 use super::value::{Environment, Size, Value, blame, pause, wait};
 use super::{UsageError, client};
 use crate::config::{Config, Drain, Timeouts};
-use crate::http1::added::AddedError;
-use crate::http1::denylist::DenylistError;
-use crate::http1::trailers::TrailersError;
 use crate::http1::{
-    AddedLines, Denylist, MAX_FIELDS_CEILING, MAX_HEAD_CEILING, MAX_UPGRADES, Policy, RequestDenylist, RequestTrailers,
-    Reuse, Upgrades,
+    AddedLines, Denylist, MAX_FIELDS_CEILING, MAX_HEAD_CEILING, Policy, RequestDenylist, RequestTrailers, Reuse,
+    Upgrades,
 };
 use crate::net::address::{Address, Listen};
 use crate::net::preamble::PreambleVersion;
@@ -37,10 +34,13 @@ pub(super) fn config(flags: Flags, environment: &Environment<'_>) -> Result<Conf
     let listen_mode = environment.one(flags.listen_mode, "listen-mode").map(|value| value.parse()).transpose()?;
     let (policy, defaults, drain) = (Policy::default(), Timeouts::default(), Drain::default());
     let (deny, keep) = (environment.many(flags.deny, "deny"), environment.many(flags.keep, "keep"));
-    let denylist = listed("--deny", &deny, &keep, Denylist::new(texts(&deny), texts(&keep)))?;
+    let denylist = Denylist::new(texts(&deny), texts(&keep));
+    let denylist = denylist.map_err(|error| blame(deny.iter().chain(&keep), "--deny", &error))?;
     let (deny, keep) =
         (environment.many(flags.deny_request, "deny-request"), environment.many(flags.keep_request, "keep-request"));
-    let request_denylist = listed("--deny-request", &deny, &keep, RequestDenylist::new(texts(&deny), texts(&keep)))?;
+    let request_denylist = RequestDenylist::new(texts(&deny), texts(&keep));
+    let request_denylist =
+        request_denylist.map_err(|error| blame(deny.iter().chain(&keep), "--deny-request", &error))?;
     let config = Config {
         listen,
         listen_mode,
@@ -119,57 +119,17 @@ fn texts(values: &[Value]) -> impl Iterator<Item = &str> {
     values.iter().map(|value| &*value.text)
 }
 
-/// The list that was made of names and exceptions, or which of them was refused.
-fn listed<T>(flag: &str, deny: &[Value], keep: &[Value], list: Result<T, DenylistError>) -> Result<T, UsageError> {
-    list.map_err(|error| {
-        let culprit = match &error {
-            DenylistError::Protected { entry, .. } | DenylistError::ProtectedInRequests { entry, .. } => entry,
-            DenylistError::UnknownPreset(entry) | DenylistError::NotAName(entry) => entry,
-        };
-        blame(deny.iter().chain(keep), flag, Some(culprit), &error)
-    })
-}
-
 fn added(values: &[Value], denylist: &Denylist) -> Result<AddedLines, UsageError> {
-    AddedLines::new(texts(values), denylist).map_err(|error| {
-        let culprit = match &error {
-            AddedError::NotALine(line) | AddedError::BadValue(line) | AddedError::Protected { line, .. } => {
-                Some(&**line)
-            }
-            AddedError::TooMuch => None,
-        };
-        blame(values.iter(), "--add", culprit, &error)
-    })
+    AddedLines::new(texts(values), denylist).map_err(|error| blame(values.iter(), "--add", &error))
 }
 
 fn upgrades(values: &[Value]) -> Result<Upgrades, UsageError> {
-    let is_protocol = |text: &str| {
-        let is_part = |part: &str| {
-            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"*".contains(&byte))
-        };
-        text.split('/').count() <= 2 && text.split('/').all(is_part)
-    };
-    for value in values {
-        let name = value.text.to_ascii_lowercase();
-        if name.starts_with("h2") || name.starts_with("http") {
-            return Err(value.complain("HTTP/2 would carry its responses past headsnip unseen and cannot be allowed"));
-        }
-        if name.split('/').next() == Some("tls") {
-            return Err(value.complain("TLS would carry its responses past headsnip unseen and cannot be allowed"));
-        }
-        if !is_protocol(&value.text) {
-            return Err(value.complain("not a protocol name; for example websocket"));
-        }
-    }
-    let names = ["websocket"].into_iter().chain(texts(values));
-    Upgrades::new(names).ok_or_else(|| UsageError(format!("--allow-upgrade: more than {MAX_UPGRADES} protocols")))
+    let upgrades = Upgrades::new(["websocket"].into_iter().chain(texts(values)));
+    upgrades.map_err(|error| blame(values.iter(), "--allow-upgrade", &error))
 }
 
 fn request_trailers(values: &[Value]) -> Result<RequestTrailers, UsageError> {
-    RequestTrailers::new(texts(values)).map_err(|error| {
-        let (TrailersError::Protected { name, .. } | TrailersError::NotAName(name)) = &error;
-        blame(values.iter(), "--allow-request-trailers", Some(name), &error)
-    })
+    RequestTrailers::new(texts(values)).map_err(|error| blame(values.iter(), "--allow-request-trailers", &error))
 }
 
 /// A number of threads; `auto`: one for each core that the process may use, by affinity and by the CPU quota of its container.

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::{UsageError, variable};
+use crate::http1::SettingError;
 use crate::net::address::{Address, Listen};
 
 /// The longest time: a longer one is a typo.
@@ -62,14 +63,9 @@ impl Value {
     }
 }
 
-/// What is wrong with values of a flag, told of where the culprit came from; `None`: all of them are.
-pub(super) fn blame<'v>(
-    mut values: impl Iterator<Item = &'v Value>,
-    flag: &str,
-    culprit: Option<&str>,
-    error: impl fmt::Display,
-) -> UsageError {
-    let origin = values.find(|value| culprit.is_none_or(|culprit| value.text == culprit));
+/// What is wrong with values of a flag, told of where the culprit came from.
+pub(super) fn blame<'v>(mut values: impl Iterator<Item = &'v Value>, flag: &str, error: &SettingError) -> UsageError {
+    let origin = values.find(|value| error.culprit.as_ref().is_none_or(|culprit| value.text == *culprit));
     UsageError(format!("{}: {error}", origin.map_or(flag, |value| &value.origin)))
 }
 

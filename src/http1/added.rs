@@ -5,9 +5,8 @@
 
 use std::ops::Range;
 
-use thiserror::Error;
-
 use super::denylist::{Denylist, protected_by};
+use super::error::SettingError;
 use super::names::{is_meant, is_name, mark, with_dashes};
 
 /// Bytes of all lines that are added, with their ends: a content security policy or two. So much room is kept before each response head.
@@ -30,6 +29,9 @@ const OF_BODY: [&str; 10] = [
     "content-type",
 ];
 
+/// What would be right.
+const EXAMPLE: &str = "'X-Content-Type-Options: nosniff'";
+
 /// The lines that are added.
 #[derive(Clone, Debug, Default)]
 pub struct AddedLines {
@@ -51,7 +53,7 @@ struct Line {
 
 impl AddedLines {
     /// Adds these lines, each `Name: value`, to heads that are judged by that denylist.
-    pub fn new<'a>(lines: impl IntoIterator<Item = &'a str>, denylist: &Denylist) -> Result<Self, AddedError> {
+    pub fn new<'a>(lines: impl IntoIterator<Item = &'a str>, denylist: &Denylist) -> Result<Self, SettingError> {
         let mut checked = lines.into_iter().map(checked).collect::<Result<Vec<_>, _>>()?;
         checked.sort_by_key(|(name, _)| denylist.denies(name.as_bytes()));
         let mut added = Self::default();
@@ -62,8 +64,11 @@ impl AddedLines {
             let line = Line { name: name.to_ascii_lowercase().into(), place: start..added.bytes.len() };
             added.lines.push(line);
         }
-        let is_within = added.bytes.len() <= MAX_ADDED_BYTES && added.lines.len() <= MAX_ADDED_LINES;
-        if is_within { Ok(added) } else { Err(AddedError::TooMuch) }
+        if added.bytes.len() > MAX_ADDED_BYTES || added.lines.len() > MAX_ADDED_LINES {
+            let problem = format!("at most {MAX_ADDED_LINES} lines of {MAX_ADDED_BYTES} bytes in all can be added");
+            return Err(SettingError { culprit: None, problem });
+        }
+        Ok(added)
     }
 
     /// All lines, with their ends.
@@ -91,44 +96,22 @@ impl AddedLines {
 }
 
 /// The name and the value of a line, if it may be added.
-fn checked(line: &str) -> Result<(&str, &str), AddedError> {
-    let (name, value) = line.split_once(':').ok_or_else(|| AddedError::NotALine(line.to_owned()))?;
+fn checked(line: &str) -> Result<(&str, &str), SettingError> {
+    let refused = |problem| Err(SettingError::of(line, format!("{line:?} {problem}; for example {EXAMPLE}")));
+    let Some((name, value)) = line.split_once(':').filter(|(name, _)| is_meant(name)) else {
+        return refused("is not a field name, a colon and a value");
+    };
     let value = value.trim_matches([' ', '\t']);
-    if !is_meant(name) {
-        return Err(AddedError::NotALine(line.to_owned()));
-    }
     if value.is_empty() || value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
-        return Err(AddedError::BadValue(line.to_owned()));
+        return refused("has no value, or a control byte in it");
     }
     // Who reads the response may take one for the other.
     let read = with_dashes(name);
     if OF_BODY.contains(&&*read) || protected_by(&read).is_some() {
-        return Err(AddedError::Protected { line: line.to_owned(), name: name.to_owned() });
+        let what = "is about framing, the connection or one body and cannot be added to all responses";
+        return Err(SettingError::of(line, format!("\"{name}\" {what}")));
     }
     Ok((name, value))
-}
-
-/// Why lines cannot be added.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AddedError {
-    /// Not a field name and a colon.
-    #[error("{0:?} is not a field name, a colon and a value; for example 'X-Content-Type-Options: nosniff'")]
-    NotALine(String),
-    /// It has no value, or one with a control byte.
-    #[error("{0:?} has no value, or a control byte in it; for example 'X-Content-Type-Options: nosniff'")]
-    BadValue(String),
-    /// It frames the message, carries the connection, or describes the body.
-    #[error("\"{name}\" is about framing, the connection or one body and cannot be added to all responses")]
-    Protected {
-        /// As it was given.
-        line: String,
-        /// Its name.
-        name: String,
-    },
-    /// More than [`MAX_ADDED_LINES`], or of more than [`MAX_ADDED_BYTES`].
-    #[error("at most {MAX_ADDED_LINES} lines of {MAX_ADDED_BYTES} bytes in all can be added")]
-    TooMuch,
 }
 
 #[cfg(test)]
@@ -148,19 +131,19 @@ mod tests {
 
     #[test]
     fn what_would_break_a_head_or_belie_a_body_is_refused() {
-        let refused = |line: &str| AddedLines::new([line], &Denylist::default()).expect_err(line);
+        let refused = |line: &str| AddedLines::new([line], &Denylist::default()).expect_err(line).to_string();
         for line in ["", "a", ": b", "a b: c", "a : b", "a\r\n: b", "\u{e9}: a", "{}: b"] {
-            assert!(matches!(refused(line), AddedError::NotALine(_)), "{line:?}");
+            assert!(refused(line).contains("not a field name, a colon"), "{line:?}");
         }
         for line in ["a:", "a: \t", "a: b\r\nc: d", "a: b\n", "a: b\rc", "a: \0", "a: \x7f"] {
-            assert!(matches!(refused(line), AddedError::BadValue(_)), "{line:?}");
+            assert!(refused(line).contains("has no value, or a control byte"), "{line:?}");
         }
         for name in
             "Connection Content-Length transfer-encoding Trailer TE Sec-WebSocket-Accept Content-Type Content_Type Content.Length \
                      content-encoding Content-Range Content-Location Content-Language"
                 .split_ascii_whitespace()
         {
-            assert!(matches!(refused(&format!("{name}: a")), AddedError::Protected { .. }), "{name}");
+            assert!(refused(&format!("{name}: a")).contains("cannot be added to all responses"), "{name}");
         }
         for name in ["Content-Security-Policy", "Content-Security-Policy-Report-Only", "Upgrade-Insecure", "Set-Cookie"]
         {
@@ -175,6 +158,6 @@ mod tests {
             AddedLines::new(vec![&*line; count], &Denylist::default()).map(|added| added.bytes().len())
         };
         assert_eq!([of(64, 128), of(1, 8192)], [Ok(8192), Ok(8192)]);
-        assert_eq!([of(65, 10), of(1, 8193), of(64, 129)].map(Result::err), [const { Some(AddedError::TooMuch) }; 3]);
+        assert!([of(65, 10), of(1, 8193), of(64, 129)].iter().all(Result::is_err));
     }
 }

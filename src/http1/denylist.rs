@@ -6,8 +6,7 @@
 
 use std::borrow::Cow;
 
-use thiserror::Error;
-
+use super::error::SettingError;
 use super::names::{dashed, is_meant, is_name, mark, overlap, with_dashes};
 
 /// Names that carry framing or the connection itself; with a star, all that begin so.
@@ -47,12 +46,12 @@ impl Denylist {
     pub fn new<'a>(
         deny: impl IntoIterator<Item = &'a str>,
         keep: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Self, DenylistError> {
+    ) -> Result<Self, SettingError> {
         let mut list = Self::default();
         for entry in deny {
             for name in expand(entry)? {
                 if let Some(protected) = protected_by(name) {
-                    return Err(DenylistError::Protected { entry: entry.to_owned(), name: protected });
+                    return Err(needed(entry, protected, "framing or the connection"));
                 }
                 list.denied.add(name);
             }
@@ -61,7 +60,7 @@ impl Denylist {
     }
 
     /// With these exceptions.
-    fn keep<'a>(mut self, keep: impl IntoIterator<Item = &'a str>) -> Result<Self, DenylistError> {
+    fn keep<'a>(mut self, keep: impl IntoIterator<Item = &'a str>) -> Result<Self, SettingError> {
         for entry in keep {
             expand(entry)?.into_iter().for_each(|name| self.kept.add(name));
         }
@@ -123,14 +122,14 @@ impl RequestDenylist {
     pub fn new<'a>(
         deny: impl IntoIterator<Item = &'a str>,
         keep: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Self, DenylistError> {
+    ) -> Result<Self, SettingError> {
         let Self(mut list) = Self::default();
         for entry in deny {
             for name in expand(entry)? {
                 let name = with_dashes(name);
                 let mut protected = PROTECTED_OF_REQUESTS.into_iter().chain(PROTECTED);
                 if let Some(protected) = protected.find(|protected| overlap(&name, protected)) {
-                    return Err(DenylistError::ProtectedInRequests { entry: entry.to_owned(), name: protected });
+                    return Err(needed(entry, protected, "framing, routing or the connection"));
                 }
                 list.denied.add(&name);
                 if name.starts_with('-') {
@@ -210,17 +209,26 @@ fn starts_with(name: &[u8], prefix: &[u8]) -> bool {
     name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
+/// An entry would take away a name that is needed, or with a star all that begin so.
+fn needed(entry: &str, name: &str, what_for: &str) -> SettingError {
+    let problem = format!("{entry:?} covers \"{name}\", which is needed for {what_for} and cannot be denied");
+    SettingError::of(entry, problem)
+}
+
 /// The names and prefixes that an entry stands for.
-fn expand(entry: &str) -> Result<Vec<&str>, DenylistError> {
+fn expand(entry: &str) -> Result<Vec<&str>, SettingError> {
     if let Some(preset) = entry.strip_prefix('@') {
         return match preset {
             "owasp" => Ok(owasp().collect()),
-            _ => Err(DenylistError::UnknownPreset(entry.to_owned())),
+            _ => Err(SettingError::of(entry, format!("there is no preset {entry:?}; the only one is @owasp"))),
         };
     }
     // A star is a token byte, but within a name it was surely meant as a pattern. Alone it is a prefix of every name.
     let name = entry.strip_suffix('*').unwrap_or(entry);
-    if entry == "*" || is_meant(name) { Ok(vec![entry]) } else { Err(DenylistError::NotAName(entry.to_owned())) }
+    if entry == "*" || is_meant(name) {
+        return Ok(vec![entry]);
+    }
+    Err(SettingError::of(entry, format!("{entry:?} is not a field name; for example x-runtime, x-amz-* or @owasp")))
 }
 
 /// The names of the preset `@owasp`.
@@ -234,39 +242,16 @@ pub(super) fn protected_by(entry: &str) -> Option<&'static str> {
     PROTECTED.into_iter().find(|protected| overlap(&entry, protected))
 }
 
-/// Why a list of names was refused.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DenylistError {
-    /// The entry would take away a name that carries framing or the connection.
-    #[error("{entry:?} covers \"{name}\", which is needed for framing or the connection and cannot be denied")]
-    Protected {
-        /// As it was given.
-        entry: String,
-        /// The name, or with a star the beginning of names, that it covers.
-        name: &'static str,
-    },
-    /// The entry would take away a name that frames, routes or connects a request.
-    #[error("{entry:?} covers \"{name}\", which is needed for framing, routing or the connection and cannot be denied")]
-    ProtectedInRequests {
-        /// As it was given.
-        entry: String,
-        /// The name, or with a star the beginning of names, that it covers.
-        name: &'static str,
-    },
-    /// No preset of that name.
-    #[error("there is no preset {0:?}; the only one is @owasp")]
-    UnknownPreset(String),
-    /// Not a field name, with or without a `*` at its end.
-    #[error("{0:?} is not a field name; for example x-runtime, x-amz-* or @owasp")]
-    NotAName(String),
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    /// Which entry a list was refused for.
+    fn culprit<T: std::fmt::Debug>(list: Result<T, SettingError>) -> String {
+        list.expect_err("it is refused").culprit.expect("one entry")
+    }
 
     #[test]
     fn most_names_are_turned_away_by_their_mark() {
@@ -322,7 +307,7 @@ mod tests {
     #[test]
     fn framing_and_connection_names_cannot_be_denied() {
         for entry in ["Connection", "content-length", "Transfer-Encoding", "trailer", "TE", "Sec-WebSocket-Accept"] {
-            assert!(matches!(Denylist::new([entry], []), Err(DenylistError::Protected { .. })), "{entry}");
+            assert_eq!(culprit(Denylist::new([entry], [])), entry);
         }
         for (entry, name) in [
             ("*", "connection"),
@@ -332,8 +317,7 @@ mod tests {
             ("sec-*", "sec-websocket-*"),
             ("sec-websocket-x*", "sec-websocket-*"),
         ] {
-            let refused = Err(DenylistError::Protected { entry: entry.to_owned(), name });
-            assert_eq!(Denylist::new([entry], []).map(|_| ()), refused, "{entry}");
+            assert_eq!(Denylist::new([entry], []).err(), Some(needed(entry, name, "framing or the connection")));
         }
         assert!(Denylist::new(["sec-fetch-*", "t", "teapot", "trailers", "upgrade"], []).is_ok());
     }
@@ -369,13 +353,12 @@ mod tests {
             ("upgrade", "upgrade"),
             ("te", "te"),
         ] {
-            let refused = DenylistError::ProtectedInRequests { entry: entry.to_owned(), name };
+            let refused = needed(entry, name, "framing, routing or the connection");
             let expected = if name.is_empty() { None } else { Some(refused) };
             assert_eq!(RequestDenylist::new([entry], []).err(), expected, "{entry}");
         }
         for entry in ["x_*_id", "a b"] {
-            let refused = Some(DenylistError::NotAName(entry.to_owned()));
-            assert_eq!(RequestDenylist::new([], [entry]).err(), refused, "{entry}");
+            assert_eq!(culprit(RequestDenylist::new([], [entry])), entry);
         }
         assert!(RequestDenylist::new(["@owasp", "x-forwarded-*", "proxy", "forwarded"], []).is_ok());
     }
@@ -383,12 +366,8 @@ mod tests {
     #[test]
     fn what_is_not_a_name_is_refused() {
         for entry in ["", "a b", "a:", "x-*-id", "a**", "\u{e9}", "'server'", "`a`", "^x-a*", "a'"] {
-            assert_eq!(
-                Denylist::new([entry], []).map(|_| ()),
-                Err(DenylistError::NotAName(entry.to_owned())),
-                "{entry:?}"
-            );
+            assert_eq!(culprit(Denylist::new([entry], [])), entry);
         }
-        assert_eq!(Denylist::new(["@owsap"], []).map(|_| ()), Err(DenylistError::UnknownPreset("@owsap".to_owned())));
+        assert_eq!(culprit(Denylist::new(["@owsap"], [])), "@owsap");
     }
 }

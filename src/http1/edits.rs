@@ -126,18 +126,13 @@ impl Edits {
 
     /// The denied lines, forwarded or not: by which entry of the denylist, and where each is.
     pub fn denied(&self) -> impl Iterator<Item = (u16, Range<usize>)> {
-        self.withheld.iter().chain(&self.spared).filter_map(|line| match line.why {
-            Why::Denied(entry) => Some((entry, line.range())),
-            Why::Mended(_) | Why::Belied | Why::Forwarded | Why::NotForClient => None,
-        })
+        let lines = self.withheld.iter().chain(&self.spared);
+        lines.filter_map(|line| if let Why::Denied(entry) = line.why { Some((entry, line.range())) } else { None })
     }
 
     /// What was mended, once for each part withheld.
     pub fn mended(&self) -> impl Iterator<Item = Mended> {
-        self.withheld.iter().filter_map(|part| match part.why {
-            Why::Mended(mended) => Some(mended),
-            Why::Denied(_) | Why::Belied | Why::Forwarded | Why::NotForClient => None,
-        })
+        self.withheld.iter().filter_map(|part| if let Why::Mended(rule) = part.why { Some(rule) } else { None })
     }
 
     /// Returns whether the whole section is withheld, since the client must not get it.

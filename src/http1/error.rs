@@ -169,6 +169,24 @@ pub struct Fault {
     pub ending: Ending,
 }
 
+/// Why a setting is refused, in a sentence for whoever wrote it.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{problem}")]
+#[non_exhaustive]
+pub struct SettingError {
+    /// The value at fault, as it was given. `None`: all together are.
+    pub culprit: Option<String>,
+    /// What is wrong, and where there is one, what would be right.
+    pub problem: String,
+}
+
+impl SettingError {
+    /// One value is at fault.
+    pub(super) fn of(culprit: &str, problem: impl Into<String>) -> Self {
+        Self { culprit: Some(culprit.to_owned()), problem: problem.into() }
+    }
+}
+
 /// How an exchange ends that cannot continue. Bytes that were judged before are still written to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {

@@ -1,7 +1,6 @@
 //! Which fields of a request the access log has, and their values.
 
-use thiserror::Error;
-
+use super::error::SettingError;
 use super::lines::FieldLines;
 use super::names::{is_meant, is_name, trimmed};
 
@@ -17,18 +16,22 @@ pub struct LogFields {
 
 impl LogFields {
     /// Tells of these, each whole.
-    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, LogFieldsError> {
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, SettingError> {
         let mut fields = Self::default();
         for name in names {
             if !is_meant(name) {
-                return Err(LogFieldsError::NotAName(name.to_owned()));
+                let problem = format!("{name:?} is not a field name; for example x-forwarded-for, x-request-id");
+                return Err(SettingError::of(name, problem));
             }
             let name = name.to_ascii_lowercase().into_boxed_str();
             if !fields.names.contains(&name) {
                 fields.names.push(name);
             }
         }
-        if fields.names.len() > MOST_LOG_FIELDS { Err(LogFieldsError::TooMany) } else { Ok(fields) }
+        if fields.names.len() > MOST_LOG_FIELDS {
+            return Err(SettingError { culprit: None, problem: format!("more than {MOST_LOG_FIELDS} names") });
+        }
+        Ok(fields)
     }
 
     /// The names, in order.
@@ -44,18 +47,6 @@ impl LogFields {
             (!values.is_empty()).then(|| values.join(&b", "[..]))
         })
     }
-}
-
-/// Why a list of names was refused.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LogFieldsError {
-    /// Not a field name.
-    #[error("{0:?} is not a field name; for example x-forwarded-for, x-request-id")]
-    NotAName(String),
-    /// More than [`MOST_LOG_FIELDS`].
-    #[error("more than {MOST_LOG_FIELDS} names")]
-    TooMany,
 }
 
 #[cfg(test)]
@@ -77,10 +68,10 @@ mod tests {
     #[test]
     fn what_is_no_name_or_too_many_is_refused() {
         for name in ["", "a b", "x-*", "a:"] {
-            assert_eq!(LogFields::new([name]).err(), Some(LogFieldsError::NotAName(name.to_owned())));
+            assert_eq!(LogFields::new([name]).expect_err(name).culprit.as_deref(), Some(name));
         }
         let names: Vec<String> = (0..=MOST_LOG_FIELDS).map(|place| format!("x-{place}")).collect();
-        let refused = |count: usize| LogFields::new(names[..count].iter().map(String::as_str)).err();
-        assert_eq!([MOST_LOG_FIELDS, MOST_LOG_FIELDS + 1].map(refused), [None, Some(LogFieldsError::TooMany)]);
+        let is_taken = |count: usize| LogFields::new(names[..count].iter().map(String::as_str)).is_ok();
+        assert_eq!([MOST_LOG_FIELDS, MOST_LOG_FIELDS + 1].map(is_taken), [true, false]);
     }
 }

@@ -108,7 +108,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 pub use added::AddedLines;
 pub use denylist::{Denylist, RequestDenylist};
 pub use edits::{Edits, Mended};
-pub use error::{Ending, Fault, Status, Violation};
+pub use error::{Ending, Fault, SettingError, Status, Violation};
 pub use exchange::{Exchange, OriginEnd};
 pub use log_fields::LogFields;
 pub use message::Mark;

@@ -137,8 +137,8 @@ impl Responses {
         asked.mark(edits.is_mended().then_some(Mark::Mended));
         let verdict = Verdict::head(length);
         if framing == Framing::Tunnel {
-            let offered = asked.upgrade.filter(|_| asked.version == Version::Http11);
-            fields.upgrade.unwrap_or_default().check(offered)?;
+            // Of HTTP/1.0 no offer has gone on.
+            fields.upgrade.unwrap_or_default().check(asked.upgrade)?;
             self.state = State::Tunnel;
             return Ok(verdict);
         }

@@ -3,8 +3,7 @@
 //! Servers are known to take a trailer line for the next request, or for one of its fields. A name that frames, routes,
 //! authenticates or turns a request into another (RFC 9110 §6.5.1) cannot be allowed.
 
-use thiserror::Error;
-
+use super::error::SettingError;
 use super::names::{is_meant, overlap, with_dashes};
 
 /// Names that cannot be allowed; with a star, all that begin so. Any other mark counts as a dash.
@@ -20,7 +19,7 @@ pub struct RequestTrailers {
 
 impl RequestTrailers {
     /// Allows these names, each whole.
-    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, TrailersError> {
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, SettingError> {
         let names: Result<Vec<Box<str>>, _> = names.into_iter().map(checked).collect();
         Ok(Self { names: names? })
     }
@@ -30,34 +29,17 @@ impl RequestTrailers {
     }
 }
 
-fn checked(name: &str) -> Result<Box<str>, TrailersError> {
+fn checked(name: &str) -> Result<Box<str>, SettingError> {
     if !is_meant(name) {
-        return Err(TrailersError::NotAName(name.to_owned()));
+        let problem = format!("{name:?} is not a field name; for example x-checksum, grpc-status");
+        return Err(SettingError::of(name, problem));
     }
     let read = with_dashes(name);
-    match PROTECTED.split_ascii_whitespace().find(|protected| overlap(&read, protected)) {
-        Some(protected) => Err(TrailersError::Protected { name: name.to_owned(), protected }),
-        None => Ok(name.into()),
-    }
-}
-
-/// Why a list of names was refused.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TrailersError {
-    /// It frames, routes or authenticates a request.
-    #[error(
-        "\"{name}\" covers \"{protected}\", which frames, routes or authenticates a request and cannot be a trailer field"
-    )]
-    Protected {
-        /// As it was given.
-        name: String,
-        /// The name, or with a star the beginning of names, that it is.
-        protected: &'static str,
-    },
-    /// Not a field name.
-    #[error("{0:?} is not a field name; for example x-checksum, grpc-status")]
-    NotAName(String),
+    let Some(protected) = PROTECTED.split_ascii_whitespace().find(|protected| overlap(&read, protected)) else {
+        return Ok(name.into());
+    };
+    let what = "which frames, routes or authenticates a request and cannot be a trailer field";
+    Err(SettingError::of(name, format!("\"{name}\" covers \"{protected}\", {what}")))
 }
 
 #[cfg(test)]
@@ -76,10 +58,11 @@ mod tests {
             "proxy",
             "if-match",
         ] {
-            assert!(matches!(RequestTrailers::new([name]), Err(TrailersError::Protected { .. })), "{name}");
+            let error = RequestTrailers::new([name]).expect_err(name).to_string();
+            assert!(error.ends_with("cannot be a trailer field"), "{error}");
         }
         for name in ["", "a b", "x-*"] {
-            assert_eq!(RequestTrailers::new([name]).err(), Some(TrailersError::NotAName(name.to_owned())));
+            assert_eq!(RequestTrailers::new([name]).expect_err(name).culprit.as_deref(), Some(name));
         }
         let trailers = RequestTrailers::new(["x-checksum", "grpc-status"]).expect("sound names");
         assert!(trailers.allow(b"X-Checksum") && !trailers.allow(b"x-check"));

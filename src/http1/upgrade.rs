@@ -5,12 +5,13 @@
 
 use std::num::NonZeroU16;
 
-use super::error::Violation;
+use super::error::{SettingError, Violation};
+use super::names::is_meant;
 
 /// The most protocols that can be allowed: a bit each in a 16-bit set with two others.
 pub const MAX_UPGRADES: usize = 14;
 
-/// The protocols that a 101 may switch to. Their bytes are not inspected: with `h2c` among them, heads would pass unseen.
+/// The protocols that a 101 may switch to. Their bytes are not inspected.
 #[derive(Clone, Debug)]
 pub struct Upgrades {
     /// At most [`MAX_UPGRADES`] names.
@@ -42,17 +43,46 @@ impl Default for Upgrades {
 }
 
 impl Upgrades {
-    /// Allows these protocols and no other: unlike [`Denylist::new`](super::Denylist::new), it adds to no default. `None`: there are more than [`MAX_UPGRADES`].
-    #[must_use]
-    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Self> {
-        let allowed: Vec<Box<str>> = names.into_iter().map(Box::from).collect();
-        (allowed.len() <= MAX_UPGRADES).then_some(Self { allowed })
+    /// Allows these protocols and no other: unlike [`Denylist::new`](super::Denylist::new), it adds to no default. At most [`MAX_UPGRADES`].
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, SettingError> {
+        let mut upgrades = Self { allowed: Vec::new() };
+        for name in names {
+            check(name)?;
+            if !upgrades.allow(name.as_bytes()) {
+                upgrades.allowed.push(name.into());
+            }
+        }
+        if upgrades.allowed.len() > MAX_UPGRADES {
+            let problem = format!("more than {} protocols besides websocket", MAX_UPGRADES - 1);
+            return Err(SettingError { culprit: None, problem });
+        }
+        Ok(upgrades)
+    }
+
+    /// With HTTP/2, for who looks at what a server does, and forwards none of it.
+    #[cfg(feature = "cli")]
+    pub(crate) fn with_h2c() -> Self {
+        Self { allowed: vec!["websocket".into(), "h2c".into()] }
     }
 
     /// Returns whether a 101 may switch to the protocol of that name.
     pub(super) fn allow(&self, member: &[u8]) -> bool {
         self.allowed.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(member))
     }
+}
+
+/// Checks that heads are not sent in that protocol, and that it can be meant.
+fn check(protocol: &str) -> Result<(), SettingError> {
+    let refused = |problem| Err(SettingError::of(protocol, format!("{protocol:?} {problem}")));
+    let name = protocol.to_ascii_lowercase();
+    let mut parts = name.split('/');
+    if name.starts_with("h2") || name.starts_with("http") || parts.next() == Some("tls") {
+        return refused("would carry its responses past headsnip unseen and cannot be allowed");
+    }
+    if parts.count() > 1 || !name.split('/').all(is_meant) {
+        return refused("is not a protocol name; for example websocket");
+    }
+    Ok(())
 }
 
 impl Protocols {
@@ -105,10 +135,35 @@ mod tests {
     }
 
     #[test]
+    fn what_carries_heads_and_what_is_no_name_cannot_be_allowed() {
+        for (name, words) in [
+            ("h2c", "cannot be allowed"),
+            ("H2C-14", "cannot be allowed"),
+            ("HTTP/2.0", "cannot be allowed"),
+            ("TLS/1.3", "cannot be allowed"),
+            ("tls", "cannot be allowed"),
+            ("", "not a protocol name"),
+            ("a b", "not a protocol name"),
+            ("*", "not a protocol name"),
+            ("\"tcp\"", "not a protocol name"),
+            ("'tcp'", "not a protocol name"),
+            ("a/b/c", "not a protocol name"),
+            ("a/", "not a protocol name"),
+        ] {
+            let error = Upgrades::new(["websocket", name]).expect_err(name);
+            assert!(error.culprit.as_deref() == Some(name) && error.problem.contains(words), "{name}: {error}");
+        }
+        for name in ["mqtt", "SPDY/3.1", "websocket/13", "tlsx"] {
+            Upgrades::new([name]).expect("a protocol");
+        }
+    }
+
+    #[test]
     fn as_many_are_told_from_others_as_can_be_allowed() {
         let known: Vec<String> = (0..MAX_UPGRADES).map(|number| format!("p/{number}")).collect();
         let upgrades = Upgrades::new(known.iter().map(String::as_str)).expect("that many");
-        assert!(Upgrades::new(known.iter().map(String::as_str).chain(["one/more"])).is_none());
+        Upgrades::new(known.iter().map(String::as_str).chain(["P/0", "p/13"])).expect("each counts once");
+        Upgrades::new(known.iter().map(String::as_str).chain(["one/more"])).expect_err("too many");
         let names = |name: &str| {
             let mut protocols = Protocols::default();
             protocols.add(&upgrades, name.as_bytes());

@@ -53,7 +53,7 @@ pub fn policy(rules: &Rules) -> Option<Policy> {
         request_denylist: RequestDenylist::new(names(&rules.deny_request), names(&rules.keep_request)).ok()?,
         forwarded_for: rules.forwarded_for,
         dry_run: rules.dry_run,
-        upgrades: Upgrades::new(names(&rules.allow_upgrade))?,
+        upgrades: Upgrades::new(names(&rules.allow_upgrade)).ok()?,
         max_head: rules.max_head,
         max_fields: rules.max_fields,
         allow_bare_lf: rules.allow_bare_lf,

@@ -40,7 +40,7 @@ pub fn response(input: &[u8]) {
     let more = Rules {
         deny: names(&["server", "x-powered-by", "x-*", "via"]),
         keep: names(&["x-k*", "server"]),
-        allow_upgrade: names(&["websocket", "h2c-not"]),
+        allow_upgrade: names(&["websocket", "not-h2c"]),
         ..usual.clone()
     };
     let broken = [usual, more].iter().find_map(|rules| holds(rules, &steps).err());

@@ -81,7 +81,7 @@ fn short_flags_and_switches_with_a_value_are_understood() {
         (vec!["--listn", "a:1"], 2, "--listn; did you mean --listen?\n"),
         (vec!["probe", "--json", "http://a/"], 2, "Unrecognized argument: --json\n"),
         (vec!["probe", "--formt", "json"], 2, "--formt; did you mean --format?\n"),
-        (vec!["--allow-upgrade", "*"], 2, "--allow-upgrade \"*\": not a protocol name"),
+        (vec!["--allow-upgrade", "*"], 2, "--allow-upgrade: \"*\" is not a protocol name"),
         (vec!["--dry-run=perhaps"], 2, "--dry-run \"perhaps\": expected true or false"),
         (vec!["--listen", "0.0.0.0:81", "--upstream", "localhost:81"], 2, "relay to itself"),
     ] {

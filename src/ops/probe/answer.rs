@@ -276,9 +276,9 @@ impl Answer {
 
 /// All that OWASP lists is denied, and HTTP/2 is let in, to be seen.
 fn policy() -> Policy {
-    // Neither can fail.
+    // It cannot fail.
     let denylist = Denylist::new(["@owasp"], []).unwrap_or_default();
-    Policy { denylist, upgrades: Upgrades::new(["websocket", "h2c"]).unwrap_or_default(), ..Policy::default() }
+    Policy { denylist, upgrades: Upgrades::with_h2c(), ..Policy::default() }
 }
 
 /// Has the core know what was asked.
