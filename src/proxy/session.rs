@@ -39,6 +39,8 @@ pub(crate) struct Session<D: Dial> {
     worker: Rc<Worker<D>>,
     client: D::Stream,
     client_reading: Reading,
+    /// Whether the client's end has come, though bytes before it are unread.
+    is_client_ending: bool,
     origin: Origin<D::Stream>,
     followed: Followed,
     /// The address that the client connected to, by its preamble, if origins get one.
@@ -107,6 +109,7 @@ impl<D: Dial> Session<D> {
             worker,
             client,
             client_reading: Reading::Open,
+            is_client_ending: false,
             origin: Origin::Absent,
             followed,
             destination: None,
@@ -181,7 +184,7 @@ impl<D: Dial> Session<D> {
             self.worker.deadlines.watch(deadline, true);
         }
         self.set_deadline(deadline, moved);
-        if (self.client_reading == Reading::Ended || self.has_origin_ended())
+        if (self.has_client_ended() || self.has_origin_ended())
             && let Some(stage) = self.watch_for_resets(context, deadline)
         {
             return Some(stage);
@@ -327,9 +330,12 @@ impl<D: Dial> Session<D> {
 
     /// Returns whether the client has ended, and only the origin is waited for.
     fn has_deserted(&self) -> bool {
-        self.client_reading == Reading::Ended
-            && self.outbound.is_flushed()
-            && !self.followed.exchange.passes_origin_end()
+        self.has_client_ended() && self.outbound.is_flushed() && !self.followed.exchange.passes_origin_end()
+    }
+
+    /// Returns whether the client has ended, as far as is known: bytes before that may be unread.
+    fn has_client_ended(&self) -> bool {
+        self.is_client_ending || self.client_reading == Reading::Ended
     }
 }
 

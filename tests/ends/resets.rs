@@ -33,7 +33,9 @@ pub(super) fn tests() -> Tests {
             is_cut(&proxy, origin, client);
         }),
         test("a_web_socket_that_its_server_closes_first_leaves_nothing", closed_by_server),
-        test("who_is_reset_while_the_origin_is_dialled_is_gone", dialling),
+        test("who_is_reset_while_the_origin_is_dialled_is_gone", || dialling(|_, _| ())),
+        test("who_is_reset_behind_its_end_while_the_origin_is_dialled_is_gone", || dialling(finish)),
+        test("who_is_reset_behind_its_end_behind_a_request_that_waits_is_gone", waiting),
     ]
 }
 
@@ -109,12 +111,40 @@ fn closed_by_server() {
     assert_eq!(exchange["detail"], Value::Null, "{exchange}");
 }
 
-fn dialling() {
+/// Ends the client's side, and waits until that was seen: a turn of the worker later.
+fn finish(proxy: &Watched, client: &mut Peer) {
+    client.finish();
+    let mut other = proxy.dial();
+    other.send("?\r\n\r\n");
+    other.expect_end("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", Ended::Fin);
+}
+
+/// Of more bytes than are read to find its end.
+fn waiting() {
+    let listener = Origin::new();
+    let proxy = Watched::start(&listener.address(), &[]);
+    let mut client = proxy.dial();
+    client.send(GET);
+    let mut origin = listener.accept();
+    origin.expect(GET);
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+    client.send(body(80_000));
+    finish(&proxy, &mut client);
+    assert_eq!(proxy.metric("headsnip_open_connections"), 1, "the origin may answer");
+    client.reset();
+    is_empty(&proxy);
+    proxy.await_line("client connection_terminated: client_gone");
+    until(SOON, "the origin's connection is gone", || origin.try_send("late").err());
+}
+
+/// What the client does between its request and its reset.
+fn dialling(before: impl FnOnce(&Watched, &mut Peer)) {
     let silent = full_backlog();
     let proxy = Watched::start(&silent.address(), &["--connect-timeout", "30s"]);
     let mut client = proxy.dial();
     client.send(GET);
     proxy.await_metric("headsnip_requests_total", |count| count == 1);
+    before(&proxy, &mut client);
     client.reset();
     is_empty(&proxy);
     proxy.await_line("client connection_terminated: client_gone");

@@ -25,9 +25,8 @@ impl<D: Dial> Session<D> {
         let sink = match &mut self.origin {
             Origin::Absent => None,
             Origin::Dialling(_) => {
-                let is_gone =
-                    self.client_reading == Reading::Open && self.client.poll_end(context) == Poll::Ready(Ended::Reset);
-                return is_gone.then(|| self.client_lost());
+                let is_open = self.client_reading == Reading::Open;
+                return if is_open { self.watch_client(context).err() } else { None };
             }
             // How the origin's side ends, or what it says, tells whether the request can be sent again.
             Origin::Open { writing: Writing::Refused(_), .. } if self.inbound.is_keeping() => return None,
@@ -54,8 +53,8 @@ impl<D: Dial> Session<D> {
         match rest {
             // An origin that takes nothing keeps us from reading, and so from seeing that the client is gone.
             Rest::Blocked if self.client_reading == Reading::Open && !self.inbound.is_flushed() => {
-                if self.client.poll_end(context) == Poll::Ready(Ended::Reset) {
-                    return Some(self.client_lost());
+                if let Err(stage) = self.watch_client(context) {
+                    return Some(stage);
                 }
             }
             Rest::Blocked | Rest::NoSink | Rest::Paused => {}
@@ -70,7 +69,7 @@ impl<D: Dial> Session<D> {
                 }
             }
             Rest::Waiting if self.client_reading == Reading::Open => {
-                if let Some(stage) = self.watch_client(context) {
+                if let Some(stage) = self.look_for_end(context) {
                     return Some(stage);
                 }
             }
@@ -128,7 +127,7 @@ impl<D: Dial> Session<D> {
     pub(super) fn watch_for_resets(&mut self, context: &mut Context<'_>, deadline: Key) -> Option<Stage> {
         // Where the reactor cannot tell.
         self.worker.deadlines.watch(deadline, true);
-        if self.client_reading == Reading::Ended && self.client.poll_reset(context).is_ready() {
+        if self.has_client_ended() && self.client.poll_reset(context).is_ready() {
             return Some(self.client_lost());
         }
         match &self.origin {
@@ -139,12 +138,26 @@ impl<D: Dial> Session<D> {
         }
     }
 
-    /// Looks whether the client has ended after a request that waits for its turn, or after a part of one.
-    fn watch_client(&mut self, context: &mut Context<'_>) -> Option<Stage> {
+    /// Looks whether the client has ended behind bytes that are unread. `Err`: it was reset.
+    fn watch_client(&mut self, context: &mut Context<'_>) -> Result<bool, Stage> {
         match self.client.poll_end(context) {
-            Poll::Pending => return None,
+            Poll::Pending => return Ok(false),
+            Poll::Ready(Ended::Reset) => return Err(self.client_lost()),
             Poll::Ready(Ended::Finished) => {}
-            Poll::Ready(Ended::Reset) => return Some(self.client_lost()),
+        }
+        if !std::mem::replace(&mut self.is_client_ending, true) {
+            // It has another place among those who give way.
+            self.waited = None;
+        }
+        Ok(true)
+    }
+
+    /// Looks whether the client has ended after a request that waits for its turn, or after a part of one.
+    fn look_for_end(&mut self, context: &mut Context<'_>) -> Option<Stage> {
+        match self.watch_client(context) {
+            Ok(false) => return None,
+            Ok(true) => {}
+            Err(stage) => return Some(stage),
         }
         // In more bytes than a head may have there is a whole one, or one that is refused.
         let most = self.inbound.headroom() + self.worker.config.policy.max_head + 1;

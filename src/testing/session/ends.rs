@@ -252,6 +252,19 @@ mod tests {
         assert!(client.borrow().sent.is_empty(), "there is room");
     }
 
+    /// A FIN behind bytes that are unread, and then a reset, while the origin is silent, takes nothing, or is dialled.
+    #[test]
+    fn who_is_reset_behind_an_end_that_was_not_read_is_gone_for_the_origin() {
+        let get = "c=GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let upload = "c=POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 90000\r\n\r\n";
+        for before in [format!("{get}|{upload}|k=80000"), format!("q=100|v|{upload}|k=80000"), format!("p|{get}")] {
+            let mut bench = after(&format!("{before}|C|s=1"));
+            assert_eq!(bench.client.borrow().hold, Hold::Whole, "{before}: the origin may answer");
+            then(&mut bench, "X");
+            assert_eq!(bench.client.borrow().hold, Hold::Closed, "{before}");
+        }
+    }
+
     #[test]
     fn a_preamble_on_its_way_keeps_its_place() {
         let networks = Networks::new(vec![Network::Any]);
