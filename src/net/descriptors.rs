@@ -3,6 +3,7 @@
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -39,6 +40,10 @@ pub(crate) fn raise_open_file_limit() -> Option<u64> {
         Err(_) => limit.current,
     }
 }
+
+/// The pause before another try where no descriptor is left, or no place in the backlog of a socket file: some client is about to leave, as
+/// likely as not.
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// Returns whether a call has failed for want of a descriptor.
 pub(crate) fn are_exhausted(error: &io::Error) -> bool {

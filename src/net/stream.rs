@@ -18,7 +18,10 @@ use socket2::{SockAddr, Socket};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::task::coop::has_budget_remaining;
+use tokio::task::spawn_local;
+use tokio::time::sleep;
 
+use super::descriptors::{PAUSE, are_exhausted};
 use super::unsent::unsent;
 
 /// How the other side of a connection has ended.
@@ -154,7 +157,14 @@ impl Stream {
             }
         }
         if !self.is_room_told {
-            self.have_room_told()?;
+            match self.have_room_told() {
+                // Until there is one again, the kernel is asked now and then.
+                Err(error) if are_exhausted(&error) => {
+                    wake_later(context);
+                    return Poll::Pending;
+                }
+                told => told?,
+            }
             // Who is to be woken for bytes must be told to the reactor anew.
             self.is_watched.set(false);
             context.waker().wake_by_ref();
@@ -382,6 +392,16 @@ impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket().as_fd()
     }
+}
+
+/// Has the task woken in a while. Must be called within a `LocalSet` or `LocalRuntime`.
+#[cold]
+fn wake_later(context: &Context<'_>) {
+    let waker = context.waker().clone();
+    drop(spawn_local(async move {
+        sleep(PAUSE).await;
+        waker.wake();
+    }));
 }
 
 /// Has the reactor watch a socket.

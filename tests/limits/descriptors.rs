@@ -4,7 +4,8 @@ use std::process::Command;
 use std::thread;
 
 use super::support::headsnip::Headsnip;
-use super::support::{Ended, Peer};
+use super::support::watched::narrow;
+use super::support::{Ended, Origin, Peer, body};
 use super::{Answering, GET, OK, exchange};
 
 /// Sets the open-file limit of a process that runs.
@@ -107,6 +108,25 @@ fn a_process_out_of_descriptors_recovers_and_loses_nobody() {
     late.expect(OK);
     exchange(&mut warm);
     assert_eq!(proxy.log().len(), 2, "told once, and no bad end: {:#?}", proxy.log());
+}
+
+/// A second descriptor is wanted for a moment to be told of room, and not to be had: the response goes on all the same.
+#[test]
+fn who_reads_slowly_while_no_descriptor_is_left_has_its_response() {
+    let listener = Origin::new();
+    let proxy = Headsnip::start(&listener.address(), &[]);
+    let mut client = Peer::new(narrow(proxy.port()));
+    client.send(GET);
+    let mut origin = listener.accept();
+    origin.expect(GET);
+    limit(&proxy, next_descriptor(&proxy));
+    let answer = [b"HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n", &body(8_000_000)[..]].concat();
+    let sent = origin.send_until_blocked_by(&answer);
+    assert!((1..answer.len()).contains(&sent), "the client takes nothing");
+    thread::scope(|scope| {
+        scope.spawn(|| origin.send(&answer[sent..]));
+        client.expect(&answer);
+    });
 }
 
 /// As where whoever started the proxy has left it descriptors of his own: there are fewer than was reckoned with.
