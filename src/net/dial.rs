@@ -23,7 +23,7 @@ use super::departure::{self, Until};
 use super::descriptors::{PAUSE, are_exhausted};
 use super::resolve::{Name, Unresolved};
 use super::socket_file::identity;
-use super::stream::{Peer, Stream, Transport};
+use super::stream::{Peer, Stream, Transport, keep_alive};
 
 /// How long an address is tried before the next is begun beside it (RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -205,6 +205,10 @@ async fn connect_to(address: &SockAddr, peer: Peer) -> io::Result<Stream> {
     if peer.0.is_some() {
         // What is relayed was already held back by its sender, if at all.
         socket.set_tcp_nodelay(true)?;
+    }
+    // On this machine the kernel knows by itself.
+    if peer.is_remote() {
+        keep_alive(&socket)?;
     }
     // Asked again, the kernel tells what became of it: on this machine it is over before the first call returns.
     if is_connected(&socket, address)? || is_connected(&socket, address)? {

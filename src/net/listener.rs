@@ -17,7 +17,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::address::Address;
 use super::socket_file::{SocketFile, SocketMode};
-use super::stream::{Peer, Stream, forget_readiness, watch};
+use super::stream::{Peer, Stream, forget_readiness, keep_alive, watch};
 
 /// Connections that the kernel completes before they are accepted. The kernel lowers it to `net.core.somaxconn`.
 pub(crate) const MOST_WAITING: i32 = 4096;
@@ -156,7 +156,7 @@ fn address_of(socket: &Socket) -> io::Result<Address> {
 }
 
 /// Returns whether no interface has the address, or the kernel does not know its kind.
-fn is_not_of_this_machine(error: &io::Error) -> bool {
+pub(crate) fn is_not_of_this_machine(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::ADDRNOTAVAIL) || is_family_unknown(error)
 }
 
@@ -190,6 +190,7 @@ fn listen_tcp(mut address: SocketAddr, count: NonZeroUsize) -> io::Result<Vec<So
         }
         // Accepted connections have it from here: what is relayed was already held back by its sender, if at all.
         socket.set_tcp_nodelay(true)?;
+        keep_alive(&socket)?;
         socket.bind(&address.into())?;
         socket.set_reuse_port(count > NonZeroUsize::MIN)?;
         // A port of the kernel's choice is known now.

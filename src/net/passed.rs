@@ -7,6 +7,8 @@ use std::num::NonZeroU32;
 use listenfd::ListenFd;
 use socket2::Socket;
 
+use super::stream::keep_alive;
+
 /// The name (`FileDescriptorName=`) of the socket for the admin listener. All others are for clients.
 const ADMIN: &str = "admin";
 
@@ -54,6 +56,7 @@ fn listening(descriptors: &mut ListenFd, index: usize) -> io::Result<Socket> {
     if socket.local_addr()?.is_ipv4() || socket.local_addr()?.is_ipv6() {
         // As for one that we make.
         socket.set_tcp_nodelay(true)?;
+        keep_alive(&socket)?;
     }
     Ok(socket)
 }

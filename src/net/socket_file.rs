@@ -80,7 +80,9 @@ impl SocketFile {
         let lock = lock(path, PATIENCE);
         if is_stale(path)? {
             if let Err(error) = &lock {
-                return Err(io::Error::new(error.kind(), format!("its directory cannot be locked: {error}")));
+                let problem =
+                    format!("its directory cannot be locked, for which its user must be able to read it: {error}");
+                return Err(io::Error::new(error.kind(), problem));
             }
             remove_file(path)?;
         }
@@ -247,7 +249,7 @@ mod tests {
         assert!(!path.exists(), "what is ours is removed");
         drop(UnixListener::bind(&path).expect("a free path"));
         let error = listen(&path).expect_err("it is locked");
-        assert!(error.to_string().starts_with("its directory cannot be locked: "), "{error}");
+        assert!(error.to_string().starts_with("its directory cannot be locked, for which"), "{error}");
         assert!(path.exists());
         clear(&path);
     }

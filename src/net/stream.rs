@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{RecvFlags, SendFlags};
-use socket2::{SockAddr, Socket};
+use socket2::{SockAddr, Socket, TcpKeepalive};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::task::coop::has_budget_remaining;
@@ -23,6 +23,10 @@ use tokio::time::sleep;
 
 use super::descriptors::{PAUSE, are_exhausted};
 use super::unsent::unsent;
+
+/// How long the other side may be silent before the kernel asks whether it is still there, if the system's default is not shorter. Load balancers and
+/// address translators forget an idle connection after minutes. Who does not answer four times in 15 s each is gone.
+const KEPT_ALIVE: Duration = Duration::from_secs(60);
 
 /// How the other side of a connection has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,9 +103,6 @@ pub(crate) struct Stream {
 impl Stream {
     /// A stream of a socket that does not block, and is connected. Must be called within a runtime.
     pub(super) fn new(socket: Socket, peer: Peer) -> io::Result<Self> {
-        // An upstream at 0.0.0.0 is on this machine.
-        let is_local = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
-        let is_remote = peer.0.is_some_and(|address| !is_local(address.ip().to_canonical()));
         Ok(Self {
             socket: watch(socket, Interest::READABLE)?,
             is_room_told: false,
@@ -109,7 +110,7 @@ impl Stream {
             is_behind: Cell::new(false),
             is_watched: Cell::new(false),
             is_flowing: Cell::new(false),
-            is_remote,
+            is_remote: peer.is_remote(),
             is_shut: Cell::new(false),
         })
     }
@@ -404,6 +405,17 @@ fn wake_later(context: &Context<'_>) {
     }));
 }
 
+/// Has the kernel find out that the other side is gone though it has never said so, and show middleboxes that an idle connection is not. Connections
+/// have it from their listener.
+pub(super) fn keep_alive(socket: &Socket) -> io::Result<()> {
+    socket.set_keepalive(true)?;
+    if socket.tcp_keepalive_time()? > KEPT_ALIVE {
+        let often = TcpKeepalive::new().with_time(KEPT_ALIVE).with_interval(KEPT_ALIVE / 4).with_retries(4);
+        socket.set_tcp_keepalive(&often)?;
+    }
+    Ok(())
+}
+
 /// Has the reactor watch a socket.
 #[expect(deprecated, reason = "what is deprecated is to hand over what does not own its descriptor; a socket does")]
 pub(super) fn watch(socket: Socket, interest: Interest) -> io::Result<AsyncFd<Socket>> {
@@ -424,6 +436,14 @@ fn receive(stream: &Stream, room: &mut [u8]) -> io::Result<usize> {
 /// Who is at the far end of a connection, as it was when that was made: a dead one does not tell. `None` for a socket file.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub Option<SocketAddr>);
+
+impl Peer {
+    /// Returns whether it is on another machine, as far as its address tells: one at 0.0.0.0 is on this.
+    pub(super) fn is_remote(self) -> bool {
+        let is_local = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
+        self.0.is_some_and(|address| !is_local(address.ip().to_canonical()))
+    }
+}
 
 impl fmt::Display for Peer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,7 +8,7 @@ pub use super::health::Check;
 use super::health::{DRAINING, UNREACHABLE};
 use crate::net::address::Address;
 use crate::net::dial::is_absent;
-use crate::net::listener::is_family_unknown;
+use crate::net::listener::is_not_of_this_machine;
 
 /// Bytes of an answer that are read: more than any of ours has.
 const LONGEST_ANSWER: u64 = 4096;
@@ -55,7 +55,7 @@ impl Question {
     /// On a kernel without IPv6, a headsnip with `[::]` listens on the IPv4 addresses.
     fn dialled(&self) -> io::Result<Connection> {
         match (Connection::open(&self.admin, self.timeout), &self.admin) {
-            (Err(error), Address::Tcp { host, port }) if is_family_unknown(&error) && **host == *"::" => {
+            (Err(error), Address::Tcp { host, port }) if is_not_of_this_machine(&error) && **host == *"::" => {
                 Connection::open(&Address::Tcp { host: "0.0.0.0".into(), port: *port }, self.timeout)
             }
             (connection, _) => connection,

@@ -54,9 +54,14 @@ fn no_permissions_are_changed() {
 }
 
 /// Has a command's first socket be of a kind that the kernel does not know.
-fn without_ipv6(mut strace: Command) -> Command {
-    strace.args(["-D", "-q", "-e", "trace=socket", "-e", "inject=socket:error=EAFNOSUPPORT:when=1", "-o"]);
-    strace.arg(path("families")).arg(BINARY);
+fn without_ipv6(strace: Command) -> Command {
+    failing_once(strace, "socket", "EAFNOSUPPORT")
+}
+
+/// Has the first of a command's system calls of that name fail.
+fn failing_once(mut strace: Command, call: &str, error: &str) -> Command {
+    let (trace, inject) = (format!("trace={call}"), format!("inject={call}:error={error}:when=1"));
+    strace.args(["-D", "-q", "-e", &trace, "-e", &inject, "-o"]).arg(path("failing")).arg(BINARY);
     strace
 }
 
@@ -80,14 +85,16 @@ fn all_addresses_are_those_of_ipv4_where_the_kernel_has_no_ipv6() {
     }
 }
 
-/// It asks where one listens that was told the same.
+/// It asks where one listens that was told the same. Where IPv6 is only switched off (`disable_ipv6`), `[::]` can be listened on, and not asked.
 #[test]
 fn a_health_check_knows_a_kernel_without_ipv6() {
-    let Some(mut strace) = strace().map(without_ipv6) else { return };
     let origin = Answering::start();
     let proxy = Headsnip::start_by(&mut Command::new(BINARY), &origin.address, &["--admin", "127.0.0.1:0"]);
     let line = proxy.await_line("admin on 127.0.0.1:");
     let port = line.rsplit(':').next().expect("a port");
-    let output = strace.args(["healthcheck", "--admin", &format!("[::]:{port}")]).output().expect("strace runs");
-    assert_eq!(output.stdout, b"alive\n", "{output:?}");
+    for (call, error) in [("socket", "EAFNOSUPPORT"), ("connect", "EADDRNOTAVAIL")] {
+        let Some(mut strace) = strace().map(|strace| failing_once(strace, call, error)) else { return };
+        let output = strace.args(["healthcheck", "--admin", &format!("[::]:{port}")]).output().expect("strace runs");
+        assert_eq!(output.stdout, b"alive\n", "{call}: {output:?}");
+    }
 }

@@ -7,6 +7,7 @@ mod container;
 mod listening;
 mod passed;
 mod told;
+mod vanished;
 
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
