@@ -36,6 +36,9 @@ const LONGEST_PATH: usize = 107;
 /// What is written where systemd knows the address.
 const SYSTEMD: &str = "systemd";
 
+/// What no address begins or ends with.
+const QUOTES: [char; 3] = ['"', '\'', '`'];
+
 /// What would be right.
 const EXAMPLES: &str = "for example 127.0.0.1:8080, [::1]:8080, localhost:8080 or unix:/run/app.sock";
 
@@ -61,6 +64,9 @@ pub enum AddressError {
     /// The path is longer than the kernel takes.
     #[error("a socket path has at most {LONGEST_PATH} bytes")]
     LongPath,
+    /// It has quotes, or what is left of a template's variable.
+    #[error("quotes or braces are left over, as of an environment file or a template; {EXAMPLES}")]
+    Quoted,
     /// It looks like a URL.
     #[error("expected an address, not a URL; {EXAMPLES}")]
     Url,
@@ -70,6 +76,10 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
+        // An odd path may have them, but hardly at an end.
+        if text.contains("${") || text.starts_with(QUOTES) || text.ends_with(QUOTES) {
+            return Err(AddressError::Quoted);
+        }
         if let Some(path) = text.strip_prefix("unix:") {
             return match path {
                 _ if !path.contains('/') => Err(AddressError::BadPath),
@@ -255,6 +265,11 @@ mod tests {
             ("http://localhost:80", AddressError::Url),
             ("unix:", AddressError::BadPath),
             ("unix:app.sock", AddressError::BadPath),
+            ("\"app:3000\"", AddressError::Quoted),
+            ("'app:3000'", AddressError::Quoted),
+            ("${HOST}:3000", AddressError::Quoted),
+            ("unix:\"/run/app.sock\"", AddressError::Quoted),
+            ("app:3000,app:3001", AddressError::BadHost),
         ] {
             assert_eq!(text.parse::<Address>(), Err(error), "{text:?}");
         }

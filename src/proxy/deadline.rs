@@ -2,7 +2,7 @@
 //!
 //! A runtime timer would cost a registration for each request. Here a deadline is a number in a table, written at will;
 //! once per tick the worker goes through the table and wakes those that are late. A wait is longer than its limit by up to two ticks, one with a look
-//! in its midst by up to four.
+//! in its midst by up to four; and by as long as the process is stopped, in which nobody could be served.
 //!
 //! What a session waits for also says how valuable its place is, so the table knows which one should give way.
 
