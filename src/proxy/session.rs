@@ -141,10 +141,8 @@ impl<D: Dial> Session<D> {
                 }
             }
         }
-        match self.worker.closing() {
-            Closing::No => {}
-            Closing::Drain | Closing::Dismiss => self.followed.exchange.drain(),
-            Closing::Cut => return Some(self.cut()),
+        if self.worker.closing() > Closing::No {
+            self.followed.exchange.drain();
         }
         self.look_for_acknowledgement(deadline);
         let mut moved = false;
@@ -176,6 +174,10 @@ impl<D: Dial> Session<D> {
                 Origin::Absent if has_let_go => {}
                 Origin::Absent | Origin::Dialling(_) | Origin::Open { .. } => break,
             }
+        }
+        // What has come by now, as while the process was stopped, has gone on.
+        if self.worker.closing() == Closing::Cut {
+            return Some(self.cut());
         }
         if is_over && !moved && self.awaits_exchange() {
             return Some(self.time_out());

@@ -141,6 +141,19 @@ fn a_request_that_comes_as_the_idle_time_ends_is_relayed() {
     bench.finish();
 }
 
+/// As where the process was stopped until its drain was over.
+#[test]
+fn a_response_that_has_come_when_all_is_cut_is_relayed() {
+    let mut bench = after(&[client(GET)]);
+    let origin = bench.origin().expect("it is asked");
+    bench.happen(99, |bench| {
+        origin.borrow_mut().send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        bench.worker.close(Closing::Cut);
+    });
+    let said = bench.client.borrow().received.clone();
+    assert_eq!(said, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+}
+
 #[test]
 fn a_session_that_is_dropped_lies_to_nobody() {
     for (events, seen) in [
