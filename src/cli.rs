@@ -363,10 +363,11 @@ mod tests {
             (vec!["--workers", "0"], vec!["--workers \"0\"", "from 1 to 512"]),
             (vec!["--workers", "all"], vec!["auto or a number"]),
             (vec!["--head-timeout", "-1s"], vec!["not a time"]),
+            (vec!["--head-timeout", "s"], vec!["not a time"]),
             (vec!["--head-timeout", "9999999m"], vec!["longer than a year"]),
             (vec!["--head-timeout", "99999999999999999999999ms"], vec!["longer than a year"]),
             (vec!["--max-head", "65536"], vec!["--max-head \"65536\"", "unit is missing", "64KiB"]),
-            (vec!["--max-head", "64KB"], vec!["--max-head \"64KB\"", "64KiB"]),
+            (vec!["--max-head", "64KB"], vec!["--max-head \"64KB\"", "not a size", "64KiB"]),
             (vec!["--max-head", "2MiB"], vec!["out of range", "1MiB"]),
             (vec!["--max-memory", "7MiB"], vec!["--max-memory", "too few", "8MiB"]),
             (vec!["--max-memory", "64"], vec!["--max-memory \"64\"", "unit is missing"]),
@@ -431,6 +432,32 @@ mod tests {
             let complaint = parsed(arguments, &environment).expect_err("a usage error");
             assert!(complaint.starts_with(words), "{complaint}");
         }
+    }
+
+    /// The commands are of no help to who has named one already.
+    #[test]
+    fn a_stray_word_after_a_command_is_told_alone() {
+        let complaint = parsed(&["probe", "http://a/", "b"], &[]).expect_err("a usage error");
+        assert_eq!(complaint, "Unrecognized argument: b\nRun headsnip probe --help for all flags.");
+    }
+
+    #[test]
+    fn an_equals_sign_in_what_is_no_flag_is_a_part_of_it() {
+        let arguments = ["probe", "http://127.0.0.1:1/?a=b"].map(str::to_owned);
+        let Ok(Command::Probe(probe)) = parse(&arguments, |_| None) else { panic!("it is sound") };
+        assert!(format!("{probe:?}").contains("/?a=b"), "{probe:?}");
+    }
+
+    #[test]
+    fn limits_themselves_are_within_them() {
+        for time in ["8784h", "527040m"] {
+            let config = parsed(&["--exchange-timeout", time], &[]).expect("a year of 366 days");
+            assert_eq!(config.timeouts.exchange, Duration::from_secs(366 * 24 * 3600));
+        }
+        parsed(&["--exchange-timeout", "8785h"], &[]).expect_err("an hour more");
+        let sizes =
+            ["256B", "8KiB", "1024KiB"].map(|size| parsed(&["--max-head", size], &[]).expect("a size").policy.max_head);
+        assert_eq!(sizes, [256, 8 * 1024, 1024 * 1024]);
     }
 
     #[test]

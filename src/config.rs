@@ -332,7 +332,9 @@ mod tests {
             (None, None, 64, "64 MiB for clients, since no cgroup limit was found"),
             (None, Some(mib(128)), 32, "32 MiB for clients, a quarter of the cgroup's 128 MiB"),
             (None, Some(mib(16)), 8, "8 MiB for clients, the least, of the cgroup's 16 MiB"),
-            (None, Some(1), 8, "8 MiB for clients, the least, of the cgroup's 1 bytes"),
+            (None, Some(1023), 8, "8 MiB for clients, the least, of the cgroup's 1023 bytes"),
+            (None, Some(1024), 8, "8 MiB for clients, the least, of the cgroup's 1 KiB"),
+            (None, Some(mib(1) - 1), 8, "8 MiB for clients, the least, of the cgroup's 1023 KiB"),
             (None, Some(mib(4096)), 256, "256 MiB for clients, the default's ceiling, of the cgroup's 4096 MiB"),
             (
                 None,

@@ -211,3 +211,52 @@ fn nushell(info: &CommandInfoWithArgs) -> String {
     }
     format!("{completers}\n{externs}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::flags::small;
+    use super::*;
+
+    /// For the shells that not every machine has, on which tests are run; bash itself reads its own.
+    #[test]
+    fn switches_words_places_and_other_values_are_offered_as_what_they_are() {
+        for (shell, lines) in [
+            (
+                "zsh",
+                &[
+                    r"    '--help[tell this]' \",
+                    r"    '--at=[where \[it is\]]:ADDR:{_headsnip_place }' \",
+                    r"    '--format=[how]:text|json:(text json)' \",
+                    r"    '*--drop=[it'\''s what to drop]:NAMES: ' \",
+                    r"    ':high|low:(high low)'",
+                ][..],
+            ),
+            (
+                "fish",
+                &[
+                    r#"complete -c headsnip -n '__headsnip_is ""' -l help -d 'tell this'"#,
+                    r#"complete -c headsnip -n '__headsnip_is ""' -l at -x -a '(__headsnip_place )' -d 'where [it is]'"#,
+                    r#"complete -c headsnip -n '__headsnip_is ""' -l format -x -a 'text json' -d 'how'"#,
+                    r#"complete -c headsnip -n '__headsnip_is ""' -l drop -x -d 'it\'s what to drop'"#,
+                    r#"complete -c headsnip -n '__headsnip_is "ask"' -a 'high low'"#,
+                ],
+            ),
+            (
+                "nushell",
+                &[
+                    r#"def "headsnip  --format" [] { [text json] }"#,
+                    "  --help # tell this",
+                    "  --at: string # where [it is]",
+                    r#"  --format: string@"headsnip  --format" # how"#,
+                    "  --drop: string # it's what to drop",
+                ],
+            ),
+        ] {
+            let script = script(shell, &small()).expect("a known shell");
+            for line in lines {
+                assert!(script.lines().any(|known| known.ends_with(line)), "{line} in\n{script}");
+            }
+            assert!(!script.contains("secret"), "{script}");
+        }
+    }
+}

@@ -146,6 +146,7 @@ mod tests {
         assert_eq!(doubted(&["--deny", "set-cookie,content-type"], &[]), [line]);
         let line = r"--add: a value has a backslash and an n in it; was a line end meant?";
         assert_eq!(doubted(&["--add", r"X-A: b\nX-B: c"], &[]), [line]);
+        assert!(doubted(&["--add", "X-A: b"], &[]).is_empty());
         let line = "denying location is likely to break clients";
         assert_eq!(doubted(&["--deny", "loc*"], &[]), [line]);
         let line = "--log-fields has no effect without --access-log";

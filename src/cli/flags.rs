@@ -239,3 +239,49 @@ pub(super) fn settings() -> impl Iterator<Item = &'static str> {
     let flags = info().flags;
     flags.iter().map(|flag| flag.long.trim_start_matches("--")).filter(|name| !matches!(*name, "help" | "version"))
 }
+
+/// A small command line, with each kind of thing that is told.
+#[cfg(test)]
+pub(super) fn small() -> CommandInfoWithArgs {
+    use argh::{ErrorCodeInfo, FlagInfo, Optionality, PositionalInfo, SubCommandInfo};
+
+    let option = |long, arg_name, description| FlagInfo {
+        kind: FlagInfoKind::Option { arg_name },
+        optionality: Optionality::Optional,
+        long,
+        description,
+        ..FlagInfo::default()
+    };
+    let flags = vec![
+        FlagInfo { long: "--help", description: "tell this", ..FlagInfo::default() },
+        option("--at", "ADDR", "where [it is]"),
+        option("--format", "text|json", "how"),
+        FlagInfo { optionality: Optionality::Repeating, ..option("--drop", "NAMES", "it's what to drop") },
+        // As long as fits before what is said of it, which no line can hold; and longer by one, of which a whole line is said, and a word.
+        option("--it-is-of-thirty", "COLUMNS-TO-Z", "a".repeat(67).leak()),
+        option("--it-is-of-more", "COLUMNS-THAN-30", format!("{} {} c", "a".repeat(32), "a".repeat(33)).leak()),
+        FlagInfo { long: "--secret", hidden: true, ..FlagInfo::default() },
+    ];
+    let ask = CommandInfoWithArgs {
+        name: "ask",
+        description: "Asks \"it\".",
+        flags: vec![option("--late", "TIME", "when")].leak(),
+        positionals: vec![
+            PositionalInfo { name: "URL", description: "whom", optionality: Optionality::Required, hidden: false },
+            PositionalInfo { name: "high|low", description: "how", optionality: Optionality::Required, hidden: false },
+        ]
+        .leak(),
+        error_codes: vec![ErrorCodeInfo { code: 7, description: "no answer" }].leak(),
+        ..CommandInfoWithArgs::default()
+    };
+    CommandInfoWithArgs {
+        name: NAME,
+        description: "Asks and tells.",
+        examples: &["Once:\n  {command_name} --at 127.0.0.1:1"],
+        flags: flags.leak(),
+        notes: &["A note."],
+        commands: vec![SubCommandInfo { name: "ask", command: ask }],
+        error_codes: vec![ErrorCodeInfo { code: 3, description: "all is lost" }].leak(),
+        ..CommandInfoWithArgs::default()
+    }
+}

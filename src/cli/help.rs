@@ -85,3 +85,63 @@ fn fold(text: &mut String, words: &str, indent: usize) {
     }
     text.push('\n');
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::flags::small;
+    use super::*;
+
+    #[test]
+    fn all_that_there_is_stands_in_its_columns() {
+        let long = [67, 32, 33].map(|count| "a".repeat(count));
+        let expected = format!(
+            "Usage: headsnip [FLAG ...]
+       headsnip COMMAND [...]
+
+Asks and tells.
+
+Options:
+  --help                          tell this
+  --at ADDR                       where [it is]
+  --format text|json              how
+  --drop NAMES                    it's what to drop
+  --it-is-of-thirty COLUMNS-TO-Z  {}
+  --it-is-of-more COLUMNS-THAN-30 \n                                  {} {}
+                                  c
+
+Commands:
+  ask                             Asks \"it\".
+
+Examples:
+  Once:
+    headsnip --at 127.0.0.1:1
+
+A note.
+
+Exit codes:
+  3                               all is lost
+",
+            long[0], long[1], long[2]
+        );
+        assert_eq!(text("headsnip", &small()), expected);
+    }
+
+    #[test]
+    fn what_a_command_does_not_have_has_no_heading() {
+        let expected = "Usage: headsnip ask [FLAG ...] URL high|low
+
+Asks \"it\".
+
+Arguments:
+  URL                             whom
+  high|low                        how
+
+Options:
+  --late TIME                     when
+
+Exit codes:
+  7                               no answer
+";
+        assert_eq!(text("headsnip ask", &small().commands[0].command), expected);
+    }
+}

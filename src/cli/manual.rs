@@ -127,3 +127,28 @@ fn row(page: &mut Roff, head: Inline, text: &str) {
     page.text([head]);
     page.text([roman(text)]);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::flags::small;
+    use super::*;
+
+    #[test]
+    fn flags_values_variables_and_codes_are_told_once() {
+        let page = page(&small());
+        for (text, count) in [
+            ("\\fB\\-\\-at\\fR \\fIADDR\\fR\nwhere [it is]\n", 1),
+            ("what to drop; may be repeated\n", 1),
+            ("may be repeated", 1),
+            ("\\fBExit status 7\\fR\nno answer\n", 1),
+            ("\\fB3\\fR\nall is lost\n", 1),
+            ("\\fBHEADSNIP_AT\\fR\n", 1),
+            // Neither has a variable.
+            ("HEADSNIP_HELP", 0),
+            ("SECRET", 0),
+            ("secret", 0),
+        ] {
+            assert_eq!(page.matches(text).count(), count, "{text:?} in\n{page}");
+        }
+    }
+}

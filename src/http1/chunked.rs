@@ -245,6 +245,17 @@ fn after(extension: Extension, byte: u8) -> Result<Option<Extension>, Violation>
 mod tests {
     use super::*;
 
+    /// So many in a look: one of tiny chunks takes no longer than another.
+    #[test]
+    fn a_look_goes_over_so_many_chunks_and_no_more() {
+        let chunk = b"1\r\na\r\n";
+        let body = chunk.repeat(2 * usize::from(MOST_CHUNKS));
+        let mut chunked = Chunked::new(Direction::Outbound);
+        let taken = usize::from(MOST_CHUNKS) * chunk.len() + b"1\r\n".len();
+        assert_eq!(chunked.scan(&body), Ok(Piece::Framing(taken)));
+        assert_eq!(chunked.scan(&body[taken..]), Ok(Piece::Framing(body.len() - taken)));
+    }
+
     /// The bytes taken before the trailer section or the first bad byte, and how many of the last chunk's line are held, or
     /// which rule was broken.
     fn walk(direction: Direction, body: &[u8]) -> (usize, Result<usize, Violation>) {

@@ -149,6 +149,7 @@ mod tests {
             ("'tcp'", "not a protocol name"),
             ("a/b/c", "not a protocol name"),
             ("a/", "not a protocol name"),
+            ("/1", "not a protocol name"),
         ] {
             let error = Upgrades::new(["websocket", name]).expect_err(name);
             assert!(error.culprit.as_deref() == Some(name) && error.problem.contains(words), "{name}: {error}");

@@ -135,11 +135,17 @@ mod tests {
         assert!(target.len() == LONGEST_TARGET + 3 && target.ends_with("a..."), "{target}");
         assert_eq!((&*record(b"").target, &*record(b"").asked), ("", &[None, None][..]));
         let long = [b"GET / HTTP/1.1\r\nX-A: a\\ b\xff\tc\r\nX-B: ", &[0xff; 9000][..], b"\r\n\r\n"].concat();
+        let of_all = record(&[b"GET / HTTP/1.1\r\nX-A: ", &[b'a'; LONGEST_FIELD][..], b"\r\n\r\n"].concat());
+        assert_eq!(of_all.asked[0], Some("a".repeat(LONGEST_FIELD)), "nothing is left out");
         let record = record(&long);
         let [Some(escaped), Some(bounded)] = &*record.asked else { panic!("{record:?}") };
         assert_eq!(escaped, "a\\x5c b\\xff\\x09c");
         assert_eq!(*bounded, format!("{}...", "\\xff".repeat(LONGEST_FIELD)));
         assert!(record.footprint() > size_of::<Record>() + bounded.len());
+        // A text that grew has room for at most twice of what it holds.
+        let texts = record.method.len() + record.target.len() + escaped.len() + bounded.len();
+        let most = size_of::<Record>() + 2 * (size_of::<Option<String>>() + texts + 8);
+        assert!(record.footprint() <= most, "{} of {most}", record.footprint());
         assert!(escaped_target > size_of::<Record>() + 4 * LONGEST_TARGET, "{escaped_target}");
     }
 }

@@ -248,3 +248,52 @@ impl Text<'_> {
         let _ = writeln!(self.text, "{end} {value}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_workers_count_is_told_together_under_the_name_of_each() {
+        let policy: &'static Policy = Box::leak(Box::default());
+        let workers = vec![Counters::new(policy), Counters::new(policy)];
+        for worker in &workers {
+            worker.mended(Mended::Fold).count();
+            worker.alone(Mark::Expect).count();
+            worker.gave_way(GaveWay::Idle).count();
+            worker.dials(DialResult::Failed(Reason::DnsError)).count();
+            worker.responses(700).count();
+            for nanoseconds in [1_000_000, 1_000_001, 61_000_000_000] {
+                worker.first_byte.observe(Duration::from_nanos(nanoseconds));
+            }
+        }
+        let text = Counts { workers, limits: Limits { clients: 1, memory: 2 }, policy }.exposition();
+        for (sample, count) in [
+            ("headsnip_mended_total{rule=\"fold\"}", Some(2)),
+            ("headsnip_alone_total{mark=\"expect\"}", Some(2)),
+            ("headsnip_gave_way_total{why=\"idle\"}", Some(2)),
+            ("headsnip_origin_dials_total{result=\"connected\"}", Some(0)),
+            ("headsnip_origin_dials_total{result=\"dns_error\"}", Some(2)),
+            // A class that no server should send is told of once one does.
+            ("headsnip_responses_total{class=\"5xx\"}", Some(0)),
+            ("headsnip_responses_total{class=\"6xx\"}", None),
+            ("headsnip_responses_total{class=\"7xx\"}", Some(2)),
+            ("headsnip_first_byte_seconds_bucket{le=\"0.0005\"}", Some(0)),
+            ("headsnip_first_byte_seconds_bucket{le=\"0.001\"}", Some(2)),
+            ("headsnip_first_byte_seconds_bucket{le=\"0.0025\"}", Some(4)),
+            ("headsnip_first_byte_seconds_bucket{le=\"60\"}", Some(4)),
+            ("headsnip_first_byte_seconds_bucket{le=\"+Inf\"}", Some(6)),
+        ] {
+            let told = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse::<u64>().ok());
+            assert_eq!(told, count, "{sample} in\n{text}");
+        }
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let name = line.split(['{', ' ']).next().unwrap_or_default();
+            let of_histogram = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+            let known = |name: &str| ["HELP", "TYPE"].iter().all(|kind| text.contains(&format!("# {kind} {name} ")));
+            assert!(known(name) || of_histogram.is_some_and(known), "{name} in\n{text}");
+        }
+    }
+}

@@ -114,3 +114,23 @@ fn most_descriptors() -> Option<u64> {
 fn whole(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fields are numbered from 1 on, and these begin with the third.
+    #[test]
+    fn fields_are_those_that_the_manual_page_numbers_so() {
+        let second = clock_ticks_per_second();
+        let stat = Stat((3..=52).map(|field| (field * second + second / 2).to_string()).collect());
+        let times = [USER_TIME, SYSTEM_TIME, STARTED_AFTER_BOOT].map(|place| stat.time(place));
+        assert_eq!(times, [14_500, 15_500, 22_500].map(|time| Some(Duration::from_millis(time))));
+        let numbers = [VIRTUAL_MEMORY, RESIDENT_PAGES].map(|place| stat.number(place));
+        assert_eq!(numbers, [23, 24].map(|field| Some(field * second + second / 2)));
+        assert_eq!(
+            (stat.time(50), Number::Seconds(Duration::from_millis(1_002)).to_string()),
+            (None, "1.002000000".to_owned())
+        );
+    }
+}

@@ -56,3 +56,41 @@ impl Trouble {
         sleep(PAUSE).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn that_it_is_full_is_told_once_in_a_while() {
+        let told = AtomicU32::new(0);
+        let observer = |_: Event<'_>| drop(told.fetch_add(1, Ordering::Relaxed));
+        let mut fullness = Fullness::default();
+        (0..3).for_each(|_| fullness.tell(&observer));
+        assert_eq!(told.into_inner(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_trouble_of_a_row_is_told_and_after_each_there_is_a_pause() {
+        let told = AtomicU32::new(0);
+        let observer = |_: Event<'_>| drop(told.fetch_add(1, Ordering::Relaxed));
+        let mut trouble = Trouble::default();
+        let none_left = io::Error::other("no descriptor is left");
+        for (is_over, expected) in [(false, 1), (false, 1), (true, 2)] {
+            if is_over {
+                trouble.is_over();
+            }
+            let begun = tokio::time::Instant::now();
+            trouble.pause(&none_left, &observer).await;
+            assert!(begun.elapsed() >= PAUSE);
+            assert_eq!(told.load(Ordering::Relaxed), expected);
+        }
+        // Who has given up is no trouble.
+        let begun = tokio::time::Instant::now();
+        trouble.is_over();
+        trouble.pause(&io::ErrorKind::ConnectionAborted.into(), &observer).await;
+        assert_eq!((begun.elapsed(), told.load(Ordering::Relaxed)), (Duration::ZERO, 2));
+    }
+}

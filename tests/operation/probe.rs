@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use miniz_oxide::deflate::compress_to_vec;
 use serde_json::{Value, json};
@@ -76,13 +77,28 @@ fn probe_tells_what_is_disclosed_before_and_after() {
     ] {
         assert!(table.lines().any(|told| line.iter().all(|word| told.contains(word))), "{line:?} in\n{table}");
     }
-    assert!(table.contains("  --deny 'x-aspnet-version'\n"), "{table}");
+    for advice in ["  --deny 'x-aspnet-version'\n", "refuses HTTP/2.\n", "headsnip changes no body"] {
+        assert!(table.contains(advice), "{table}");
+    }
+    for other in ["could not be checked", "removes these lines by default", "X-Powered-By: a (on"] {
+        assert!(!table.contains(other), "{table}");
+    }
     let output = run(&["probe", "--format", "json", &format!("http://{server}/")]);
     let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!((output.status.code(), &found["discloses"]), (Some(1), &Value::Bool(true)), "{found}");
     assert_eq!(found["deny"], serde_json::json!(["x-aspnet-version"]), "{found}");
     assert_eq!(found["names"], serde_json::json!(["server", "x-aspnet-version", "x-powered-by"]), "{found}");
     assert_eq!(found["answers"].as_array().map(Vec::len), Some(9), "{found}");
+    for (place, is_spoken) in [(0, false), (5, false), (7, true), (8, true)] {
+        let answer = &found["answers"][place];
+        assert_eq!((&answer["http2"], &answer["missed"]), (&json!(is_spoken), &Value::Null), "{answer}");
+    }
+    let suite = said(&run(&["probe", "--format", "junit", &format!("http://{server}/")]));
+    let is_told = |name: &str| {
+        let case = suite.split("<testcase ").find(|case| case.contains(&format!(" name=\"{name}\" ")));
+        case.expect("a case of each request").contains("X-AspNet-Version")
+    };
+    assert_eq!(["GET", "HEAD", "an unknown method"].map(is_told), [false, true, false], "{suite}");
 
     // What it told to deny is what mends it, but for the body.
     let upstream = server.parse().expect("an address");
@@ -92,7 +108,7 @@ fn probe_tells_what_is_disclosed_before_and_after() {
     let told: Vec<&str> = table.lines().filter(|line| line.contains("says") || line.contains(": a")).collect();
     assert_eq!(output.status.code(), Some(1), "{table}");
     assert!(table.contains("1 of 9 responses") && told.len() == 1, "{table}");
-    assert!(table.contains("headsnip changes no body"), "{table}");
+    assert!(table.contains("headsnip changes no body") && !table.contains("refuses HTTP/2"), "{table}");
 }
 
 #[test]
@@ -128,6 +144,7 @@ fn probe_is_not_content_with_what_it_could_not_see() {
     let chunked_page = "HTTP/1.1 500 Oh\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nnginx\r\n0\r\n\r\n";
     for (answer, words) in [
         ("", "closed without an answer"),
+        ("", "7 of 9 responses could not be checked to their end."),
         ("HTTP/1.1 200 OK\r\nServer: hidden/1\r\n", "Server: hidden/1"),
         (&*long_head, "Server: hidden/1"),
         (&*long_body, "Server: hidden/1"),
@@ -138,6 +155,7 @@ fn probe_is_not_content_with_what_it_could_not_see() {
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", "200, cut short"),
         ("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "502, not the application"),
         ("HTTP/1.1 204 OK\r\nVia: 1.1 varnish\r\n\r\n", "--deny 'via'"),
+        ("HTTP/1.1 204 OK\r\nServer: a\r\n\r\n", "headsnip in front of it removes these lines by default.\n"),
         ("HTTP/1.1 103 Hints\r\nServer: a\r\n\r\nHTTP/1.1 204 OK\r\nConnection: close\r\n\r\n", "9 of 9 responses"),
     ] {
         let told = answer.to_owned();
@@ -150,12 +168,61 @@ fn probe_is_not_content_with_what_it_could_not_see() {
         let table = said(&output);
         assert_eq!(output.status.code(), Some(1), "{answer:.200}: {table}");
         assert!(table.contains(words), "{words} in\n{table}");
+        assert_eq!(table.contains("changes no body"), table.contains("the body says"), "{table}");
     }
+    let slow = server(|peer| {
+        peer.read_head();
+        peer.send("<html>");
+        thread::sleep(Duration::from_millis(100));
+        peer.send("nginx/1.18.0</html>");
+        peer.finish();
+    });
+    let table = said(&run(&["probe", &format!("http://{slow}/")]));
+    assert!(table.contains("the body says \"nginx\""), "{table}");
     let silent = server(|peer| drop(peer.read_head()));
     let output = run(&["probe", "--format", "json", "--timeout", "100ms", &format!("http://{silent}/")]);
     let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!((output.status.code(), &found["clean"]), (Some(1), &Value::Bool(false)), "{found}");
     assert_eq!(found["answers"][0]["missed"], "no end in 100ms", "{found}");
+}
+
+/// What is said only once the body is there, what is long, and that nothing is said to the preface of another protocol.
+#[test]
+fn what_takes_its_time_or_says_nothing_to_a_preface_is_seen() {
+    let waiting = server(|peer| {
+        let head = peer.read_head().unwrap_or_default();
+        if head.contains("Expect: ") {
+            peer.expect("{}");
+        }
+        if !head.starts_with("PRI ") {
+            peer.send("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+        }
+        peer.finish();
+    });
+    let long = "a".repeat(2 * 1024 * 1024);
+    let long =
+        answering(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{long}", long.len()));
+    for address in [waiting, long] {
+        let (code, told) = found(&format!("http://{address}/"), &["--fail-on", "@unseen"]);
+        assert_eq!(code, Some(0), "{told}");
+    }
+}
+
+/// Not only that it took too long.
+#[test]
+fn why_an_answer_was_not_seen_is_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut peer = Peer::new(stream);
+            peer.read_head();
+            peer.reset();
+        }
+    });
+    let (_, told) = found(&format!("http://{address}/"), &[]);
+    let missed = told["answers"][0]["missed"].as_str().unwrap_or_default();
+    assert!(missed.contains("reset"), "{told}");
 }
 
 /// A server that answers each request so.
@@ -203,6 +270,7 @@ fn pages_of_servers_are_found() {
         (chunked("Transfer-Encoding: gzip, chunked"), json!(["nginx"])),
         (whole("404 Not Found", "", b"<pre>Cannot GET /a</pre>"), json!(["express"])),
         (whole("404 Not Found", "", tomcat), json!(["tomcat"])),
+        (whole("404 Not Found", "", format!("{}<i>nginx/1.22</i>", "a".repeat(200_000)).as_bytes()), json!(["nginx"])),
         // What it repeats, and what an application writes, is no server's name.
         (whole(moved, "Location: https://a/php/\r\n", b"see https://a/php/"), json!([])),
         (whole("200 OK", "", nginx("404 Not Found", "nginx").as_bytes()), json!([])),
@@ -312,6 +380,7 @@ fn what_owasp_recommends_is_told_with_the_flags_that_add_it() {
     let flags: Vec<&str> = told["add"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
     let text = said(&run(&["probe", &url]));
     assert!(flags.iter().all(|flag| text.contains(&format!("\n  {flag}\n"))) && flags.len() == 9, "{text}");
+    assert_eq!(text.matches("lacks fields that OWASP recommends").count(), 1, "{text}");
     // As a shell takes them.
     let script = format!("printf '%s\\n' {}", flags.join(" "));
     let output = Command::new("sh").args(["-c", &script]).output().expect("a shell");
@@ -320,6 +389,8 @@ fn what_owasp_recommends_is_told_with_the_flags_that_add_it() {
     let (code, told) = found(&format!("http://127.0.0.1:{}/", proxy.port()), &["--fail-on", "@missing"]);
     assert_eq!((code, &told["missing"]), (Some(0), &json!([])), "{told}");
     // Of what was not seen, nothing is missing.
-    let (_, told) = found(&format!("http://{}/", answering("")), &["--timeout", "3s"]);
-    assert_eq!(told["missing"], json!([]));
+    for unseen in ["", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"] {
+        let (_, told) = found(&format!("http://{}/", answering(unseen)), &["--timeout", "3s"]);
+        assert_eq!(told["missing"], json!([]), "{told}");
+    }
 }

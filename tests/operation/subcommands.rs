@@ -39,6 +39,8 @@ fn healthcheck_says_what_is_wrong() {
     let silent_address = silent.local_addr().expect("an address").to_string();
     let other = page_of_another("HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nalive!");
     let down = page_of_another("HTTP/1.1 503 Down\r\nConnection: close\r\n\r\n<html>\nheadsnip: fake\n</html>\n");
+    let busy = page_of_another("HTTP/1.1 503 Down\r\nConnection: close\r\n\r\nbusy\n");
+    let coloured = page_of_another("HTTP/1.1 500 \x1b[31mRed\r\nConnection: close\r\n\r\n");
     let path = std::env::temp_dir().join(format!("headsnip-{}-full", std::process::id()));
     let full = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
     full.bind(&SockAddr::unix(&path).expect("a path")).expect("a free path");
@@ -51,6 +53,8 @@ fn healthcheck_says_what_is_wrong() {
         (vec!["healthcheck", "--timeout", "200ms", "--admin", &silent_address], 1, "no answer from"),
         (vec!["healthcheck", "--admin", &other], 1, "another server's address"),
         (vec!["healthcheck", "--admin", &down], 1, "another server's address"),
+        (vec!["healthcheck", "--admin", &busy], 1, "another server's address"),
+        (vec!["healthcheck", "--admin", &coloured], 1, "\"HTTP/1.1 500 [31mRed\""),
         (vec!["healthcheck", "--timeout", "200ms", "--admin", &full], 1, "no answer from"),
         (vec!["healthcheck"], 2, "HEADSNIP_ADMIN"),
         (vec!["--admin", &admin, "healthcheck"], 2, "after its name"),
@@ -59,6 +63,22 @@ fn healthcheck_says_what_is_wrong() {
         let line = said(&output);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {line}");
         assert!(line.contains(words) && (code == 2 || line.lines().count() == 1), "{arguments:?}: {line}");
+    }
+}
+
+/// Only a kernel that knows no IPv6 has the admin listener of `[::]` elsewhere.
+#[test]
+fn healthcheck_asks_nobody_at_another_address() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        println!("skipped: there is no IPv6");
+        return;
+    }
+    let (_proxy, admin) = with_admin(&Origin::new(), &[]);
+    let (_, port) = admin.rsplit_once(':').expect("a port");
+    for host in ["[::1]", "[::]"] {
+        let output = run(&["healthcheck", "--admin", &format!("{host}:{port}")]);
+        let line = said(&output);
+        assert!(output.status.code() == Some(1) && line.contains("is headsnip running there"), "{host}: {line}");
     }
 }
 

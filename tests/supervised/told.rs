@@ -3,7 +3,7 @@
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::support::answering::Answering;
 use super::support::headsnip::{Headsnip, until};
@@ -120,9 +120,11 @@ fn the_watchdog_is_told_for_as_long_as_all_workers_go_on() {
         command.env("WATCHDOG_USEC", "1000000");
         let proxy = Headsnip::start_by(&mut command, &origin.address, &["--workers", "2", "--drain-delay", "0s"]);
         assert_eq!(supervisor.next(), "READY=1");
+        let begun = Instant::now();
         for _ in 0..3 {
             assert_eq!(supervisor.next(), "WATCHDOG=1");
         }
+        assert!(begun.elapsed() < 8 * pause, "it is told twice in the time that it waits");
         let threads = std::fs::read_dir(format!("/proc/{}/task", proxy.id())).expect("procfs").map_while(Result::ok);
         let is_it = |thread: &std::fs::DirEntry| {
             std::fs::read_to_string(thread.path().join("comm")).is_ok_and(|comm| comm.trim() == name)
@@ -137,12 +139,14 @@ fn the_watchdog_is_told_for_as_long_as_all_workers_go_on() {
 }
 
 #[test]
-fn a_watchdog_of_another_process_is_not_told() {
+fn a_watchdog_of_another_process_or_that_is_off_is_not_told() {
     let origin = Answering::start();
-    let supervisor = Supervisor::at_path("other-watchdog");
-    let mut command = supervisor.command();
-    command.envs([("WATCHDOG_USEC", "100000"), ("WATCHDOG_PID", "1")]);
-    let _proxy = Headsnip::start_by(&mut command, &origin.address, &[]);
-    assert_eq!(supervisor.next(), "READY=1");
-    assert!(supervisor.is_silent(Duration::from_millis(300)));
+    for variables in [&[("WATCHDOG_USEC", "100000"), ("WATCHDOG_PID", "1")][..], &[("WATCHDOG_USEC", "0")]] {
+        let supervisor = Supervisor::at_path("other-watchdog");
+        let mut command = supervisor.command();
+        command.envs(variables.iter().copied());
+        let _proxy = Headsnip::start_by(&mut command, &origin.address, &[]);
+        assert_eq!(supervisor.next(), "READY=1");
+        assert!(supervisor.is_silent(Duration::from_millis(300)), "{variables:?}");
+    }
 }

@@ -257,6 +257,7 @@ mod tests {
         losses.add(1, &"gone");
         assert_eq!(losses.due(begun + BETWEEN_LOSSES, false).as_deref(), Some("4 lines: gone"));
         losses.add(1, &"gone");
+        losses.add(0, &"nothing is lost by this");
         assert_eq!(losses.due(begun + BETWEEN_LOSSES, true).as_deref(), Some("1 lines: gone"));
     }
 

@@ -117,6 +117,9 @@ mod tests {
         // What never ends is read no further than it is looked at.
         let bomb = compress_to_vec_zlib(&vec![b'a'; 16 * LONGEST], 6);
         assert_eq!(Coding::Deflate.undone(&bomb).map(|text| text.len()), Some(LONGEST));
+        for none in ["", " Identity"] {
+            assert_eq!(Coding::named(none).undone(page).as_deref(), Some(&page[..]), "{none:?}");
+        }
         for coding in [Coding::Gzip, Coding::Deflate, Coding::named("br")] {
             assert_eq!(coding.undone(b"<center>"), None, "{coding:?}");
         }

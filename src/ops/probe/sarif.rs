@@ -169,3 +169,19 @@ fn fingerprint(parts: [&str; 4]) -> String {
         bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     format!("{hash:016x}:1")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who has dismissed a finding is not shown it again by the next version.
+    #[test]
+    fn fingerprints_stay_what_they_are() {
+        assert_eq!(fingerprint(["server-line", "GET", "http://a/", "Server: b"]), "b29846242db02e02:1");
+    }
+
+    #[test]
+    fn what_is_missing_is_a_note_and_what_is_disclosed_a_warning() {
+        assert!(Rule::ALL.iter().all(|rule| (level(*rule) == "note") == (*rule == Rule::Missing)));
+    }
+}
