@@ -1,9 +1,10 @@
 //! How many descriptors this process may hold, and so how many clients and pipes.
 
+use std::cell::RefCell;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::task::{Context, Waker};
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -30,6 +31,22 @@ const OPEN: u64 = 3;
 /// Descriptors of a client: its own, and its origin connection's.
 const FOR_CLIENT: u64 = 2;
 
+thread_local! {
+    /// The tasks of a worker that wait for a descriptor.
+    static WAITING: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Has the task woken when there may be a descriptor again.
+#[cold]
+pub(super) fn wait(context: &Context<'_>) {
+    WAITING.with_borrow_mut(|waiting| waiting.push(context.waker().clone()));
+}
+
+/// Wakes those of this thread that wait for a descriptor: some client has left meanwhile, as likely as not.
+pub(crate) fn wake_waiting() {
+    WAITING.take().into_iter().for_each(Waker::wake);
+}
+
 /// Raises the limit of open files as far as an unprivileged process may, and tells it; `None`: there is none.
 pub(crate) fn raise_open_file_limit() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
@@ -40,10 +57,6 @@ pub(crate) fn raise_open_file_limit() -> Option<u64> {
         Err(_) => limit.current,
     }
 }
-
-/// The pause before another try where no descriptor is left, or no place in the backlog of a socket file: some client is about to leave, as
-/// likely as not.
-pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// Returns whether a call has failed for want of a descriptor.
 pub(crate) fn are_exhausted(error: &io::Error) -> bool {

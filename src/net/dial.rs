@@ -20,19 +20,23 @@ use tokio::time::{sleep, timeout};
 
 use super::address::Address;
 use super::departure::{self, Until};
-use super::descriptors::{PAUSE, are_exhausted};
+use super::descriptors::are_exhausted;
 use super::resolve::{Name, Unresolved};
 use super::socket_file::identity;
 use super::stream::{Peer, Stream, Transport, keep_alive};
 
+/// The pause before another try where no descriptor is left, or no place in the backlog of a socket file: some client is about
+/// to leave, as likely as not.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// How long an address is tried before the next is begun beside it (RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Whence a session has its connections to the origin.
+/// Where a session gets its origin connections.
 pub(crate) trait Dial: 'static {
     type Stream: Transport;
 
-    /// Connects. That it ends in time is the caller's to see to.
+    /// Connects. The caller enforces the time limit.
     async fn dial(&self, limit: Duration) -> io::Result<Self::Stream>;
 
     /// Ends a connection so that all that was written to it arrives.

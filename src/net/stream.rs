@@ -18,10 +18,8 @@ use socket2::{SockAddr, Socket, TcpKeepalive};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::task::coop::has_budget_remaining;
-use tokio::task::spawn_local;
-use tokio::time::sleep;
 
-use super::descriptors::{PAUSE, are_exhausted};
+use super::descriptors::{are_exhausted, wait};
 use super::unsent::unsent;
 
 /// How long the other side may be silent before the kernel asks whether it is still there, if the system's default is not shorter. Load balancers and
@@ -161,7 +159,7 @@ impl Stream {
             match self.have_room_told() {
                 // Until there is one again, the kernel is asked now and then.
                 Err(error) if are_exhausted(&error) => {
-                    wake_later(context);
+                    wait(context);
                     return Poll::Pending;
                 }
                 told => told?,
@@ -311,7 +309,7 @@ impl Transport for Stream {
     }
 
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
-        // The look must not end the unread bytes' being known of.
+        // Polling must not make the reactor forget unread bytes.
         self.is_behind.set(false);
         let watched = self.poll_call(context, Interest::READABLE, || {
             let mut ends = [PollFd::new(self, PollFlags::RDHUP)];
@@ -395,18 +393,10 @@ impl AsFd for Stream {
     }
 }
 
-/// Has the task woken in a while. Must be called within a `LocalSet` or `LocalRuntime`.
-#[cold]
-fn wake_later(context: &Context<'_>) {
-    let waker = context.waker().clone();
-    drop(spawn_local(async move {
-        sleep(PAUSE).await;
-        waker.wake();
-    }));
-}
-
 /// Has the kernel find out that the other side is gone though it has never said so, and show middleboxes that an idle connection is not. Connections
 /// have it from their listener.
+// Inlined, it would be there three times.
+#[inline(never)]
 pub(super) fn keep_alive(socket: &Socket) -> io::Result<()> {
     socket.set_keepalive(true)?;
     if socket.tcp_keepalive_time()? > KEPT_ALIVE {

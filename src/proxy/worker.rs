@@ -11,6 +11,7 @@ use super::memory::Memory;
 use super::places::Places;
 use crate::config::Config;
 use crate::http1::Direction;
+use crate::net::descriptors::wake_waiting;
 use crate::net::dial::Dial;
 use crate::ops::Observer;
 use crate::ops::counters::Counters;
@@ -129,6 +130,7 @@ impl<D: Dial> Worker<D> {
     /// A tick of the sweep is over.
     pub(crate) fn tick(&self) {
         self.memory.wake_all();
+        wake_waiting();
         if self.places.are_wanted() {
             self.deadlines.ask_for_a_place();
         }
