@@ -83,15 +83,16 @@ impl UsageError {
     }
 
     /// A complaint that names flags, with their variables in place of those that were not given.
-    fn of_variables(self, arguments: &[&str], environment: &Environment<'_>) -> Self {
-        let is_given = |flag: &str| arguments.iter().any(|argument| argument.strip_prefix("--") == Some(flag));
-        let set = flags::settings().filter(|flag| !is_given(flag) && environment.one(None, flag).is_some());
-        Self(set.fold(self.0, |text, flag| {
-            // With what is behind it, so that it is no other that begins so.
-            let named =
-                |text: String, end| text.replace(&format!("--{flag}{end}"), &format!("{}{end}", variable(flag)));
-            named(named(text, ' '), ':')
-        }))
+    fn of_variables(mut self, arguments: &[&str], environment: &Environment<'_>) -> Self {
+        for word in std::mem::take(&mut self.0).split_inclusive([' ', ':']) {
+            let flag = word.trim_end_matches([' ', ':']);
+            let name = flag.strip_prefix("--").filter(|_| !arguments.contains(&flag));
+            match name.filter(|name| environment.one(None, name).is_some()) {
+                Some(name) => self.0.extend([&*variable(name), &word[flag.len()..]]),
+                None => self.0.push_str(word),
+            }
+        }
+        self
     }
 
     /// With a pointer to the help text.

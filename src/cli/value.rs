@@ -1,4 +1,5 @@
-//! Values of flags and environment variables: where each came from, and what is wrong with it.
+//! Values of flags and environment variables: where each came from, and what is wrong with it. Inlined for each flag, these functions would make the
+//! binary larger by some KB.
 
 use std::fmt;
 use std::str::FromStr;
@@ -58,6 +59,7 @@ impl Value {
         }
     }
 
+    #[inline(never)]
     pub(super) fn complain(&self, problem: impl fmt::Display) -> UsageError {
         UsageError(format!("{} {:?}: {problem}", self.origin, self.text))
     }
@@ -79,6 +81,7 @@ impl Environment<'_> {
         Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned)
     }
 
+    #[inline(never)]
     pub(super) fn one(&self, flag: Option<String>, name: &str) -> Option<Value> {
         let from_flag = flag.map(|text| Value { text, origin: format!("--{name}") });
         from_flag.or_else(|| self.variable(name).map(|text| Value { text, origin: variable(name) }))
@@ -170,6 +173,7 @@ impl FromStr for Size {
 }
 
 /// A time in which something must happen.
+#[inline(never)]
 pub(super) fn wait(value: Option<Value>, default: Duration) -> Result<Duration, UsageError> {
     let Some(value) = value else { return Ok(default) };
     match value.parse::<Time>()?.0 {

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::denylist::{Denylist, protected_by};
 use super::error::SettingError;
-use super::names::{is_meant, is_name, mark, with_dashes};
+use super::names::{bit, is_meant, is_name, with_dashes};
 
 /// Bytes of all lines that are added, with their ends: a content security policy or two. So much room is kept before each response head.
 pub const MAX_ADDED_BYTES: usize = 8 * 1024;
@@ -39,8 +39,8 @@ pub struct AddedLines {
     lines: Vec<Line>,
     /// All of them, as they are written; at most [`MAX_ADDED_BYTES`].
     bytes: Vec<u8>,
-    /// The marks of names that may be among these.
-    marks: u64,
+    /// The bits of names that may be among these.
+    bits: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ impl AddedLines {
         for (name, value) in checked {
             let start = added.bytes.len();
             added.bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
-            added.marks |= mark(name.as_bytes());
+            added.bits |= bit(name.as_bytes());
             let line = Line { name: name.to_ascii_lowercase().into(), place: start..added.bytes.len() };
             added.lines.push(line);
         }
@@ -77,9 +77,9 @@ impl AddedLines {
         &self.bytes
     }
 
-    /// The marks of names that are added.
-    pub(super) fn marks(&self) -> u64 {
-        self.marks
+    /// The bits of names that are added.
+    pub(super) fn bits(&self) -> u64 {
+        self.bits
     }
 
     /// Which lines are of that name: a bit each.

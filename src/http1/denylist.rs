@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::error::SettingError;
-use super::names::{dashed, is_meant, is_name, mark, overlap, with_dashes};
+use super::names::{bit, dashed, is_meant, is_name, overlap, with_dashes};
 
 /// Names that carry framing or the connection itself; with a star, all that begin so.
 const PROTECTED: [&str; 6] = ["connection", "content-length", "transfer-encoding", "trailer", "te", "sec-websocket-*"];
@@ -85,9 +85,9 @@ impl Denylist {
         (!is_kept).then(|| u16::try_from(place).unwrap_or(u16::MAX))
     }
 
-    /// The marks of names that may be denied.
-    pub(super) fn marks(&self) -> u64 {
-        self.denied.marks
+    /// The bits of names that may be denied.
+    pub(super) fn bits(&self) -> u64 {
+        self.denied.bits
     }
 
     /// What is denied, as an operator would write it: names and prefixes less those that are kept.
@@ -134,7 +134,7 @@ impl RequestDenylist {
                 list.denied.add(&name);
                 if name.starts_with('-') {
                     // By its first letter, one that begins with another mark would be turned away.
-                    list.denied.marks = u64::MAX;
+                    list.denied.bits = u64::MAX;
                 }
             }
         }
@@ -166,9 +166,9 @@ impl RequestDenylist {
         self.0.exceptions()
     }
 
-    /// The marks of names that may be denied.
-    pub(super) fn marks(&self) -> u64 {
-        self.0.marks()
+    /// The bits of names that may be denied.
+    pub(super) fn bits(&self) -> u64 {
+        self.0.bits()
     }
 }
 
@@ -178,19 +178,19 @@ struct Names {
     exact: Vec<Box<str>>,
     /// Lower case, without the star.
     prefixes: Vec<Box<str>>,
-    /// The marks of names that may be among these.
-    marks: u64,
+    /// The bits of names that may be among these.
+    bits: u64,
 }
 
 impl Names {
     /// Adds a name or `prefix*`.
     fn add(&mut self, name: &str) {
         let name = name.to_ascii_lowercase();
-        let (names, name, marks) = match name.strip_suffix('*') {
+        let (names, name, bits) = match name.strip_suffix('*') {
             Some(prefix) => (&mut self.prefixes, prefix, u64::MAX),
-            None => (&mut self.exact, name.as_str(), mark(name.as_bytes())),
+            None => (&mut self.exact, name.as_str(), bit(name.as_bytes())),
         };
-        self.marks |= marks;
+        self.bits |= bits;
         if !names.iter().any(|known| **known == *name) {
             names.push(name.into());
         }
@@ -257,10 +257,10 @@ mod tests {
     fn most_names_are_turned_away_by_their_mark() {
         let common = "date content-type content-length connection cache-control etag vary set-cookie location age via \
                       accept-ranges last-modified expires transfer-encoding content-encoding keep-alive x-request-id";
-        let marks = Denylist::default().denied.marks;
-        let looked_at = |name: &&str| marks & mark(name.as_bytes()) != 0;
+        let bits = Denylist::default().denied.bits;
+        let looked_at = |name: &&str| bits & bit(name.as_bytes()) != 0;
         assert!(common.split(' ').filter(looked_at).count() <= 1);
-        let different: HashSet<u64> = common.split(' ').map(|name| mark(name.as_bytes())).collect();
+        let different: HashSet<u64> = common.split(' ').map(|name| bit(name.as_bytes())).collect();
         assert!(different.len() > 12, "{different:?}");
     }
 
@@ -327,7 +327,7 @@ mod tests {
         let deny = ["X_Forwarded-*", "forwarded", "x-real-ip", "-odd"];
         let list = RequestDenylist::new(deny, ["x_forwarded_for"]).expect("a sound list");
         for name in ["X-Forwarded-Host", "x_forwarded_proto", "FORWARDED", "X_Real-IP", "_odd", "-ODD"] {
-            assert!(list.entry(name.as_bytes()).is_some() && list.marks() & mark(name.as_bytes()) != 0, "{name}");
+            assert!(list.entry(name.as_bytes()).is_some() && list.bits() & bit(name.as_bytes()) != 0, "{name}");
         }
         for name in ["x-forwarded-for", "X_Forwarded_For", "x-forwarded", "server", "x-powered-by", ""] {
             assert_eq!(list.entry(name.as_bytes()), None, "{name}");
@@ -336,7 +336,7 @@ mod tests {
         assert_eq!(list.exceptions().collect::<Vec<_>>(), ["x-forwarded-for"]);
         let list = RequestDenylist::new(["x-*"], ["@owasp"]).expect("a sound list");
         assert_eq!((list.entry(b"X.Powered-By"), list.entry(b"x-other")), (None, Some(0)));
-        assert_eq!((RequestDenylist::default().marks(), RequestDenylist::default().entry(b"server")), (0, None));
+        assert_eq!((RequestDenylist::default().bits(), RequestDenylist::default().entry(b"server")), (0, None));
     }
 
     #[test]

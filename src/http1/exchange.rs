@@ -190,7 +190,7 @@ impl<'p> Exchange<'p> {
         let fault = |violation, ending| Err(Fault { violation, ending });
         match self.responses.progress() {
             Progress::Before if self.asked.is_some() => {
-                // Who has ended may have been why.
+                // The client's own end may have caused it.
                 let ending = if self.is_deserted() { Ending::Close } else { Ending::Reply(Status::BadGateway) };
                 fault(Violation::ResponseMissing, ending)
             }

@@ -20,7 +20,7 @@ use super::framing::Fields;
 use super::lines::{FieldLine, FieldLines};
 use super::mend::withhold_offers;
 use super::message::{Method, Version};
-use super::names::{KNOWN, Name, find_end, mark, token_length};
+use super::names::{KNOWN, Name, bit, find_end, token_length};
 use super::scan::{Form, HeadScan, request_line, status_line};
 
 /// Field lines of a head that httparse is asked to read; it wants a place for each beforehand, 32 bytes a line on the stack.
@@ -123,7 +123,7 @@ impl<'r> Reader<'r> {
     fn quick_request(&mut self, bytes: &[u8]) -> Option<Head<Method>> {
         let (method, version, mut rest) = request_line(bytes).ok()?;
         self.edits.begin(Section::Request);
-        let denied = self.policy.request_denylist.marks();
+        let denied = self.policy.request_denylist.bits();
         let mut lines = 0;
         loop {
             let line = rest.strip_prefix(EMPTY_LINE)?;
@@ -136,12 +136,12 @@ impl<'r> Reader<'r> {
             let (value, behind) = behind.split_at(find_end::<0x1f>(behind)?);
             rest = behind;
             lines += 1;
-            let mark = mark(name);
-            if mark & (KNOWN | denied) == 0 {
+            let bit = bit(name);
+            if bit & (KNOWN | denied) == 0 {
                 continue;
             }
             let place = bytes.len() - line.len()..bytes.len() - behind.len() + EMPTY_LINE.len();
-            if mark & denied == 0 || !self.deny(Form::Request, name, place) {
+            if bit & denied == 0 || !self.deny(Form::Request, name, place) {
                 self.fields.see(&self.policy.upgrades, Name::of(name), value);
             }
         }
@@ -171,7 +171,7 @@ impl<'r> Reader<'r> {
         let start_of = |line: &httparse::Header<'_>| line.name.as_ptr().addr() - bytes.as_ptr().addr();
         // It saw an LF before each of these.
         let ends_in_crlf = |end: usize| bytes.get(end.wrapping_sub(EMPTY_LINE.len())) == Some(&b'\r');
-        let denied = self.policy.denylist.marks();
+        let denied = self.policy.denylist.bits();
         let mut rest = lines;
         while let [line, behind @ ..] = rest {
             rest = behind;
@@ -180,14 +180,14 @@ impl<'r> Reader<'r> {
                 return None;
             }
             let name = line.name.as_bytes();
-            let mark = mark(name);
-            if mark & (KNOWN | denied) == 0 {
+            let bit = bit(name);
+            if bit & (KNOWN | denied) == 0 {
                 continue;
             }
-            if mark & KNOWN != 0 {
+            if bit & KNOWN != 0 {
                 self.fields.see(&self.policy.upgrades, Name::of(name), line.value);
             }
-            if mark & denied != 0 {
+            if bit & denied != 0 {
                 let end = behind.first().map_or(end_of_lines, start_of);
                 self.deny(Form::Response, name, start..end);
             }
@@ -255,7 +255,7 @@ impl<'r> Reader<'r> {
 
     /// Adds the operator's lines of whose name the response head has none left.
     pub(super) fn add_missing(&mut self, head: &[u8]) {
-        if self.policy.added.marks() != 0 {
+        if self.policy.added.bits() != 0 {
             self.add_lines(head);
         }
     }
@@ -267,7 +267,7 @@ impl<'r> Reader<'r> {
         let withheld = self.edits.withheld();
         let goes_on =
             |line: &FieldLine<'_>| withheld.binary_search_by_key(&line.start, |part| part.range().start).is_err();
-        let named = FieldLines::of_head(head).filter(|line| mark(line.name()) & added.marks() != 0 && goes_on(line));
+        let named = FieldLines::of_head(head).filter(|line| bit(line.name()) & added.bits() != 0 && goes_on(line));
         let present = named.fold(0, |present, line| present | added.of(line.name()));
         added.missing(present).for_each(|line| self.edits.add(line));
     }

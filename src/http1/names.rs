@@ -23,7 +23,7 @@ pub(super) enum Name {
 
 /// One bit by a name's length and first letter, in any case: what turns most names away. Twice the letter, so that its case is the bit
 /// that falls out.
-pub(super) const fn mark(name: &[u8]) -> u64 {
+pub(super) const fn bit(name: &[u8]) -> u64 {
     let letter = match name {
         [first, ..] => *first,
         [] => 0,
@@ -37,8 +37,8 @@ pub(super) const fn mark(name: &[u8]) -> u64 {
 /// From a name in lower case, with its length, and how it is compared, to what it means.
 macro_rules! names {
     ($($length:literal $name:literal $is:ident $meaning:ident)*) => {
-        /// The marks of all names that mean something.
-        pub(super) const KNOWN: u64 = $(mark($name))|*;
+        /// The bits of all names that mean something.
+        pub(super) const KNOWN: u64 = $(bit($name))|*;
 
         impl Name {
             pub(super) fn of(name: &[u8]) -> Self {
@@ -110,7 +110,7 @@ fn is_same(bytes: [u8; 8], known: [u8; 8]) -> bool {
     bytes | (is_letter >> 2) == known
 }
 
-/// Where the first byte is up to that one, or a delete. Eight bytes at a time: it is asked of each line.
+/// Where the first byte is up to that one, or DEL. Eight bytes at a time: it is asked of each line.
 pub(super) fn find_end<const LAST: u8>(bytes: &[u8]) -> Option<usize> {
     let mut rest = bytes;
     while let Some((eight, behind)) = rest.split_first_chunk::<8>() {

@@ -131,7 +131,7 @@ impl Accepting {
                     stream.expect_bytes();
                     return Ok(Some((stream, peer)));
                 }
-                // The latter is said of a socket file once nobody comes any more.
+                // A socket file that was shut down gives EINVAL.
                 Err(Errno::AGAIN | Errno::INVAL) => forget_readiness(socket, Interest::READABLE),
                 Err(error) => return Err(error.into()),
             }

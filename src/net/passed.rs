@@ -1,5 +1,5 @@
 //! Sockets that systemd has made and passes on with the process's start (`sd_listen_fds(3)`): they stay open while one process ends and the
-//! next begins, and may have ports below 1024. That they listen is seen to here; names tell whose they are.
+//! next begins, and may have ports below 1024. This module checks that they listen; names tell whose they are.
 
 use std::io;
 use std::num::NonZeroU32;
@@ -26,7 +26,7 @@ impl Passed {
         std::env::var("LISTEN_PID").is_ok_and(is_own) && std::env::var("LISTEN_FDS").is_ok_and(|count| count != "0")
     }
 
-    /// Takes them. There are none for who asks again.
+    /// Takes them; a second call finds none.
     pub(crate) fn take() -> io::Result<Self> {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut names = names.split(':');

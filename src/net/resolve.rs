@@ -98,7 +98,7 @@ impl Name {
         Ok(addresses)
     }
 
-    /// Returns whether the addresses known may be those of yesterday.
+    /// Returns whether the known addresses may be outdated.
     pub(super) fn is_old(&self) -> bool {
         self.known.borrow().addresses.as_ref().is_some_and(|(_, since)| since.elapsed() >= KEPT)
     }

@@ -66,7 +66,9 @@ mod tests {
     #[test]
     fn that_it_is_full_is_told_once_in_a_while() {
         let told = AtomicU32::new(0);
-        let observer = |_: Event<'_>| drop(told.fetch_add(1, Ordering::Relaxed));
+        let observer = |_: Event<'_>| {
+            told.fetch_add(1, Ordering::Relaxed);
+        };
         let mut fullness = Fullness::default();
         (0..3).for_each(|_| fullness.tell(&observer));
         assert_eq!(told.into_inner(), 1);
@@ -75,7 +77,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_first_trouble_of_a_row_is_told_and_after_each_there_is_a_pause() {
         let told = AtomicU32::new(0);
-        let observer = |_: Event<'_>| drop(told.fetch_add(1, Ordering::Relaxed));
+        let observer = |_: Event<'_>| {
+            told.fetch_add(1, Ordering::Relaxed);
+        };
         let mut trouble = Trouble::default();
         let none_left = io::Error::other("no descriptor is left");
         for (is_over, expected) in [(false, 1), (false, 1), (true, 2)] {

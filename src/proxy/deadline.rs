@@ -44,7 +44,7 @@ pub(crate) struct Deadlines {
 #[derive(Debug)]
 struct Slot {
     at: u64,
-    /// What it is, were it to give way, and since when. `None`: it is served.
+    /// As what it would give way, and since when. `None`: it is served.
     standing: Option<GaveWay>,
     since: u64,
     /// Bytes that it holds of a head that is not finished.

@@ -30,7 +30,7 @@ struct Written {
     relayed: u64,
     /// Exchanges that are over for us, each with the number of bytes that had then gone to the client.
     over: VecDeque<(u64, Box<Record>)>,
-    /// In which tick the kernel was asked last what of it has arrived.
+    /// The tick in which the kernel was last asked what has arrived.
     asked: u64,
 }
 

@@ -89,7 +89,7 @@ impl Life {
 
     async fn empty(&self, listener: &Accepting, closing: Closing) {
         let mut trouble = Trouble::default();
-        // Who comes later than a full backlog came when it was to be closed.
+        // Clients beyond a full backlog came after the close was due.
         for _ in 0..=MOST_WAITING {
             let next = self.waiting.take().map_or_else(|| listener.try_accept(), |client| Ok(Some(client)));
             match next {
@@ -162,7 +162,7 @@ impl Life {
         let (ended, cut) = self.worker.ended();
         let cut = cut - before.1;
         let finished = ended - before.0 - cut;
-        // Who waited for a place to the last had one request at least to make.
+        // A client that still waits for a place counts as cut: it had a request at least.
         Drained { finished, cut: cut + u64::from(self.waiting.take().is_some()) }
     }
 }

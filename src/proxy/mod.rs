@@ -164,7 +164,7 @@ impl Proxy {
         self.config.explained_memory(self.memory_limit)
     }
 
-    /// Whether its workers go on, for who looks so often, `alongside` in [`Self::run`]: a stuck first worker lets nobody look.
+    /// Whether all workers go on, to be looked at that often, `alongside` in [`Self::run`]: if the first worker is stuck, nobody looks.
     pub fn pulse(&mut self, pause: Duration) -> Pulse {
         let pulse = Pulse::new(self.config.workers.get() - 1, pause);
         self.beats = pulse.beats();

@@ -25,7 +25,7 @@ impl Places {
         Self { free, wanted: Arc::default(), lingers: Notify::new() }
     }
 
-    /// Takes a place if one is free. Whose it is gives it back.
+    /// Takes a place if one is free; its owner gives it back.
     pub(super) fn try_take(&self) -> bool {
         self.free.try_acquire().map(SemaphorePermit::forget).is_ok()
     }
@@ -49,7 +49,7 @@ impl Places {
         }
     }
 
-    /// A client has begun to linger: nobody's place is less dear.
+    /// A client has begun to linger: it gives way first.
     pub(super) fn tell_of_lingering(&self) {
         self.lingers.notify_waiters();
     }

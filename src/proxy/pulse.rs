@@ -28,7 +28,7 @@ pub(super) struct Beat {
 impl Pulse {
     /// Of so many workers beside the first, to be looked at so often.
     pub(super) fn new(workers: usize, pause: Duration) -> Self {
-        // The first look is not to fail for who has hardly begun.
+        // A worker that has just started must not fail the first look.
         Self { beats: (0..workers).map(|_| (Arc::default(), u64::MAX)).collect(), pause }
     }
 

@@ -35,6 +35,7 @@ use crate::ops::counters::DialResult;
 use crate::ops::reason::{GaveWay, Side};
 
 /// The state of one client connection.
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that was seen or not")]
 pub(crate) struct Session<D: Dial> {
     worker: Rc<Worker<D>>,
     client: D::Stream,
@@ -158,7 +159,7 @@ impl<D: Dial> Session<D> {
             if let Some(stage) = self.pump_inbound(context, &mut moved) {
                 return Some(stage);
             }
-            // Then nothing is over, and no connection to be had.
+            // Nothing can be over then, and nothing needs to be dialled.
             if self.followed.exchange.is_under_way() && !matches!(self.origin, Origin::Absent) {
                 break;
             }

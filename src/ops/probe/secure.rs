@@ -56,7 +56,7 @@ impl Tls {
     }
 }
 
-/// What went wrong, in words for who has to mend it.
+/// What went wrong, in words for whoever must fix it.
 fn told(error: io::Error) -> io::Error {
     let Some(fault) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
         return if error.kind() == io::ErrorKind::UnexpectedEof {
