@@ -137,11 +137,13 @@ impl<'r> Reader<'r> {
             rest = behind;
             lines += 1;
             let bit = bit(name);
-            if bit & (KNOWN | denied) == 0 {
-                continue;
+            if bit & denied != 0 {
+                let place = bytes.len() - line.len()..bytes.len() - behind.len() + EMPTY_LINE.len();
+                if self.deny(Form::Request, name, place) {
+                    continue;
+                }
             }
-            let place = bytes.len() - line.len()..bytes.len() - behind.len() + EMPTY_LINE.len();
-            if bit & denied == 0 || !self.deny(Form::Request, name, place) {
+            if bit & KNOWN != 0 {
                 self.fields.see(&self.policy.upgrades, Name::of(name), value);
             }
         }

@@ -194,6 +194,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_number_and_a_path_are_no_name() {
+        let address = |text: &str| text.parse::<Address>().expect("an address");
+        assert_eq!(address("app.internal:80").name(), Some(("app.internal", 80)));
+        for other in ["127.0.0.1:80", "[::1]:80", "unix:/a"] {
+            assert_eq!(address(other).name(), None, "{other}");
+        }
+    }
+
+    #[test]
     fn addresses_are_read_and_written_alike() {
         for text in ["127.0.0.1:8080", "[::1]:80", "app.internal:3000", "localhost:0", "unix:/run/app.sock"] {
             assert_eq!(text.parse::<Address>().expect(text).to_string(), text);

@@ -139,6 +139,12 @@ mod tests {
             assert_eq!(limit(groups, V1, &[(own, huge)]), None);
             assert_eq!(limit(groups, V1, &[(own, huge), (&above, "4096\n")]), Some(4096));
         }
+        // Other hierarchies are not looked at.
+        let others = "5:cpu,cpuacct:/b\n4:memory:/a/b:c\n";
+        let of_other = ("/sys/fs/cgroup/memory/b/memory.limit_in_bytes", "1\n");
+        assert_eq!(limit(others, V1, &[(own, "4096\n"), of_other]), Some(4096));
+        let mount = V1.replace("/memory rw", "/cpu rw").replace("rw,memory", "rw,cpu");
+        assert_eq!(limit(groups, &mount, &[("/sys/fs/cgroup/cpu/a/b:c/memory.limit_in_bytes", "1\n")]), None);
         // As in a container whose task or pod alone has a limit.
         let statistics = "/sys/fs/cgroup/memory/a/b:c/memory.stat";
         let text = "cache 0\nhierarchical_memory_limit 536870912\nhierarchical_memsw_limit 1\ntotal_cache 0\n";
@@ -165,7 +171,8 @@ mod tests {
         assert_eq!(limit("0::/docker/1f/a\n", &mount("/docker/1f"), &top), Some(5));
         // Mounted from outside the namespace.
         assert_eq!(limit("0::/\n", &mount("/../.."), &top), Some(9));
-        assert_eq!(limit("0::/../a\n", V2, &top), Some(9));
+        let outside = [top[0], ("/sys/fs/cgroup/../a/memory.max", "3\n")];
+        assert_eq!(limit("0::/../a\n", V2, &outside), Some(9));
         // The mount of another's.
         assert_eq!(limit("0::/docker/1f\n", &mount("/docker/2e"), &top), None);
         assert_eq!(limit("0::/docker/1f\n", &mount("/docker/1"), &top), None);

@@ -279,6 +279,28 @@ mod tests {
         });
     }
 
+    #[test]
+    fn sockets_that_were_passed_have_their_turns() {
+        let runtime = Builder::new_current_thread().enable_io().build().expect("a runtime");
+        runtime.block_on(async {
+            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            let sockets: Vec<Socket> =
+                (0..3).flat_map(|_| listen_tcp(any, NonZeroUsize::MIN).expect("a free port")).collect();
+            // Two wait at the first and at the last.
+            let clients = [0, 2, 0, 2].map(|place: usize| {
+                let address = sockets[place].local_addr().expect("an address").as_socket().expect("one of IP");
+                (std::net::TcpStream::connect(address).expect("it listens"), place)
+            });
+            let listener = Listener::on_passed(&sockets, NonZeroUsize::MIN).expect("descriptors").pop().expect("one");
+            let accepting = listener.accepting().expect("it is new");
+            let order = [(); 4].map(|()| {
+                let (_, Peer(peer)) = accepting.try_accept().expect("no error").expect("one waits");
+                clients.iter().find(|(client, _)| client.local_addr().ok() == peer).map(|(_, place)| *place)
+            });
+            assert_eq!(order, [Some(0), Some(2), Some(0), Some(2)]);
+        });
+    }
+
     /// Where `[::]` takes it, too.
     #[test]
     fn a_client_of_ipv4_has_an_address_of_ipv4() {

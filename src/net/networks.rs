@@ -98,7 +98,7 @@ impl FromStr for Network {
         }
         // As clients are looked at: what is an address of IPv4 in one of IPv6 is one of IPv4.
         match (address.to_canonical(), bits.checked_sub(96)) {
-            (IpAddr::V4(four), Some(bits)) if address.is_ipv6() => Ok(Self::Ip { address: four.into(), bits }),
+            (IpAddr::V4(four), Some(bits)) => Ok(Self::Ip { address: four.into(), bits }),
             _ => Ok(Self::Ip { address, bits }),
         }
     }

@@ -281,6 +281,38 @@ mod tests {
         assert_eq!(deadlines.due(late, &mut seen), None);
     }
 
+    /// It need not wait for the next tick.
+    #[test]
+    fn who_is_asked_to_give_way_sees_it_at_once() {
+        let deadlines = Deadlines::new(Duration::from_secs(8));
+        let ((idle, _), (lingering, count)) = (place(&deadlines), place(&deadlines));
+        deadlines.set(idle, Duration::MAX, Some(GaveWay::Idle));
+        assert!(!deadlines.ask_for_a_place(), "it is left alone for a moment");
+        let mut seen = deadlines.epoch.get();
+        deadlines.set(lingering, Duration::MAX, Some(GaveWay::Lingering));
+        assert!(deadlines.ask_for_a_place(), "nothing is to come of it");
+        assert_eq!(deadlines.due(lingering, &mut seen), Some(Due::GiveWay(GaveWay::Lingering)));
+        assert_eq!((deadlines.due(lingering, &mut seen), count.is()), (None, 1));
+    }
+
+    #[test]
+    fn the_largest_head_above_the_least_gives_way_unless_enough_do() {
+        let deadlines = Deadlines::new(Duration::from_secs(8));
+        let [(least, _), (large, _), (larger, _)] = [(); 3].map(|()| place(&deadlines));
+        let mut seen = [deadlines.epoch.get(); 3];
+        deadlines.hold_head(least, LEAST);
+        assert!(!deadlines.ask_for_memory(1), "that much each may have");
+        deadlines.hold_head(large, LEAST + 1);
+        deadlines.hold_head(larger, LEAST + 2);
+        assert!(deadlines.ask_for_memory(1) && deadlines.ask_for_memory(LEAST + 2));
+        let due = |key, seen: &mut u64| deadlines.due(key, seen);
+        let gives_way = Some(Due::GiveWay(GaveWay::Memory));
+        assert_eq!(
+            [due(least, &mut seen[0]), due(large, &mut seen[1]), due(larger, &mut seen[2])],
+            [None, None, gives_way]
+        );
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_table_is_swept_while_it_is_not_empty() {
         let deadlines = Deadlines::new(Duration::from_millis(80));

@@ -348,7 +348,52 @@ mod tests {
         let memory = memory(0, 8 * SCRATCH);
         let held: Vec<_> = std::iter::repeat_with(|| memory.hold(&vec![0; SCRATCH])).take(6).collect();
         assert_eq!((memory.left(), memory.room(LEAST)), (SCRATCH, SCRATCH / 2));
+        memory.discharge(SCRATCH / 2);
+        assert_eq!(memory.room(LEAST), SCRATCH / 4 * 3);
         drop(held);
+    }
+
+    #[test]
+    fn a_buffer_that_is_full_has_room_for_as_much_again() {
+        let memory = memory(0, BUDGET);
+        let mut buffer = memory.hold(&[1; 1000]);
+        let (place, left) = (buffer.as_ptr(), buffer.capacity() - buffer.len());
+        memory.extend(&mut buffer, &vec![2; left]);
+        assert_eq!(buffer.as_ptr(), place, "it had room");
+        let capacity = buffer.capacity();
+        memory.extend(&mut buffer, &[3]);
+        assert_eq!(buffer.capacity(), 2 * capacity);
+    }
+
+    /// What waits in the pool is nobody's, and the last pipe may take all that is left.
+    #[test]
+    fn all_of_the_budget_can_be_had() {
+        let memory = memory(1, BUDGET);
+        memory.charge(memory.left() - pipe::SIZE);
+        assert!(memory.pipe().is_some() && memory.is_full());
+        memory.discharge(SCRATCH);
+        let buffer = memory.hold(&vec![0; SCRATCH]);
+        assert!(memory.is_full());
+        memory.release(buffer);
+        assert!(memory.left() == 0 && !memory.is_full());
+    }
+
+    #[test]
+    fn others_give_way_to_who_waits_until_enough_is_free_for_all() {
+        let memory = memory(0, BUDGET);
+        assert_eq!(memory.worth_waking(), memory.budget / WORTH_WAKING);
+        memory.charge(memory.left() - memory.worth_waking());
+        let (mut since, woken) = (0, Arc::<Count>::default());
+        memory.wait(&mut since, &Waker::from(Arc::clone(&woken)));
+        assert!(!memory.is_short(), "enough is free");
+        memory.charge(2);
+        assert!(memory.is_short());
+        memory.discharge(1);
+        assert_eq!(woken.0.load(Relaxed), 0, "not yet");
+        memory.discharge(1);
+        assert_eq!(woken.0.load(Relaxed), 1);
+        memory.charge(1);
+        assert!(!memory.is_short(), "nobody waits");
     }
 
     /// With the budget used up, reading waits, pipes are not lent, and each client has its least.

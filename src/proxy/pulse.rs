@@ -82,6 +82,7 @@ mod tests {
             for _ in 0..3 {
                 assert!(pulse.next().await);
             }
+            assert!(!first.is_finished() && !second.is_finished());
             first.abort();
             yield_now().await;
             for _ in 0..2 {

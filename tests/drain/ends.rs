@@ -203,7 +203,8 @@ fn a_second_signal_ends_it_now() {
         busy.expect_end("", Ended::Reset);
         // The end of an idle connection is no loss, whichever way.
         assert!(idle.read_to_end().0.is_empty());
-        assert_eq!(drained(proxy).cut, 1, "{first} {second}");
+        let drained = drained(proxy);
+        assert_eq!((drained.finished, drained.cut), (1, 1), "{first} {second}");
     }
 }
 
