@@ -105,6 +105,7 @@ fn flag_of(told: &str) -> String {
 #[test]
 fn the_metrics_are_those_that_are_rendered() {
     let source = read("src/ops/metrics.rs");
+    let source = source.split("#[cfg(test)]").next().unwrap_or_default();
     let rendered: BTreeSet<&str> = source.split('"').filter(|word| word.starts_with("headsnip_")).collect();
     let rendered: BTreeSet<&str> = rendered
         .into_iter()
