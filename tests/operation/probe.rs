@@ -170,6 +170,7 @@ fn probe_is_not_content_with_what_it_could_not_see() {
         assert!(table.contains(words), "{words} in\n{table}");
         assert_eq!(table.contains("changes no body"), table.contains("the body says"), "{table}");
     }
+    // It comes in two pieces; in one it would be seen too, so the pause decides nothing.
     let slow = server(|peer| {
         peer.read_head();
         peer.send("<html>");

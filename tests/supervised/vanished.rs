@@ -1,13 +1,13 @@
 //! On a network that breaks: nobody is told by a FIN or a reset.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 
 use headsnip::net::address::Address;
 
+use super::support::exchange_on_unix;
 use super::support::headsnip::Headsnip;
-use super::support::{LIMIT, text};
 use super::{BINARY, path};
 
 const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
@@ -44,24 +44,11 @@ fn who_is_gone_without_a_word_is_gone_for_the_other_side_of_an_idle_tunnel() {
     };
     let _second = Headsnip::start_at(&between.to_string(), &mut within(BINARY), &of(&far), &[]);
     let mut client = UnixStream::connect(&near).expect("it listens");
-    client.write_all(UPGRADE.as_bytes()).expect("it reads");
-    let (mut origin, _) = application.accept().expect("it is dialled");
-    for stream in [&origin, &client] {
-        stream.set_read_timeout(Some(LIMIT)).expect("a time limit");
-    }
-    read(&mut origin, UPGRADE);
-    origin.write_all(SWITCHED.as_bytes()).expect("it reads");
-    read(&mut client, SWITCHED);
+    let mut origin = exchange_on_unix(&mut client, &application, UPGRADE, SWITCHED);
     assert!(within("ip").args(["link", "set", "lo", "down"]).status().is_ok_and(|status| status.success()));
     for stream in [&mut client, &mut origin] {
         let rest = stream.read(&mut [0; 1]);
         assert!(rest.is_ok_and(|count| count == 0), "it is told");
     }
     std::fs::remove_file(far).expect("the path is ours");
-}
-
-fn read(stream: &mut UnixStream, said: &str) {
-    let mut bytes = vec![0; said.len()];
-    stream.read_exact(&mut bytes).expect("it is relayed");
-    assert_eq!(text(&bytes), text(said.as_bytes()));
 }

@@ -353,8 +353,8 @@ pub fn exchange_once(mut client: Peer, origin: &Origin, request: &str, response:
     client.read_to_end().0
 }
 
-/// One exchange over Unix-domain sockets.
-pub fn exchange_on_unix(client: &mut UnixStream, origin: &UnixListener, request: &str, response: &str) {
+/// One exchange over Unix-domain sockets; gives the connection to the origin.
+pub fn exchange_on_unix(client: &mut UnixStream, origin: &UnixListener, request: &str, response: &str) -> UnixStream {
     client.set_read_timeout(Some(LIMIT)).expect("a time limit");
     client.write_all(request.as_bytes()).expect("the proxy reads");
     let mut accepted = origin.accept().expect("the proxy dials").0;
@@ -366,6 +366,7 @@ pub fn exchange_on_unix(client: &mut UnixStream, origin: &UnixListener, request:
     let mut read = vec![0; response.len()];
     client.read_exact(&mut read).expect("the response");
     assert_eq!(text(&read), text(response.as_bytes()));
+    accepted
 }
 
 /// Bytes as a person reads them, cut short.
